@@ -1,0 +1,42 @@
+// A model server without a model: reads a V2 request and gives the same row for each row asked. Also the bare server of
+// the figures. The first argument names its version, the second its probability.
+import { serveUntilParentEnds } from './server.ts'
+
+const [version = '1.0.0', probability = '0.18230406939983368'] = process.argv.slice(2)
+const answers = new Map<number, Buffer>()
+
+serveUntilParentEnds((request, response) => {
+  const chunks: Buffer[] = []
+  request.on('data', (chunk: Buffer) => chunks.push(chunk))
+  request.on('end', () => {
+    const answer = answerOf(rowsOf(chunks))
+    response.writeHead(200, ['content-type', 'application/json', 'content-length', String(answer.length)])
+    response.end(answer)
+  })
+})
+
+/** Rows of the first tensor, read without parsing: what the server costs is not what is measured. */
+function rowsOf(chunks: readonly Buffer[]): number {
+  const [first] = chunks
+  const match = first === undefined ? null : /"shape":\s*\[\s*(\d+)/.exec(first.toString('latin1', 0, 256))
+  return match === null ? 1 : Number(match[1])
+}
+
+function answerOf(rows: number): Buffer {
+  let answer = answers.get(rows)
+  if (answer === undefined) {
+    const positive = Number(probability)
+    const tensors = [
+      { name: 'label', datatype: 'INT64', shape: [rows], data: new Array<number>(rows).fill(positive >= 0.5 ? 1 : 0) },
+      {
+        name: 'probability',
+        datatype: 'FP32',
+        shape: [rows, 2],
+        data: Array.from({ length: rows }, () => [1 - positive, positive]).flat(),
+      },
+    ]
+    answer = Buffer.from(JSON.stringify({ model_name: 'flight-delay', model_version: version, outputs: tensors }))
+    answers.set(rows, answer)
+  }
+  return answer
+}

@@ -1,0 +1,185 @@
+// Starts and ends what is measured: bare servers, model servers, and gateways with and without a shadow.
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Readable, Writable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { treeOf } from './procfs.ts'
+
+export const SYSTEM_NAMES = [
+  'bare server',
+  'bare proxy',
+  'embedded, shadow off',
+  'embedded, shadow on',
+  'HTTP, shadow off',
+  'HTTP, shadow on',
+  'HTTP, shadow hung',
+] as const
+export type SystemName = (typeof SYSTEM_NAMES)[number]
+
+/** One thing that is measured. */
+export interface System {
+  readonly name: SystemName
+  readonly url: string
+  readonly pid: number
+  /** Of a gateway. */
+  readonly adminUrl: string | undefined
+}
+
+export interface Systems {
+  readonly all: readonly System[]
+  get(name: SystemName): System
+  close(): Promise<void>
+}
+
+interface Running {
+  readonly pid: number
+  readonly ready: { readonly port: number; readonly adminPort?: number }
+  close(): Promise<void>
+}
+
+const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url))
+const ROUTE = 'flight-delay'
+const INFER = `/v2/models/${ROUTE}/infer`
+const READY_DEADLINE_MS = 30_000
+const END_DEADLINE_MS = 30_000
+const MOST_STARTS = 12
+
+/** Starts what is wanted and what it forwards to; what was started is ended when a later start fails. */
+export async function startSystems(
+  wanted: readonly SystemName[] = SYSTEM_NAMES,
+  gatewayFlags: readonly string[] = [],
+): Promise<Systems> {
+  const folder = mkdtempSync(join(tmpdir(), 'understudy-load-'))
+  const running: Running[] = []
+  const close = async () => {
+    // In reverse: gateways before what they forward to.
+    for (const each of running.toReversed()) await each.close()
+    rmSync(folder, { recursive: true, force: true })
+  }
+  const start = async (peer: string, args: readonly string[], flags: readonly string[] = []) => {
+    const process = await startPeer(peer, args, flags)
+    running.push(process)
+    return process
+  }
+  try {
+    const live = await start('upstream', ['1.0.0', '0.18230406939983368'])
+    const shadow = await start('upstream', ['2.0.0', '0.17718204855918884'])
+    const hung = await start('hung', [])
+    const bare = await start('upstream', [])
+    const proxy = await start('proxy', [`http://127.0.0.1:${live.ready.port}`])
+    let gateways = 0
+    const gateway = async (versions: string) => {
+      const home = join(folder, `gateway-${++gateways}`)
+      const { pid, ready } = await startGatewayPeer(home, versions, start, running, gatewayFlags)
+      return { pid, url: urlOf(ready.port), adminUrl: `http://127.0.0.1:${ready.adminPort}` }
+    }
+    const embedded = `1.0.0: { onnx: ${ROUTE}/1.0.0, weight: 100 }`
+    const http = `1.0.0: { url: http://127.0.0.1:${live.ready.port}, weight: 100 }`
+    const shadowOf = (port: number) => `2.0.0: { url: http://127.0.0.1:${port}, shadow: 100, mirrorable: true }`
+    const peer = ({ pid, ready }: Running) => ({ pid, url: urlOf(ready.port), adminUrl: undefined })
+    const starts: Readonly<Record<SystemName, () => Omit<System, 'name'> | Promise<Omit<System, 'name'>>>> = {
+      'bare server': () => peer(bare),
+      'bare proxy': () => peer(proxy),
+      'embedded, shadow off': () => gateway(embedded),
+      'embedded, shadow on': () => gateway(`${embedded}\n      2.0.0: { onnx: ${ROUTE}/2.0.0, shadow: 100 }`),
+      'HTTP, shadow off': () => gateway(http),
+      'HTTP, shadow on': () => gateway(`${http}\n      ${shadowOf(shadow.ready.port)}`),
+      'HTTP, shadow hung': () => gateway(`${http}\n      ${shadowOf(hung.ready.port)}`),
+    }
+    const all: System[] = []
+    for (const name of wanted) all.push({ name, ...(await starts[name]()) })
+    return { all, get: name => all.find(system => system.name === name)!, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+const LOOKS = 32
+const LOOK_MS = 250
+
+function urlOf(port: number): string {
+  return `http://127.0.0.1:${port}${INFER}`
+}
+
+/**
+ * Starts a gateway. The live model belongs on the serving thread, where a model goes whose p99 was under 0.2 ms when it
+ * was verified; on a busy machine that measurement fails now and then, and another layout would be measured.
+ */
+async function startGatewayPeer(
+  folder: string,
+  versions: string,
+  start: (peer: string, args: readonly string[], flags: readonly string[]) => Promise<Running>,
+  running: Running[],
+  flags: readonly string[],
+): Promise<Running> {
+  // One for the shadow's model; live's would be another.
+  const scoringProcesses = Math.max(0, versions.split('onnx:').length - 2)
+  mkdirSync(folder, { recursive: true })
+  const routes = join(folder, 'routes.yaml')
+  writeFileSync(
+    routes,
+    `models: ${join(REPOSITORY, 'models')}
+drain: { delay: 0s, deadline: 5s }
+routes:
+  ${ROUTE}:
+    live: 1.0.0
+    versions:
+      ${versions}
+    compare: { output: probability, tolerance: { absolute: 0.02 } }
+    expect: change
+`,
+  )
+  for (let attempt = 0; attempt < MOST_STARTS; attempt++) {
+    const gateway = await start('gateway', [routes, join(folder, `state-${attempt}`)], flags)
+    // The process that checked the models ends by itself, five seconds after the last one.
+    for (let look = 0; look < LOOKS; look++) {
+      if (treeOf(gateway.pid).length - 1 <= scoringProcesses) return gateway
+      await new Promise(resolve => setTimeout(resolve, LOOK_MS))
+    }
+    running.splice(running.indexOf(gateway), 1)
+    await gateway.close()
+  }
+  throw new Error('the machine is too busy: the live model was never placed on the serving thread')
+}
+
+async function startPeer(peer: string, args: readonly string[], flags: readonly string[]): Promise<Running> {
+  const file = fileURLToPath(new URL(`./peers/${peer}.ts`, import.meta.url))
+  const child = spawn(process.execPath, [...flags, file, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
+  try {
+    const ready = JSON.parse(await firstLine(child, peer)) as Running['ready']
+    return { pid: child.pid!, ready, close: () => end(child) }
+  } catch (error) {
+    await end(child)
+    throw error
+  }
+}
+
+async function firstLine(child: ChildProcessByStdio<Writable, Readable, null>, peer: string): Promise<string> {
+  const lines = createInterface({ input: child.stdout })
+  let timer: NodeJS.Timeout | undefined
+  try {
+    return await new Promise<string>((resolve, reject) => {
+      lines.once('line', resolve)
+      child.once('exit', code => reject(new Error(`${peer} ended with code ${code}`)))
+      timer = setTimeout(() => reject(new Error(`${peer} was not ready in time`)), READY_DEADLINE_MS)
+    })
+  } finally {
+    clearTimeout(timer)
+    lines.close()
+    child.stdout.resume()
+  }
+}
+
+/** Ends a process that this one started: by the end of its input, and by its id when that is not enough. */
+async function end(child: ChildProcessByStdio<Writable, Readable, null>): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const exited = new Promise<void>(resolve => child.once('exit', () => resolve()))
+  const timer = setTimeout(() => child.kill('SIGKILL'), END_DEADLINE_MS)
+  child.stdin.end()
+  await exited
+  clearTimeout(timer)
+}

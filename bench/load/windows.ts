@@ -1,0 +1,102 @@
+// Loads systems in short windows, one after another in random order, and takes their processor time beside the answers.
+import type { Generator } from '../../src/load/generator.ts'
+import type { LoadResult, PlanInput, TurnsPlanInput } from '../../src/load/plan.ts'
+import { type CpuTimes, cpuOf } from './procfs.ts'
+import { shuffled } from './statistics.ts'
+import type { System, SystemName } from './systems.ts'
+
+/** One window of one system. Times per request are of all its requests, warm-up included. */
+export interface Window {
+  readonly perSecond: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  readonly lateP99Ms: number
+  /** Undefined where there is no /proc. */
+  readonly servingUs: number | undefined
+  readonly treeUs: number | undefined
+  readonly requests: number
+  readonly failures: number
+}
+
+export type Windows = ReadonlyMap<SystemName, readonly Window[]>
+
+/** After a window: mirrored requests are sent and compared, epochs posted, before the processor time is read. */
+const SETTLE_MS = 350
+
+/**
+ * `rounds` windows of every system. A round takes each block of systems once, in random order, and the systems of a
+ * block side by side, also in random order: what is compared ran within seconds, whatever else the machine did.
+ */
+export async function runWindows(
+  generator: Generator,
+  blocks: readonly (readonly System[])[],
+  rounds: number,
+  random: () => number,
+  planOf: (system: System, round: number) => PlanInput,
+  progress: (round: number) => void,
+): Promise<Windows> {
+  const windows = new Map<SystemName, Window[]>(blocks.flat().map(({ name }) => [name, []]))
+  for (let round = 0; round < rounds; round++) {
+    for (const block of shuffled(blocks, random)) {
+      for (const system of shuffled(block, random)) {
+        windows.get(system.name)!.push(await runWindow(generator, system, planOf(system, round)))
+      }
+    }
+    progress(round + 1)
+  }
+  return windows
+}
+
+export async function runWindow(generator: Generator, system: System, plan: PlanInput): Promise<Window> {
+  const before = cpuOf(system.pid)
+  const result = await generator.run(plan)
+  await pause(SETTLE_MS)
+  return windowOf(result, before, cpuOf(system.pid))
+}
+
+/** p99 of each system in each round, ms. */
+export interface TurnFigures {
+  readonly p99Ms: readonly (readonly number[])[]
+  readonly failures: number
+}
+
+/**
+ * Live p99 of several systems that take turns of a quarter of a second: tails are made by whatever else the machine
+ * does, and so all must meet the same of it. A system may be named twice: its ratio to itself is what noise alone makes.
+ */
+export async function runTurnRounds(
+  generator: Generator,
+  rounds: number,
+  planOf: (round: number) => TurnsPlanInput,
+  progress: (round: number) => void,
+): Promise<TurnFigures> {
+  const p99Ms: number[][] = []
+  let failures = 0
+  for (let round = 0; round < rounds; round++) {
+    const results = await generator.runInTurns(planOf(round))
+    p99Ms.push(results.map(({ latency }) => latency.p99Ms ?? Number.NaN))
+    for (const { sent, latency } of results) failures += sent - latency.n
+    progress(round + 1)
+  }
+  return { p99Ms, failures }
+}
+
+function windowOf(result: LoadResult, before: CpuTimes | undefined, after: CpuTimes | undefined): Window {
+  const requests = result.sent + result.warmedUp
+  const perRequestUs = (key: 'servingNs' | 'treeNs') =>
+    before === undefined || after === undefined ? undefined : (after[key] - before[key]) / 1000 / requests
+  return {
+    perSecond: result.perSecond,
+    p50Ms: result.latency.p50Ms ?? Number.NaN,
+    p99Ms: result.latency.p99Ms ?? Number.NaN,
+    lateP99Ms: result.lateness.p99Ms ?? Number.NaN,
+    servingUs: perRequestUs('servingNs'),
+    treeUs: perRequestUs('treeNs'),
+    requests,
+    failures: result.sent - result.latency.n,
+  }
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, ms))
+}

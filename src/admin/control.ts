@@ -1,0 +1,62 @@
+// What the admin API may ask of the control thread. Implemented by the gateway, and by a fake in tests.
+import type { Verdict } from '../gate/evidence.ts'
+import type { Report, Status } from '../report/status.ts'
+
+/** Who asks, why, and whether it is only a rehearsal. */
+export interface Request {
+  readonly who: string
+  readonly reason: string
+  readonly dryRun: boolean
+  /** The same key twice is done once. */
+  readonly idempotencyKey: string | undefined
+}
+
+/** What a change did, or would do. */
+export interface ChangeResult {
+  readonly route: string
+  readonly action: 'promote' | 'rollback' | 'abort' | 'clear' | 'set-weight'
+  readonly dryRun: boolean
+  readonly applied: boolean
+  /** One sentence. */
+  readonly summary: string
+  /** Unified diff of routes.yaml; empty when the file does not change. */
+  readonly diff: string
+  /** Shares before and after, percent by version. */
+  readonly before: Readonly<Record<string, number>>
+  readonly after: Readonly<Record<string, number>>
+  readonly elapsedMs: number
+}
+
+export interface HistoryEntry {
+  readonly at: string
+  readonly route: string
+  readonly kind: string
+  readonly who: string
+  readonly from: string | undefined
+  readonly to: string | undefined
+  readonly reason: string
+  readonly evidenceDigest: string | undefined
+  readonly phase: string | undefined
+}
+
+/** Every method throws UnderstudyError: UNKNOWN_MODEL, UNKNOWN_VERSION, UNKNOWN_CANDIDATE, CONFLICT, STATE_FAILED … */
+export interface Control {
+  status(): Status
+  /** `candidate` may be left out where there is exactly one. */
+  report(route: string, candidate: string | undefined): Report
+  gate(route: string, candidate: string | undefined): Verdict
+  /** The evidence and policy behind the verdict, as `judge --evidence --policy` reads them. */
+  evidence(route: string, candidate: string | undefined): { readonly evidence: unknown; readonly policy: unknown }
+  promote(route: string, candidate: string | undefined, request: Request): Promise<ChangeResult>
+  rollback(route: string, request: Request): Promise<ChangeResult>
+  abort(route: string, version: string, request: Request): Promise<ChangeResult>
+  clear(route: string, version: string, request: Request): Promise<ChangeResult>
+  setWeight(route: string, version: string, weight: number, request: Request): Promise<ChangeResult>
+  /** Mirroring on or off, for one route or all. */
+  mirror(on: boolean, route: string | undefined, request: Request): Promise<void>
+  history(route: string | undefined, last: number): readonly HistoryEntry[]
+  /** JSON body of POST /v1/labels; resolves when the labels are kept. */
+  labels(body: Uint8Array): Promise<{ readonly status: number; readonly body: string }>
+  metrics(): Promise<{ readonly body: string; readonly contentType: string }>
+  ready(): boolean
+}

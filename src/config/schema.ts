@@ -1,0 +1,285 @@
+// Every key of routes.yaml with its type, default and meaning. Knows nothing of files, models or traffic.
+import { z } from 'zod'
+import { bytes, durationMs, listenAddress, percent, ratePerSecond, regexName, semverString, show } from './units.ts'
+
+/** A key that the design has and this release has not: refused by name, never ignored. */
+const notYet = (what: string) =>
+  z
+    .undefined({ error: `${what} is not supported yet` })
+    .optional()
+    .meta({ description: `${what}: not supported yet` })
+
+/** One of `known`; of a name in `later`, that it is not supported yet. */
+const oneOf = <const T extends readonly string[]>(what: string, known: T, later: readonly string[]) =>
+  z.enum(known, {
+    error: ({ input }) =>
+      typeof input === 'string' && later.includes(input)
+        ? `${what} ${input} is not supported yet`
+        : `expected ${known.join(', ')}, got ${show(input)}`,
+  })
+
+export const LOSSES = ['zero-one', 'brier', 'logloss', 'absolute', 'squared'] as const
+export const COMPARE_KINDS = ['number', 'label', 'probabilities', 'ranking'] as const
+const compareKind = oneOf('compare kind', COMPARE_KINDS, ['text', 'json', 'embedding'])
+/** Streams that a verdict can name (GATE.md, table of streams). */
+export const METRICS = [
+  'disagreement',
+  'errors',
+  'labels',
+  'latency.p50',
+  'latency.p95',
+  'latency.p99',
+  'stability',
+  'split',
+] as const
+export type MetricName = (typeof METRICS)[number]
+
+const Tolerance = z
+  .strictObject({
+    absolute: z.number().min(0).optional().describe('largest allowed |candidate − baseline|'),
+    relative: z.number().min(0).optional().describe('largest allowed |candidate − baseline| / |baseline|'),
+    threshold: z.number().optional().describe('score at or above which a number counts as the positive label'),
+    top: z.int().min(1).optional().describe('how many leading entries must agree'),
+    cosine: notYet('compare.tolerance.cosine'),
+  })
+  .describe('how far two answers may differ and still agree; exact by default')
+
+const ComparedOutput = z.strictObject({
+  output: z.string().min(1).describe('tensor name, or JSON pointer into the answer (starts with /)'),
+  kind: compareKind.optional().describe('from the output by default'),
+  tolerance: Tolerance.prefault({}),
+})
+
+const Segment = z.union([
+  z.string().min(1),
+  z.strictObject({
+    bucket: z.string().min(1).describe('numeric field'),
+    by: z.number().positive().describe('width of a bucket'),
+  }),
+])
+
+const Compare = z
+  .strictObject({
+    output: z
+      .union([z.string().min(1), z.array(ComparedOutput).min(1)])
+      .optional()
+      .describe('first output by default'),
+    kind: compareKind.optional().describe('from the output by default'),
+    tolerance: Tolerance.prefault({}),
+    again: notYet('compare.again'),
+    segments: z
+      .array(Segment)
+      .max(4)
+      .default([])
+      .describe('input fields whose values are judged apart, 64 values at most'),
+  })
+  .describe('how two answers are compared')
+
+const Shadow = z
+  .union([
+    percent,
+    z.strictObject({
+      percent: percent.default(100).describe('percent of live requests mirrored'),
+      max: ratePerSecond.optional().describe('samples before sending, so it is no drop'),
+      batch: z.int().min(1).max(1024).default(32).describe('rows sent together, V2 only'),
+      wait: durationMs.prefault('20ms').describe('longest wait for a batch to fill'),
+      deadline: durationMs.prefault('5s').describe('after it the shadow counts as timed out'),
+      unbatched: percent.default(10).describe('percent sent alone, for the latency comparison'),
+    }),
+  ])
+  .transform(value =>
+    typeof value === 'number'
+      ? { percent: value, max: undefined, batch: 32, wait: 20, deadline: 5000, unbatched: 10 }
+      : { ...value, max: value.max },
+  )
+  .describe('percent of live requests mirrored to this version; its answers are never served')
+
+const Identity = z.union([
+  z.strictObject({ literal: z.string().min(1).describe('the name itself') }),
+  z.strictObject({ header: z.string().min(1).describe('response header that holds it') }),
+  z.strictObject({ path: z.string().startsWith('/').describe('metadata path that is polled for it') }),
+])
+
+const LATER_PROTOCOLS = [
+  'v1',
+  'tensorflow',
+  'mlflow',
+  'torchserve',
+  'openai',
+  'json',
+  'grpc',
+  'v2-grpc',
+  'pmml',
+  'pfa',
+  'seldon',
+  'sagemaker',
+  'triton',
+  'bentoml',
+]
+
+/** One version of a route. */
+export const Version = z
+  .strictObject({
+    onnx: z.string().min(1).optional().describe('folder under `models` with model.onnx and model.yaml'),
+    url: z
+      .union([z.url({ protocol: /^https?$/ }), z.array(z.url({ protocol: /^https?$/ })).min(1)])
+      .optional()
+      .describe('address of an HTTP model server, or several'),
+    protocol: oneOf('protocol', ['v2'], LATER_PROTOCOLS).default('v2').describe('wire protocol of an HTTP version'),
+    model: z.string().min(1).optional().describe('model name on the HTTP server; the route name by default'),
+    weight: percent.default(0).describe('percent of live traffic'),
+    shadow: Shadow.prefault(0),
+    mirrorable: z.boolean().optional().describe('the call has no side effects; must be said for an HTTP shadow'),
+    repeatable: z.boolean().optional().describe('the same request may be sent twice'),
+    identity: Identity.optional().describe('HTTP: what names the running build; a change is a new digest'),
+    deadline: durationMs.prefault('10s').describe('total time for one answer'),
+    connect: durationMs.prefault('1s').describe('time to connect to an HTTP version'),
+    firstByte: durationMs.optional().describe('time to the first byte of the answer'),
+    override: notYet('versions.V.override'),
+  })
+  .describe('one version of the model')
+
+const Labels = z
+  .strictObject({
+    loss: z.enum(LOSSES).describe('what a wrong answer costs'),
+    margin: z.number().min(0).max(1).default(0.005).describe('largest mean loss above the baseline that is still fine'),
+    clip: z.number().positive().default(1).describe('loss difference that counts as ±1 (logloss, absolute, squared)'),
+    within: durationMs.prefault('7d').describe('how late a label may arrive'),
+    affectedByAnswer: z
+      .boolean()
+      .default(false)
+      .describe('the answer changes the outcome: shadow labels are display only'),
+  })
+  .describe('true outcomes, sent to POST /v1/labels')
+
+const Gate = z
+  .strictObject({
+    disagreement: z.number().gt(0).lt(1).default(0.01).describe('share of requests that may differ'),
+    errors: z
+      .strictObject({
+        ratio: z.number().gt(1).default(1.5).describe('candidate error rate over baseline error rate'),
+        floor: z.number().gt(0).lt(1).default(0.001).describe('error rate that is always fine'),
+      })
+      .prefault({})
+      .describe('candidate error rate against the baseline; below the floor it is always fine'),
+    latency: z
+      .strictObject({
+        p50: z.number().gt(1).default(1.1).describe('largest ratio of the p50'),
+        p95: z.number().gt(1).default(1.1).describe('largest ratio of the p95'),
+        p99: z.number().gt(1).default(1.25).describe('largest ratio of the p99'),
+        slack: durationMs.prefault('1ms').describe('a slower answer must also be this much slower'),
+      })
+      .prefault({})
+      .describe('ratio, and more than `slack`, slower'),
+    exposure: z
+      .strictObject({
+        requests: z.int().min(0).default(1000).describe('least requests of a step'),
+        for: durationMs.prefault('1h').describe('least time of a step'),
+        atMost: durationMs.prefault('14d').describe('after it the verdict is hold'),
+      })
+      .prefault({})
+      .describe('least and most evidence per step'),
+    drops: z.number().min(0).max(1).default(0.01).describe('share of eligible requests that may be dropped'),
+    unproven: percent.default(1).describe('percent of live traffic that versions without evidence may take together'),
+    paired: notYet('gate.paired'),
+  })
+  .describe('when a version may take more traffic')
+
+const Rollout = z
+  .strictObject({
+    steps: z
+      .array(percent.refine(step => step > 0, 'expected a step above 0'))
+      .min(1)
+      .default([5, 25, 50, 100])
+      .describe('percents that a version climbs, growing, the last 100'),
+    mode: oneOf('rollout.mode', ['manual'], ['auto']).default('manual').describe('who raises: a person'),
+    write: z.enum(['file', 'patch']).default('file').describe('patch: promote prints a patch and applies nothing'),
+    every: notYet('rollout.every'),
+    window: notYet('rollout.window'),
+    holdback: notYet('rollout.holdback'),
+    holdbackFor: notYet('rollout.holdbackFor'),
+  })
+  .describe('how a version climbs')
+
+const Limits = z
+  .strictObject({
+    body: bytes.prefault('8MiB').describe('largest request body'),
+    depth: z.int().min(1).max(1000).default(64).describe('deepest nesting of JSON'),
+    elements: z.int().min(1).default(4_000_000).describe('most tensor elements of a request'),
+    inFlight: z.int().min(1).default(1024).describe('requests of this route under way on one serving thread'),
+    perClient: notYet('limits.perClient'),
+  })
+  .describe('bounds on one request')
+
+const Sticky = z.union([
+  z.strictObject({ header: z.string().min(1).describe('request header that holds the unit') }),
+  z.strictObject({ cookie: z.string().min(1).describe('cookie that holds the unit') }),
+  z.strictObject({ pointer: z.string().startsWith('/').describe('JSON pointer into the request body') }),
+])
+
+/** One route of routes.yaml, parsed: durations in ms, sizes in bytes, shares in percent. */
+export const Route = z
+  .strictObject({
+    live: semverString.describe('the version that holds the promotion'),
+    versions: z.record(semverString, Version).describe('every version, by semver'),
+    sticky: Sticky.optional().describe('what is assigned; the request id by default'),
+    force: z.string().min(1).optional().describe('header by which testers pick a version; never evidence'),
+    compare: Compare.prefault({}),
+    expect: z.enum(['same', 'change']).default('same').describe('same: disagreement is gated; change: labels decide'),
+    labels: Labels.optional(),
+    gate: Gate.prefault({}),
+    rollout: Rollout.prefault({}),
+    limits: Limits.prefault({}),
+    fallback: notYet('fallback'),
+    notify: notYet('notify'),
+  })
+  .describe('a served model')
+
+export const RoutesFile = z
+  .strictObject({
+    listen: listenAddress.prefault('127.0.0.1:8080').describe('data plane, host:port'),
+    admin: z
+      .strictObject({
+        listen: listenAddress.prefault('127.0.0.1:9090').describe('admin API, host:port'),
+        token: z.string().min(16).optional().describe('required off loopback'),
+      })
+      .prefault({})
+      .describe('listener of the admin API, metrics and dashboard'),
+    models: z.string().default('./models').describe('folder of embedded models, relative to this file'),
+    mirror: z
+      .strictObject({
+        ring: bytes.prefault('32MiB').describe('shared memory per serving thread'),
+        bodyBytes: bytes.prefault('1MiB').describe('larger requests or answers are dropped as too_large'),
+        queue: bytes.prefault('64MiB').describe('bytes that may wait per shadow'),
+      })
+      .prefault({})
+      .describe('bounds of mirroring'),
+    traces: z
+      .strictObject({
+        ratio: z.number().min(0).max(1).default(0.01).describe('share of ordinary requests whose spans are kept'),
+        slow: durationMs.prefault('1s').describe('slower answers are always kept'),
+        file: z.string().optional().describe('OTLP JSON lines are appended here'),
+      })
+      .prefault({})
+      .describe('which spans are kept'),
+    drain: z
+      .strictObject({
+        delay: durationMs.prefault('1s').describe('not ready but still accepting'),
+        deadline: durationMs.prefault('15s').describe('after it the process ends with requests under way'),
+      })
+      .prefault({})
+      .describe('how the process stops'),
+    routes: z
+      .record(regexName, Route)
+      .refine(routes => Object.keys(routes).length > 0, 'expected at least one route')
+      .describe('every served model, by name'),
+  })
+  .describe('Understudy routes')
+
+export type RoutesFile = z.infer<typeof RoutesFile>
+export type Route = z.infer<typeof Route>
+export type Version = z.infer<typeof Version>
+export type Loss = (typeof LOSSES)[number]
+export type CompareKind = (typeof COMPARE_KINDS)[number]
+export type Tolerance = z.infer<typeof Tolerance>
+export type Segment = z.infer<typeof Segment>

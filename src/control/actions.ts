@@ -1,0 +1,364 @@
+// What the admin API may ask: changes go to the rollout, questions are answered from what stands.
+import type { ChangeResult, Control, HistoryEntry, Request } from '../admin/control.ts'
+import { UnderstudyError } from '../errors.ts'
+import type { Counters } from '../evidence/counters.ts'
+import type { Evidence, Period, Policy, Verdict } from '../gate/evidence.ts'
+import { evidenceJson, policyJson } from '../report/evidenceFile.ts'
+import { accountWithInFlight, buildReport, latencyOf } from '../report/report.ts'
+import {
+  type CandidateStatus,
+  type Report,
+  type RouteStatus,
+  STATUS_VERSION,
+  type Status,
+  type VersionStatus,
+} from '../report/status.ts'
+import { history } from '../rollout/log.ts'
+import type { Change, RolloutPorts } from '../rollout/ports.ts'
+import { type ActionRequest, type ActionResult, promote, setWeight } from '../rollout/promote.ts'
+import { recordLater } from '../rollout/record.ts'
+import { abort, clear, rollback } from '../rollout/rollback.ts'
+import type { Snapshot, SnapshotRoute } from '../rollout/snapshot.ts'
+import type { Promotion } from '../shadow/message.ts'
+import type { StateStore } from '../state/store.ts'
+import type { EvidenceBook } from './evidence.ts'
+import type { LabelAnswer, Labels } from './labels.ts'
+import type { Meters } from './meters.ts'
+import type { ModelRegistry } from './models.ts'
+import type { Verdicts } from './verdicts.ts'
+
+/** What only the composition root knows. */
+export interface GatewayFacts {
+  readonly startedAt: number
+  readonly revision: number
+  readonly servingThreads: number
+  readonly listen: string
+  readonly file: string
+  readonly configurationError: string | undefined
+  readonly storeError: string | undefined
+  readonly mirrorOff: (route: string) => boolean
+  readonly notices: (route: string) => readonly string[]
+}
+
+export interface ControlParts {
+  readonly ports: RolloutPorts
+  readonly store: StateStore
+  readonly book: EvidenceBook
+  readonly verdicts: Verdicts
+  readonly models: ModelRegistry
+  readonly labels: Labels
+  readonly meters: Meters
+  readonly standing: () => { readonly change: Change; readonly snapshot: Snapshot; readonly loadedAt: number }
+  readonly facts: () => GatewayFacts
+  readonly setMirror: (on: boolean, route: string | undefined) => Promise<void>
+  readonly submitLabels: (body: Uint8Array) => Promise<LabelAnswer>
+  readonly promoted: (promotion: Promotion) => void
+}
+
+type Action = ChangeResult['action']
+
+export class ControlActions implements Control {
+  readonly #parts: ControlParts
+
+  constructor(parts: ControlParts) {
+    this.#parts = parts
+  }
+
+  status(): Status {
+    const { standing, facts } = this.#parts
+    const { snapshot, change, loadedAt } = standing()
+    const { startedAt, revision, servingThreads, listen, file, configurationError, storeError } = facts()
+    return {
+      statusVersion: STATUS_VERSION,
+      ready: this.ready(),
+      revision,
+      startedAt: new Date(startedAt).toISOString(),
+      uptimeMs: this.#parts.ports.now() - startedAt,
+      servingThreads,
+      listen,
+      configuration: {
+        file,
+        hash: change.loaded.hash,
+        loadedAt: new Date(loadedAt).toISOString(),
+        error: configurationError,
+      },
+      store: { ok: storeError === undefined, message: storeError },
+      routes: snapshot.routes.map(route => this.#routeStatus(route)),
+    }
+  }
+
+  report(routeName: string, candidate: string | undefined): Report {
+    const { route, version, verdict, evidence } = this.#candidate(routeName, candidate)
+    const { models, book, meters } = this.#parts
+    const started = new Map(
+      book.periods(route.name, version).map(({ key, startedAt }) => [key, new Date(startedAt).toISOString()]),
+    )
+    return buildReport({
+      evidence: {
+        ...evidence,
+        periods: evidence.periods.map(period => {
+          const startedAt = started.get(period.key)
+          return startedAt === undefined ? period : { ...period, startedAt }
+        }),
+      },
+      verdict,
+      manifests: {
+        baseline: models.known(route.name, evidence.baseline.version)?.manifest,
+        candidate: models.known(route.name, version)?.manifest,
+      },
+      generatedAt: new Date().toISOString(),
+      inFlight: meters.inFlight(route.name, version),
+    })
+  }
+
+  gate(route: string, candidate: string | undefined): Verdict {
+    return this.#candidate(route, candidate).verdict
+  }
+
+  evidence(routeName: string, candidate: string | undefined): { evidence: unknown; policy: unknown } {
+    const { route, evidence } = this.#candidate(routeName, candidate)
+    return { evidence: evidenceJson(evidence), policy: policyJson(this.#policy(route.name)) }
+  }
+
+  promote(routeName: string, candidate: string | undefined, request: Request): Promise<ChangeResult> {
+    const { route, version, verdict } = this.#candidate(routeName, candidate)
+    return this.#change('promote', route.name, request, async (ports, action) => {
+      const result = await promote(ports, { ...action, version })
+      if (result.outcome === 'applied') {
+        this.#parts.promoted({
+          route: route.name,
+          who: request.who,
+          from: `${route.live}`,
+          to: version,
+          evidenceDigest: verdict.evidenceDigest,
+        })
+      }
+      return result
+    })
+  }
+
+  rollback(route: string, request: Request): Promise<ChangeResult> {
+    return this.#change('rollback', route, request, (ports, action) => rollback(ports, action))
+  }
+
+  abort(route: string, version: string, request: Request): Promise<ChangeResult> {
+    return this.#change('abort', route, request, (ports, action) => abort(ports, { ...action, version }))
+  }
+
+  clear(route: string, version: string, request: Request): Promise<ChangeResult> {
+    return this.#change('clear', route, request, (ports, action) => clear(ports, { ...action, version }))
+  }
+
+  setWeight(route: string, version: string, weight: number, request: Request): Promise<ChangeResult> {
+    return this.#change('set-weight', route, request, (ports, action) =>
+      setWeight(ports, { ...action, version, weight }),
+    )
+  }
+
+  async mirror(on: boolean, route: string | undefined, request: Request): Promise<void> {
+    const routes = route === undefined ? this.#routes().map(({ name }) => name) : [this.#route(route).name]
+    if (request.dryRun) return
+    await this.#parts.setMirror(on, route)
+    for (const name of routes) {
+      recordLater(this.#parts.ports, name, {
+        kind: 'mirror',
+        phase: 'applied',
+        who: request.who,
+        reason: request.reason,
+        to: on ? 'on' : 'off',
+      })
+    }
+  }
+
+  history(route: string | undefined, last: number): readonly HistoryEntry[] {
+    if (route !== undefined) this.#route(route)
+    return history(this.#parts.store)
+      .filter(entry => route === undefined || entry.route === route)
+      .slice(-last)
+      .map(({ at, kind, who, from, to, version, reason, evidenceDigest, phase, route: name }) => ({
+        at: new Date(at).toISOString(),
+        route: name,
+        kind,
+        who,
+        from,
+        to: to ?? version,
+        reason,
+        evidenceDigest,
+        phase,
+      }))
+  }
+
+  labels(body: Uint8Array): Promise<LabelAnswer> {
+    return this.#parts.submitLabels(body)
+  }
+
+  metrics(): Promise<{ body: string; contentType: string }> {
+    return this.#parts.meters.metrics.text()
+  }
+
+  ready(): boolean {
+    return this.#routes().every(
+      route => route.versions.find(({ version }) => version === route.live)?.broken === undefined,
+    )
+  }
+
+  async #change(
+    action: Action,
+    routeName: string,
+    request: Request,
+    act: (ports: RolloutPorts, action: ActionRequest) => Promise<ActionResult>,
+  ): Promise<ChangeResult> {
+    const { name } = this.#route(routeName)
+    const before = this.#weights(name)
+    const startedMs = performance.now()
+    const { who, reason, dryRun, idempotencyKey } = request
+    const result = await act(this.#parts.ports, {
+      route: name,
+      who,
+      reason,
+      dryRun,
+      ...(idempotencyKey === undefined ? {} : { key: idempotencyKey }),
+    })
+    if (result.outcome === 'patch') {
+      const why = result.problems[0] ?? 'rollout.write is patch'
+      throw new UnderstudyError(
+        'CONFLICT',
+        `nothing was applied (${why}); apply this patch to routes.yaml yourself:\n${result.diff}`,
+      )
+    }
+    const planned = result.resolution?.weights ?? before
+    const after = dryRun ? planned : this.#weights(name)
+    const changed = Object.keys({ ...before, ...after })
+      .filter(version => before[version] !== after[version])
+      .map(version => `${version} ${before[version] ?? 0} → ${after[version] ?? 0} %`)
+      .join(', ')
+    const outcome = { applied: 'done', 'dry-run': 'would be done', repeated: 'was done before' }[result.outcome]
+    const summary = [`${action} of ${name} ${outcome}: ${changed || 'no share changed'}`, ...result.problems].join('; ')
+    return {
+      route: name,
+      action,
+      dryRun,
+      applied: result.outcome === 'applied',
+      summary,
+      diff: result.diff,
+      before,
+      after,
+      elapsedMs: performance.now() - startedMs,
+    }
+  }
+
+  #routeStatus(route: SnapshotRoute): RouteStatus {
+    const { standing, labels, facts } = this.#parts
+    const { change } = standing()
+    const resolution = change.resolutions[route.name]!
+    const config = change.loaded.config.routes[route.name]
+    return {
+      name: route.name,
+      live: route.live,
+      versions: route.versions.map(version => this.#versionStatus(route, version.version)),
+      held: resolution.held,
+      notices: [...resolution.notices, ...facts().notices(route.name)],
+      candidates: route.versions.flatMap(({ version, evidenceKey }) =>
+        evidenceKey === undefined ? [] : (this.#candidateStatus(route, version) ?? []),
+      ),
+      mirror: facts().mirrorOff(route.name) ? 'off' : 'on',
+      labels: config?.labels === undefined ? undefined : labels.counts(route.name),
+    }
+  }
+
+  #versionStatus(route: SnapshotRoute, version: string): VersionStatus {
+    const { standing, models } = this.#parts
+    const resolution = standing().change.resolutions[route.name]!
+    const wanted = standing().change.loaded.config.routes[route.name]?.versions[version]
+    const known = models.known(route.name, version)
+    const weight = resolution.weights[version] ?? 0
+    const shadowPercent = wanted?.shadow.percent ?? 0
+    const latch = known?.digest === undefined ? undefined : resolution.state.latches[known.digest]
+    return {
+      version,
+      digest: known?.digest,
+      target: known?.described ?? '',
+      identityVerified: known?.identityVerified ?? false,
+      role: version === route.live ? 'live' : weight > 0 ? 'canary' : shadowPercent > 0 ? 'shadow' : 'idle',
+      weight,
+      wanted: wanted?.weight ?? 0,
+      shadowPercent,
+      broken: known?.broken,
+      latched: latch === undefined ? undefined : { kind: latch.kind, reason: latch.reason },
+    }
+  }
+
+  #candidateStatus(route: SnapshotRoute, version: string): CandidateStatus | undefined {
+    const { ports, meters, verdicts } = this.#parts
+    const verdict = ports.verdictNow(route.name, version)
+    if (verdict === undefined) return undefined
+    const { total, periods } = this.#counted(route.name, version)
+    return {
+      version,
+      verdict,
+      account: accountWithInFlight(total, meters.inFlight(route.name, version)),
+      latency: latencyOf(periods, verdict.stage),
+      perSecond: verdicts.rates(route.name, version),
+    }
+  }
+
+  /** Nothing while the store cannot be read: a status is asked for then most of all. */
+  #counted(route: string, version: string): { total: Counters; periods: readonly Period[] } {
+    try {
+      const { book } = this.#parts
+      return { total: book.total(route, version), periods: book.evidence(route, version)?.periods ?? [] }
+    } catch {
+      return { total: new Map(), periods: [] }
+    }
+  }
+
+  /** The candidate that is meant: the named one, or the only one. @throws UNKNOWN_MODEL, UNKNOWN_CANDIDATE */
+  #candidate(
+    routeName: string,
+    name: string | undefined,
+  ): { route: SnapshotRoute; version: string; verdict: Verdict; evidence: Evidence } {
+    const route = this.#route(routeName)
+    const candidates = route.versions
+      .filter(({ evidenceKey }) => evidenceKey !== undefined)
+      .map(({ version }) => version)
+    if (name === undefined && candidates.length !== 1) {
+      const which = candidates.length === 0 ? 'it has none' : `name one of ${candidates.join(', ')}`
+      throw new UnderstudyError(
+        'UNKNOWN_CANDIDATE',
+        `route "${route.name}" has ${candidates.length} candidates: ${which}`,
+      )
+    }
+    const version = name ?? candidates[0]!
+    if (!route.versions.some(each => each.version === version)) {
+      throw new UnderstudyError('UNKNOWN_VERSION', `route "${route.name}" has no version "${version.slice(0, 128)}"`)
+    }
+    const { ports, book } = this.#parts
+    const verdict = ports.verdictNow(route.name, version)
+    const evidence = book.evidence(route.name, version)
+    if (verdict === undefined || evidence === undefined) {
+      throw new UnderstudyError(
+        'UNKNOWN_CANDIDATE',
+        `version "${version}" of "${route.name}" is no candidate: it has neither weight nor shadow, or it is live`,
+      )
+    }
+    return { route, version, verdict, evidence }
+  }
+
+  #routes(): readonly SnapshotRoute[] {
+    return this.#parts.standing().snapshot.routes
+  }
+
+  #route(name: string): SnapshotRoute {
+    const route = this.#routes().find(each => each.name === name)
+    if (route === undefined) throw new UnderstudyError('UNKNOWN_MODEL', `there is no route "${name.slice(0, 128)}"`)
+    return route
+  }
+
+  #policy(route: string): Policy {
+    return this.#parts.standing().change.loaded.config.routes[route]!
+  }
+
+  #weights(route: string): Record<string, number> {
+    return { ...this.#parts.standing().change.resolutions[route]?.weights }
+  }
+}

@@ -1,0 +1,267 @@
+// Keeps the evidence of every candidate: periods, counters in memory, and their way into the store. Judges nothing.
+import { accountOf, droppedOf } from '../evidence/accounting.ts'
+import { addAll, type Counters, count, SLOT } from '../evidence/counters.ts'
+import { type CounterDeltas, type EpochDelta, slotsOf } from '../evidence/epochPost.ts'
+import { type LatencyLimits, unpairedExceedances } from '../evidence/latency.ts'
+import type { Evidence } from '../gate/evidence.ts'
+import {
+  type AppliedRoute,
+  currentPeriods,
+  nextPeriods,
+  type PeriodRecord,
+  RoutePeriods,
+  stepStartedAt,
+} from '../rollout/periods.ts'
+import type { CounterDelta, StateStore } from '../state/store.ts'
+
+/** What is to be kept together with the epochs: joined labels. */
+export interface Extra {
+  readonly counters: CounterDeltas
+  readonly resolved: readonly { readonly scope: string; readonly id: string }[]
+}
+
+/** The evidence keys of one route. */
+interface Followed {
+  readonly judged: ReadonlySet<string>
+  readonly open: readonly string[]
+}
+
+const TIME_KEPT_EVERY_MS = 1_000
+/** The last epochs of a key settle within a deadline of its requests. */
+const LEFT_KEPT_MS = 600_000
+
+export class EvidenceBook {
+  readonly #store: Pick<StateStore, 'commit' | 'counters' | 'value'>
+  readonly #periods = new Map<string, RoutePeriods>()
+  readonly #counters = new Map<string, Counters>()
+  /** Latency limits by evidence key, of the keys that are followed: those of current periods, and for a while of earlier ones. */
+  readonly #limits = new Map<string, LatencyLimits>()
+  /** By route: keys of the periods that candidates are judged on, and those that are open. */
+  readonly #current = new Map<string, Followed>()
+  /** When a key left the current ones, ms: its last epochs and labels are still on their way. */
+  readonly #left = new Map<string, number>()
+  /** Values by store key that the store does not have yet. */
+  readonly #unsaved = new Map<string, string>()
+  /** Serving time of open keys that the store does not have yet, ms. */
+  readonly #time = new Map<string, number>()
+
+  constructor(store: Pick<StateStore, 'commit' | 'counters' | 'value'>) {
+    this.#store = store
+  }
+
+  /**
+   * Follows an applied configuration: periods end and begin. Returns the open evidence key of each candidate. New periods
+   * are kept by the next commit, in the transaction of their first counters or before: a store that fails must not keep
+   * a rollback from being applied. For the same reason counters are read only when they are asked for.
+   * @throws STATE_FAILED only at the first sight of a route
+   */
+  follow(route: AppliedRoute, limits: LatencyLimits, nowMs: number): ReadonlyMap<string, string> {
+    const before = this.#routePeriods(route.name)
+    const next = nextPeriods(before, route, nowMs)
+    if (JSON.stringify(before) !== JSON.stringify(next)) {
+      this.#periods.set(route.name, next)
+      this.#unsaved.set(storeKey(route.name), JSON.stringify(next))
+    }
+    const known = new Set(before?.periods.map(({ key }) => key))
+    const keys = new Map<string, string>()
+    const judged = new Set<string>()
+    for (const { version } of route.candidates) {
+      const periods = currentPeriods(next, version)
+      const open = periods.at(-1)
+      if (open === undefined) continue
+      keys.set(version, open.key)
+      for (const { key } of periods) {
+        judged.add(key)
+        this.#limits.set(key, limits)
+        if (!known.has(key)) this.#counters.set(key, new Map())
+      }
+    }
+    this.#moveOn(route.name, { judged, open: [...keys.values()] }, nowMs)
+    return keys
+  }
+
+  /** Follows no other routes than these: one that left, or whose live does not load, gathers nothing. */
+  keep(routes: ReadonlySet<string>, nowMs: number): void {
+    for (const route of [...this.#current.keys()]) if (!routes.has(route)) this.#moveOn(route, undefined, nowMs)
+  }
+
+  /** Something else to be kept in the store by the next commit that works. */
+  keepValue(key: string, value: string): void {
+    this.#unsaved.set(key, value)
+  }
+
+  /** The gateway has served for so long: exposure is counted like everything else, so that time without it is none. */
+  served(elapsedMs: number): void {
+    for (const { open } of this.#current.values()) {
+      for (const key of open) this.#time.set(key, (this.#time.get(key) ?? 0) + elapsedMs)
+    }
+  }
+
+  /**
+   * Commits settled epochs and joined labels in one transaction; memory follows only when the store has them. Serving time
+   * alone is written once a second. Says whether anything was written.
+   * @throws STATE_FAILED: nothing was kept
+   */
+  commit(epochs: readonly EpochDelta[], extra: Extra): boolean {
+    const total: CounterDeltas = new Map()
+    for (const { counters } of epochs) {
+      for (const [key, delta] of counters) {
+        const slots = slotsOf(total, key)
+        // Thresholds come from what was committed before, epoch by epoch, so that no answer is judged by its own epoch.
+        const seen = this.#withDelta(key, slots)
+        const limits = this.#limits.get(key)
+        const late = limits === undefined ? undefined : unpairedExceedances(seen, delta, limits)
+        addAll(slots, delta)
+        if (late) addAll(slots, late)
+      }
+    }
+    for (const [key, slots] of extra.counters) addAll(slotsOf(total, key), slots)
+    const pending = epochs.flatMap(epoch => epoch.pending)
+    const values = [...this.#unsaved].map(([key, value]) => ({ key, value }))
+    const isDue = [...this.#time.values()].some(ms => ms >= TIME_KEPT_EVERY_MS)
+    if (total.size + pending.length + extra.resolved.length + values.length === 0 && !isDue) return false
+    for (const [key, ms] of this.#time) {
+      if (ms >= 1) count(slotsOf(total, key), SLOT.timeMs, Math.floor(ms))
+    }
+    // Read before they are written: what is not in memory would else be added twice.
+    const counted = [...total].map(([key, slots]) => [this.counters(key), slots] as const)
+    this.#store.commit({ counters: flat(total), pending, resolved: extra.resolved, values })
+    this.#unsaved.clear()
+    for (const [key, ms] of this.#time) {
+      if (this.#isOpen(key)) this.#time.set(key, ms % 1)
+      else this.#time.delete(key)
+    }
+    for (const [counters, slots] of counted) addAll(counters, slots)
+    this.#forget()
+    return true
+  }
+
+  /** The counters of one period; empty when there are none. @throws STATE_FAILED */
+  counters(key: string): Counters {
+    let counters = this.#counters.get(key)
+    if (counters === undefined) {
+      counters = this.#store.counters(key).get(key) ?? new Map()
+      this.#counters.set(key, counters)
+    }
+    return counters
+  }
+
+  /**
+   * Segments that have slots in a period, so that a restarted shadow thread does not hand out others. None while the store
+   * cannot be read: no configuration waits for that.
+   */
+  segments(key: string): readonly string[] {
+    const segments = new Set<string>()
+    if (!this.#canRead(key)) return []
+    for (const slot of this.counters(key).keys()) {
+      const at = slot.indexOf('@')
+      if (at >= 0) segments.add(slot.slice(at + 1))
+    }
+    return [...segments]
+  }
+
+  /** Periods that a version is judged on, in time order. */
+  periods(route: string, version: string): readonly PeriodRecord[] {
+    const all = this.#routePeriods(route)
+    return all === undefined ? [] : currentPeriods(all, version)
+  }
+
+  /** Counters of all periods a version is judged on, added up. */
+  total(route: string, version: string): Counters {
+    const total: Counters = new Map()
+    for (const { key } of this.periods(route, version)) addAll(total, this.counters(key))
+    return total
+  }
+
+  /** Everything that a verdict on this candidate is made from; undefined: it gathers no evidence. @throws STATE_FAILED */
+  evidence(route: string, version: string): Evidence | undefined {
+    const all = this.#routePeriods(route)
+    if (all === undefined) return undefined
+    const periods = currentPeriods(all, version)
+    const open = periods.at(-1)
+    if (open === undefined) return undefined
+    const startedAt = stepStartedAt(periods) ?? open.startedAt
+    const judged = new Set(all.periods.filter(period => period.endedAt === undefined).map(period => period.version))
+    const present = periods.filter(period => period.startedAt >= startedAt)
+    const accounts = present.map(({ key }) => accountOf(this.counters(key)))
+    return {
+      route,
+      baseline: { version: open.baselineVersion, digest: open.baselineDigest },
+      candidate: { version, digest: open.candidateDigest },
+      attempt: open.attempt,
+      candidates: Math.max(1, judged.size),
+      periods: periods.map(period => ({
+        key: period.key,
+        stage: period.stage,
+        step: period.step,
+        share: period.share,
+        counters: this.counters(period.key),
+      })),
+      stepElapsedMs: present.reduce((sum, { key }) => sum + (this.counters(key).get(SLOT.timeMs) ?? 0), 0),
+      mirrored: {
+        eligible: accounts.reduce((sum, account) => sum + account.eligible, 0),
+        dropped: accounts.reduce((sum, account) => sum + droppedOf(account) + account.lost, 0),
+      },
+    }
+  }
+
+  #routePeriods(route: string): RoutePeriods | undefined {
+    const known = this.#periods.get(route)
+    if (known !== undefined) return known
+    const stored = this.#store.value(storeKey(route))
+    if (stored === undefined) return undefined
+    const periods = RoutePeriods.parse(JSON.parse(stored))
+    this.#periods.set(route, periods)
+    return periods
+  }
+
+  /** Keys that no candidate is judged on any more are followed a while longer. */
+  #moveOn(route: string, next: Followed | undefined, nowMs: number): void {
+    for (const key of this.#current.get(route)?.judged ?? []) if (!next?.judged.has(key)) this.#left.set(key, nowMs)
+    for (const key of next?.judged ?? []) this.#left.delete(key)
+    if (next === undefined) this.#current.delete(route)
+    else this.#current.set(route, next)
+    for (const [key, leftAt] of this.#left) {
+      if (nowMs - leftAt < LEFT_KEPT_MS) continue
+      this.#left.delete(key)
+      this.#limits.delete(key)
+    }
+    this.#forget()
+  }
+
+  #isOpen(key: string): boolean {
+    return [...this.#current.values()].some(({ open }) => open.includes(key))
+  }
+
+  /** A late label brings counters of a key back that nobody follows. */
+  #forget(): void {
+    for (const key of this.#counters.keys()) if (!this.#limits.has(key)) this.#counters.delete(key)
+  }
+
+  #canRead(key: string): boolean {
+    try {
+      this.counters(key)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  #withDelta(key: string, delta: Counters): Counters {
+    const committed = this.counters(key)
+    if (delta.size === 0) return committed
+    const seen = new Map(committed)
+    addAll(seen, delta)
+    return seen
+  }
+}
+
+function storeKey(route: string): string {
+  return `periods/${route}`
+}
+
+function flat(counters: CounterDeltas): CounterDelta[] {
+  const deltas: CounterDelta[] = []
+  for (const [key, slots] of counters) for (const [slot, amount] of slots) deltas.push({ key, slot, amount })
+  return deltas
+}

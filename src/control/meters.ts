@@ -1,0 +1,110 @@
+// Feeds the metrics from what threads post, epochs commit and the gate says.
+import { accountOf, failedOf } from '../evidence/accounting.ts'
+import type { Counters } from '../evidence/counters.ts'
+import type { EpochDelta } from '../evidence/epochPost.ts'
+import type { Verdict } from '../gate/evidence.ts'
+import type { Snapshot } from '../rollout/snapshot.ts'
+import type { FromServing } from '../serving/message.ts'
+import type { FromShadow } from '../shadow/message.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+
+const PREDICT_ROUTE = '/v2/models/{model_name}/infer'
+
+export class Meters {
+  readonly metrics: Metrics
+  readonly #inFlight = new Map<string, number>()
+  #applied: Snapshot | undefined
+
+  constructor(metrics: Metrics) {
+    this.metrics = metrics
+  }
+
+  /** A new configuration serves: shares, models, and what has left. */
+  applied(snapshot: Snapshot): void {
+    for (const before of this.#applied?.routes ?? []) {
+      const route = snapshot.routes.find(each => each.name === before.name)
+      if (route === undefined) this.metrics.forgetRoute(before.name)
+      for (const { version } of route === undefined ? [] : before.versions) {
+        if (!route?.versions.some(each => each.version === version)) this.metrics.forgetVersion(before.name, version)
+      }
+    }
+    this.#applied = snapshot
+    for (const route of snapshot.routes) {
+      for (const { version, weight, digest, target } of route.versions) {
+        this.metrics.weight(route.name, version, weight)
+        this.metrics.modelInfo({
+          model: route.name,
+          version,
+          digest,
+          runtime: target.kind === 'onnx' ? 'onnx' : 'http',
+        })
+      }
+    }
+  }
+
+  served({ requests, refused }: Extract<FromServing, { kind: 'tick' }>): void {
+    for (const { route, version, role, answered, inference } of requests) {
+      for (const { code, count, buckets, sumSeconds } of answered) {
+        this.metrics.requestDelta({ route, version, role, code }, count, buckets, sumSeconds)
+        this.metrics.httpServerDuration({ method: 'POST', route: PREDICT_ROUTE, status: code }, buckets, sumSeconds)
+      }
+      if (inference) this.metrics.inferenceDelta({ route, version, role }, inference.buckets, inference.sumSeconds)
+    }
+    for (const { code, count, buckets, sumSeconds } of refused) {
+      // No version was chosen, so there is none to name.
+      this.metrics.requestDelta({ route: '', version: '', role: 'live', code }, count, buckets, sumSeconds)
+      this.metrics.httpServerDuration({ method: 'POST', route: PREDICT_ROUTE, status: code }, buckets, sumSeconds)
+    }
+  }
+
+  shadowed({ candidates, spansDropped }: Extract<FromShadow, { kind: 'tick' }>): void {
+    this.#inFlight.clear()
+    for (const { route, version, outcomes, comparisons, inFlight } of candidates) {
+      for (const [outcome, count] of outcomes) this.metrics.shadowDelta(route, version, outcome, count)
+      for (const [result, count] of comparisons) this.metrics.comparisonDelta(route, version, result, count)
+      this.#inFlight.set(`${route}/${version}`, inFlight)
+    }
+    for (const [reason, count] of Object.entries(spansDropped)) this.metrics.spansDropped(reason, count)
+  }
+
+  /** Mirrored requests of a candidate that are queued or under way now. */
+  inFlight(route: string, version: string): number {
+    return this.#inFlight.get(`${route}/${version}`) ?? 0
+  }
+
+  /** Epochs are in the store: the mirror's accounts follow. */
+  committed(epochs: readonly EpochDelta[], snapshot: Snapshot | undefined): void {
+    for (const route of snapshot?.routes ?? []) {
+      for (const { version, evidenceKey } of route.versions) {
+        if (evidenceKey === undefined) continue
+        for (const { counters } of epochs) {
+          const slots = counters.get(evidenceKey)
+          if (slots) this.#account(route.name, version, slots)
+        }
+      }
+    }
+  }
+
+  verdict(verdict: Verdict): void {
+    this.metrics.verdict(verdict.route, verdict.candidate, verdict.decision)
+    for (const { metric, segment, logHarm } of verdict.metrics) {
+      if (segment === undefined && Number.isFinite(logHarm)) {
+        this.metrics.logEvalue(verdict.route, verdict.candidate, metric, logHarm)
+      }
+    }
+  }
+
+  #account(route: string, version: string, slots: Counters): void {
+    const account = accountOf(slots)
+    this.metrics.accounting(route, version, {
+      eligible: account.eligible,
+      notSampled: account.notSampled,
+      dropped: account.dropped,
+      failed: failedOf(account),
+      compared: account.compared,
+      lost: account.lost,
+      inFlight: this.inFlight(route, version),
+    })
+    if (account.dropped.ring_full > 0) this.metrics.ringDrops('ring_full', account.dropped.ring_full)
+  }
+}

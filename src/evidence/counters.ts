@@ -1,0 +1,81 @@
+// The names of evidence counters and how they merge. Every counter is an integer that only grows; nothing here decides.
+
+/** Slot name → grow-only integer. A slot of a segment carries `@field=value` at its end. */
+export type Counters = Map<string, number>
+
+/**
+ * The evidence slots.
+ *
+ * Paired (one request, both versions): what the shadow thread and the label join count.
+ *   pair.match, pair.mismatch            both answered; within or beyond tolerance
+ *   pair.unstable                        of the mismatches: the candidate gave a NaN or infinity that the baseline did not
+ *   pair.ok, pair.err.b, pair.err.c, pair.err.both   who failed
+ *   pair.late.p50.plus|minus|zero (p95, p99)         1[candidate > r·τ] − 1[baseline > τ]
+ *   plat.b.<bin>, plat.c.<bin>           latency of both sides of unbatched pairs (log bins)
+ *   diff.<bin>                           |candidate − baseline| of numeric outputs (log bins)
+ *   loss.<bin>                           loss(candidate) − loss(baseline) in [−1, 1] (signed log bins)
+ * Unpaired (arms of the live split): what serving threads count.
+ *   arm.b.n, arm.b.err, arm.c.n, arm.c.err
+ *   lat.b.<bin>, lat.c.<bin>             latency of each arm (log bins)
+ *   late.p50.b, late.p50.c (p95, p99)    exceedances, derived from the bins when an epoch is committed
+ *   late.p50.c.may                       candidate answers in or above the limit's bin: what the safe test reads
+ *   late.b.n, late.c.n                   observations that could have exceeded
+ * Neither:
+ *   time.ms                              how long the gateway served while the key was open; no observation
+ */
+export const SLOT = {
+  match: 'pair.match',
+  mismatch: 'pair.mismatch',
+  unstable: 'pair.unstable',
+  bothOk: 'pair.ok',
+  baselineError: 'pair.err.b',
+  candidateError: 'pair.err.c',
+  bothError: 'pair.err.both',
+  armBaseline: 'arm.b.n',
+  armBaselineError: 'arm.b.err',
+  armCandidate: 'arm.c.n',
+  armCandidateError: 'arm.c.err',
+  timeMs: 'time.ms',
+} as const
+
+/** The slot of one segment value, such as `pair.match@origin=JFK`. */
+export function segmentSlot(slot: string, segment: string): string {
+  return `${slot}@${segment}`
+}
+
+/** Adds `amount` to a slot. */
+export function count(counters: Counters, slot: string, amount = 1): void {
+  counters.set(slot, (counters.get(slot) ?? 0) + amount)
+}
+
+/** Adds every slot of `delta` into `into`. */
+export function addAll(into: Counters, delta: Iterable<readonly [string, number]>): void {
+  for (const [slot, amount] of delta) count(into, slot, amount)
+}
+
+/** The slot without its segment, and the segment: `pair.match@origin=JFK` → `pair.match`, `origin=JFK`. */
+export function splitSlot(slot: string): readonly [slot: string, segment: string | undefined] {
+  const at = slot.indexOf('@')
+  return at < 0 ? [slot, undefined] : [slot.slice(0, at), slot.slice(at + 1)]
+}
+
+/**
+ * What all replicas counted together. A replica's counters only grow, so of several reports the greatest is the newest
+ * whatever order they came in; then replicas add. Reports may be repeated and shuffled.
+ */
+export function mergeReplicas(
+  reports: Iterable<readonly [replica: string, counters: Iterable<readonly [string, number]>]>,
+): Counters {
+  const replicas = new Map<string, Counters>()
+  for (const [replica, counters] of reports) {
+    let newest = replicas.get(replica)
+    if (newest === undefined) {
+      newest = new Map()
+      replicas.set(replica, newest)
+    }
+    for (const [slot, amount] of counters) newest.set(slot, Math.max(newest.get(slot) ?? 0, amount))
+  }
+  const merged: Counters = new Map()
+  for (const counters of replicas.values()) addAll(merged, counters)
+  return merged
+}

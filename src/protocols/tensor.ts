@@ -1,0 +1,53 @@
+// What a tensor is inside Understudy: a name, a datatype of the Open Inference Protocol, a shape and flat row-major data.
+
+/** Datatypes of the Open Inference Protocol V2 (kserve/open-inference-protocol, inference_rest.md). */
+export const DATATYPES = [
+  'BOOL',
+  'UINT8',
+  'UINT16',
+  'UINT32',
+  'UINT64',
+  'INT8',
+  'INT16',
+  'INT32',
+  'INT64',
+  'FP16',
+  'FP32',
+  'FP64',
+  'BYTES',
+] as const
+export type Datatype = (typeof DATATYPES)[number]
+
+/** Flat row-major values. 64-bit integers are BigInt arrays so that nothing is rounded; BYTES are strings. */
+export type TensorData =
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint32Array
+  | Int32Array
+  | BigUint64Array
+  | BigInt64Array
+  | Float32Array
+  | Float64Array
+  | readonly string[]
+
+export interface Tensor {
+  readonly name: string
+  readonly datatype: Datatype
+  readonly shape: readonly number[]
+  readonly data: TensorData
+}
+
+/** The product of the dimensions: the number of elements of a tensor of this shape; 1 for a scalar. */
+export function elementCount(shape: readonly number[]): number {
+  let count = 1
+  for (const dimension of shape) count *= dimension
+  return count
+}
+
+/** The element at `index` as a number; BigInts are converted (exact only inside ±2^53), strings parse or give NaN. */
+export function numberAt(data: TensorData, index: number): number {
+  const value = data[index]
+  return typeof value === 'number' ? value : Number(value)
+}

@@ -1,0 +1,152 @@
+// What a serving thread tells the shadow thread of one request: ids, times, status and bytes, packed for the ring.
+import type { RingProducer } from './ring.ts'
+
+/** How the live side of a request ended. */
+export const OUTCOME = { ok: 0, clientError: 1, failed: 2, deadline: 3, unreachable: 4 } as const
+export type OutcomeCode = (typeof OUTCOME)[keyof typeof OUTCOME]
+
+export interface RequestRecord {
+  /** Configuration revision that served it; route and version are indices into that snapshot. */
+  readonly revision: number
+  readonly route: number
+  readonly version: number
+  readonly epoch: number
+  /** One bit per version index of the route: mirror to it. */
+  readonly candidates: number
+  readonly outcome: OutcomeCode
+  readonly status: number
+  /** The tester chose the version: never evidence. */
+  readonly forced: boolean
+  /** Kept by the head-sampling decision, whatever the outcome. */
+  readonly headSampled: boolean
+  /** traceparent's flags. */
+  readonly traceFlags: number
+  /** Monotonic ms at admission. */
+  readonly startMs: number
+  /** Admission to the last byte handed to the socket, ms. */
+  readonly durationMs: number
+  /** Inside the session (embedded) or the upstream call, ms. */
+  readonly inferMs: number
+  readonly queueMs: number
+  /** Lower-case hexadecimal; empty parent: root. */
+  readonly traceId: string
+  readonly serverSpanId: string
+  readonly inferSpanId: string
+  readonly parentSpanId: string
+  readonly requestId: string
+  readonly errorType: string
+  readonly tracestate: string
+  readonly request: Uint8Array
+  readonly answer: Uint8Array
+}
+
+const FIXED_BYTES = 104
+const HEX_IDS = 16 + 8 + 8 + 8
+
+/**
+ * Packs a record into the ring.
+ * @returns false when the ring is too full: the caller counts the drop
+ */
+export function writeRecord(ring: RingProducer, record: RequestRecord): boolean {
+  const { requestId, errorType, tracestate, request, answer } = record
+  const idBytes = Buffer.byteLength(requestId)
+  const size = FIXED_BYTES + HEX_IDS + idBytes + errorType.length + tracestate.length + request.length + answer.length
+  const start = ring.reserve(size)
+  if (start < 0) return false
+  const { view, bytes } = ring
+  view.setUint32(start, record.revision, true)
+  view.setUint16(start + 4, record.route, true)
+  view.setUint16(start + 6, record.version, true)
+  view.setUint32(start + 8, record.epoch, true)
+  view.setUint32(start + 12, record.candidates, true)
+  view.setUint16(start + 16, record.status, true)
+  view.setUint8(start + 18, record.outcome)
+  view.setUint8(start + 19, (record.forced ? 1 : 0) | (record.headSampled ? 2 : 0))
+  view.setUint8(start + 20, record.traceFlags)
+  view.setUint32(start + 24, idBytes, true)
+  view.setUint32(start + 28, errorType.length, true)
+  view.setUint32(start + 32, tracestate.length, true)
+  view.setUint32(start + 36, request.length, true)
+  view.setUint32(start + 40, answer.length, true)
+  view.setFloat64(start + 48, record.startMs, true)
+  view.setFloat64(start + 56, record.durationMs, true)
+  view.setFloat64(start + 64, record.inferMs, true)
+  view.setFloat64(start + 72, record.queueMs, true)
+  let at = start + FIXED_BYTES
+  at = writeHex(bytes, at, record.traceId, 16)
+  at = writeHex(bytes, at, record.serverSpanId, 8)
+  at = writeHex(bytes, at, record.inferSpanId, 8)
+  at = writeHex(bytes, at, record.parentSpanId, 8)
+  at += bytes.write(requestId, at, 'utf8')
+  at += bytes.write(errorType, at, 'latin1')
+  at += bytes.write(tracestate, at, 'latin1')
+  bytes.set(request, at)
+  bytes.set(answer, at + request.length)
+  ring.publish()
+  return true
+}
+
+/** Unpacks a record, copying every byte out of shared memory. */
+export function readRecord(packed: Buffer): RequestRecord {
+  const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength)
+  const idBytes = view.getUint32(24, true)
+  const errorLength = view.getUint32(28, true)
+  const tracestateLength = view.getUint32(32, true)
+  const requestLength = view.getUint32(36, true)
+  const answerLength = view.getUint32(40, true)
+  const flags = view.getUint8(19)
+  let at = FIXED_BYTES
+  const hex = (length: number) => {
+    const text = packed.toString('hex', at, at + length)
+    at += length
+    return text
+  }
+  const text = (length: number, encoding: 'latin1' | 'utf8') => {
+    const value = packed.toString(encoding, at, at + length)
+    at += length
+    return value
+  }
+  const traceId = hex(16)
+  const serverSpanId = hex(8)
+  const inferSpanId = hex(8)
+  const parentSpanId = hex(8)
+  const requestId = text(idBytes, 'utf8')
+  const errorType = text(errorLength, 'latin1')
+  const tracestate = text(tracestateLength, 'latin1')
+  // One copy for both bodies: shared memory is never handed to a socket, the producer will overwrite it.
+  const bodies = Buffer.allocUnsafe(requestLength + answerLength)
+  packed.copy(bodies, 0, at, at + requestLength + answerLength)
+  return {
+    revision: view.getUint32(0, true),
+    route: view.getUint16(4, true),
+    version: view.getUint16(6, true),
+    epoch: view.getUint32(8, true),
+    candidates: view.getUint32(12, true),
+    status: view.getUint16(16, true),
+    outcome: view.getUint8(18) as OutcomeCode,
+    forced: (flags & 1) !== 0,
+    headSampled: (flags & 2) !== 0,
+    traceFlags: view.getUint8(20),
+    startMs: view.getFloat64(48, true),
+    durationMs: view.getFloat64(56, true),
+    inferMs: view.getFloat64(64, true),
+    queueMs: view.getFloat64(72, true),
+    traceId,
+    serverSpanId,
+    inferSpanId,
+    parentSpanId: parentSpanId === NO_PARENT ? '' : parentSpanId,
+    requestId,
+    errorType,
+    tracestate,
+    request: bodies.subarray(0, requestLength),
+    answer: bodies.subarray(requestLength),
+  }
+}
+
+const NO_PARENT = '0000000000000000'
+
+function writeHex(bytes: Buffer, at: number, hex: string, length: number): number {
+  if (hex === '') bytes.fill(0, at, at + length)
+  else bytes.write(hex, at, length, 'hex')
+  return at + length
+}

@@ -1,0 +1,153 @@
+// A bounded single-producer, single-consumer queue of byte records in shared memory. It drops, and never waits.
+
+// Cursors stand on cache lines of their own, or each side's writes would evict the other's.
+const HEAD = 0
+const TAIL = 16
+const SETTLED_EPOCH = 32
+const CONTROL_BYTES = 256
+const FRAME_BYTES = 8
+const PADDING = 0xffff_ffff
+
+/** Memory of one ring with at least `bytes` for records, rounded up to a power of two (at most 1 GiB). */
+export function createRing(bytes: number): SharedArrayBuffer {
+  const capacity = Math.min(2 ** 30, Math.max(4096, 2 ** Math.ceil(Math.log2(bytes))))
+  return new SharedArrayBuffer(CONTROL_BYTES + capacity)
+}
+
+/** The word on which the consumer sleeps: shared by all rings of one consumer. */
+export function createDoorbell(): SharedArrayBuffer {
+  return new SharedArrayBuffer(8)
+}
+const SLEEPING = 0
+const RINGS = 1
+
+export class RingProducer {
+  readonly #control: Int32Array
+  readonly #doorbell: Int32Array
+  readonly #capacity: number
+  /** The record area; offsets given to writers count from its start. */
+  readonly bytes: Buffer
+  readonly view: DataView
+  #head: number
+  #cachedTail: number
+  #reserved = 0
+
+  constructor(ring: SharedArrayBuffer, doorbell: SharedArrayBuffer) {
+    this.#control = new Int32Array(ring, 0, CONTROL_BYTES / 4)
+    this.#doorbell = new Int32Array(doorbell)
+    this.#capacity = ring.byteLength - CONTROL_BYTES
+    this.bytes = Buffer.from(ring, CONTROL_BYTES, this.#capacity)
+    this.view = new DataView(ring, CONTROL_BYTES, this.#capacity)
+    this.#head = Atomics.load(this.#control, HEAD) >>> 0
+    this.#cachedTail = Atomics.load(this.#control, TAIL) >>> 0
+  }
+
+  /** Offset at which `size` bytes may be written, or −1 when the ring is too full. Must be followed by `publish`. */
+  reserve(size: number): number {
+    const frame = (FRAME_BYTES + size + 7) & ~7
+    let at = this.#head & (this.#capacity - 1)
+    const untilEnd = this.#capacity - at
+    const needed = frame <= untilEnd ? frame : untilEnd + frame
+    if (!this.#fits(needed)) return -1
+    if (frame > untilEnd) {
+      this.view.setUint32(at, PADDING, true)
+      at = 0
+    }
+    this.view.setUint32(at, size, true)
+    this.#reserved = needed
+    return at + FRAME_BYTES
+  }
+
+  /** Makes the reserved record visible and wakes the consumer if it sleeps. */
+  publish(): void {
+    this.#head = (this.#head + this.#reserved) >>> 0
+    Atomics.store(this.#control, HEAD, this.#head | 0)
+    if (Atomics.load(this.#doorbell, SLEEPING) === 1) this.#ring()
+  }
+
+  /** Says that every record of requests admitted up to `epoch` has been published or dropped. */
+  settle(epoch: number): void {
+    Atomics.store(this.#control, SETTLED_EPOCH, epoch)
+  }
+
+  #fits(needed: number): boolean {
+    if (needed > this.#capacity) return false
+    if (this.#capacity - ((this.#head - this.#cachedTail) >>> 0) >= needed) return true
+    this.#cachedTail = Atomics.load(this.#control, TAIL) >>> 0
+    return this.#capacity - ((this.#head - this.#cachedTail) >>> 0) >= needed
+  }
+
+  #ring(): void {
+    Atomics.store(this.#doorbell, SLEEPING, 0)
+    Atomics.add(this.#doorbell, RINGS, 1)
+    Atomics.notify(this.#doorbell, RINGS)
+  }
+}
+
+export class RingConsumer {
+  readonly #control: Int32Array
+  readonly #capacity: number
+  readonly #bytes: Buffer
+  readonly #view: DataView
+  #tail: number
+
+  constructor(ring: SharedArrayBuffer) {
+    this.#control = new Int32Array(ring, 0, CONTROL_BYTES / 4)
+    this.#capacity = ring.byteLength - CONTROL_BYTES
+    this.#bytes = Buffer.from(ring, CONTROL_BYTES, this.#capacity)
+    this.#view = new DataView(ring, CONTROL_BYTES, this.#capacity)
+    this.#tail = Atomics.load(this.#control, TAIL) >>> 0
+  }
+
+  /**
+   * Hands every record published so far to `take`, which must copy what it keeps: the bytes are overwritten later.
+   * @returns how many there were
+   */
+  drain(take: (record: Buffer) => void): number {
+    const head = Atomics.load(this.#control, HEAD) >>> 0
+    let records = 0
+    while (this.#tail !== head) {
+      let at = this.#tail & (this.#capacity - 1)
+      let size = this.#view.getUint32(at, true)
+      if (size === PADDING) {
+        this.#tail = (this.#tail + this.#capacity - at) >>> 0
+        at = 0
+        size = this.#view.getUint32(0, true)
+      }
+      take(this.#bytes.subarray(at + FRAME_BYTES, at + FRAME_BYTES + size))
+      this.#tail = (this.#tail + ((FRAME_BYTES + size + 7) & ~7)) >>> 0
+      // Released record by record: a long drain must not look like a full ring to the producer.
+      Atomics.store(this.#control, TAIL, this.#tail | 0)
+      records++
+    }
+    return records
+  }
+
+  /** Read before `drain`: all records of epochs up to this one are then in hand. */
+  settledEpoch(): number {
+    return Atomics.load(this.#control, SETTLED_EPOCH)
+  }
+
+  isEmpty(): boolean {
+    return Atomics.load(this.#control, HEAD) >>> 0 === this.#tail
+  }
+}
+
+/** Sleeps until a producer publishes or `timeoutMs` passes. `isEmpty` is asked again after the flag is up. */
+export async function waitForDoorbell(
+  doorbell: SharedArrayBuffer,
+  isEmpty: () => boolean,
+  timeoutMs: number,
+): Promise<void> {
+  const words = new Int32Array(doorbell)
+  const rings = Atomics.load(words, RINGS)
+  Atomics.store(words, SLEEPING, 1)
+  // A record published between the last drain and the flag would otherwise wait for the timeout.
+  if (!isEmpty()) {
+    Atomics.store(words, SLEEPING, 0)
+    return
+  }
+  const waiting = Atomics.waitAsync(words, RINGS, rings, timeoutMs)
+  if (waiting.async) await waiting.value
+  Atomics.store(words, SLEEPING, 0)
+}

@@ -1,0 +1,174 @@
+// Makes the report on one candidate from its counters and its verdict. Pure: no clock, no storage, no formatting.
+import { type Account, accountOf, unsettledOf } from '../evidence/accounting.ts'
+import { addAll, type Counters, count, SLOT, splitSlot } from '../evidence/counters.ts'
+import {
+  binsOf,
+  highDifference,
+  latencyQuantile,
+  lowDifference,
+  magnitudeEdge,
+  quantileBin,
+} from '../evidence/histogram.ts'
+import type { Evidence, Stage, Verdict } from '../gate/evidence.ts'
+import type { Manifest } from '../models/manifest.ts'
+import type { CandidateStatus, LatencySummary, Report } from './status.ts'
+
+/** Changes when a field of the JSON is removed or changes its meaning; new fields do not change it. */
+export const REPORT_VERSION = 1
+
+export interface ReportInput {
+  /** Periods in time order, all of one candidate against one baseline. */
+  readonly evidence: Pick<Evidence, 'route' | 'baseline' | 'candidate'> & {
+    readonly periods: readonly (Evidence['periods'][number] & { readonly startedAt?: string })[]
+  }
+  readonly verdict: Verdict
+  readonly manifests: { readonly baseline: Manifest | undefined; readonly candidate: Manifest | undefined }
+  /** ISO 8601. */
+  readonly generatedAt: string
+  /** Mirrored requests under way; by default what the account leaves unsettled. */
+  readonly inFlight?: number
+}
+
+type Segment = Report['segments'][number]
+
+/** Everything that a person asks about the candidate. Counts are over all periods, latency over those of the present stage. */
+export function buildReport({ evidence, verdict, manifests, generatedAt, inFlight }: ReportInput): Report {
+  const { route, baseline, candidate, periods } = evidence
+  const whole: Counters = new Map()
+  for (const period of periods) addAll(whole, period.counters)
+  const at = (slot: string) => whole.get(slot) ?? 0
+  const losses = lossOf(whole)
+  const wantsLabels = verdict.metrics.some(({ metric }) => metric === 'labels')
+  return {
+    reportVersion: REPORT_VERSION,
+    generatedAt,
+    route,
+    baseline: { ...baseline, manifest: manifests.baseline },
+    candidate: { ...candidate, manifest: manifests.candidate },
+    verdict,
+    account: accountWithInFlight(whole, inFlight),
+    comparison: {
+      compared: at(SLOT.match) + at(SLOT.mismatch),
+      mismatches: at(SLOT.mismatch),
+      unstable: at(SLOT.unstable),
+      ...differencesOf(whole),
+    },
+    errors: {
+      both: at(SLOT.bothError),
+      baselineOnly: at(SLOT.baselineError),
+      candidateOnly: at(SLOT.candidateError),
+      neither: at(SLOT.bothOk),
+    },
+    labels: losses.n > 0 || wantsLabels ? losses : undefined,
+    latency: latencyOf(periods, verdict.stage),
+    segments: segmentsOf(whole, verdict),
+    periods: periods.map(({ stage, step, startedAt, counters }) => ({
+      stage,
+      step,
+      startedAt: startedAt ?? '',
+      requests: requestsOf(stage, counters),
+    })),
+  }
+}
+
+/**
+ * The account of the mirror with what is under way, so that it adds up. Counters hold settled epochs only: what is in
+ * flight now is eligible too, and is told on both sides.
+ */
+export function accountWithInFlight(counters: Counters, inFlight?: number): Account & { readonly inFlight: number } {
+  const account = accountOf(counters)
+  if (inFlight === undefined) return { ...account, inFlight: Math.max(0, unsettledOf(account)) }
+  return { ...account, eligible: account.eligible + inFlight, inFlight }
+}
+
+/** Both sides' latency in one stage: unbatched shadow pairs, or the arms of the live split. */
+export function latencyOf(
+  periods: readonly { readonly stage: Stage; readonly counters: Counters }[],
+  stage: Stage,
+): CandidateStatus['latency'] {
+  const counters: Counters = new Map()
+  for (const period of periods) if (period.stage === stage) addAll(counters, period.counters)
+  const prefix = stage === 'shadow' ? 'plat' : 'lat'
+  return { baseline: latencySummary(counters, `${prefix}.b`), candidate: latencySummary(counters, `${prefix}.c`) }
+}
+
+function latencySummary(counters: Counters, prefix: string): LatencySummary {
+  const at = (p: number) => latencyQuantile(counters, prefix, p) ?? null
+  const n = binsOf(counters, prefix).reduce((sum, [, amount]) => sum + amount, 0)
+  return { n, p50Ms: at(0.5), p95Ms: at(0.95), p99Ms: at(0.99) }
+}
+
+function differencesOf(counters: Counters): Pick<Report['comparison'], 'difference' | 'differenceBins'> {
+  const bins = binsOf(counters, 'diff').filter(([, amount]) => amount > 0)
+  const edge = (p: number) => magnitudeEdge(quantileBin(bins, p)!)
+  return {
+    difference: bins.length === 0 ? undefined : { p50: edge(0.5), p90: edge(0.9), p99: edge(0.99), max: edge(1) },
+    differenceBins: bins.map(([bin, amount]) => [magnitudeEdge(bin), amount] as const),
+  }
+}
+
+function lossOf(counters: Counters): NonNullable<Report['labels']> {
+  let n = 0
+  let sum = 0
+  for (const [bin, amount] of binsOf(counters, 'loss')) {
+    n += amount
+    sum += (amount * (lowDifference(bin) + highDifference(bin))) / 2
+  }
+  return { n, meanDifference: n === 0 ? null : sum / n }
+}
+
+/** Every segment, the worst first: those that the verdict names, then by its suspicion, then by how often they differ. */
+function segmentsOf(counters: Counters, verdict: Verdict): Segment[] {
+  const bySegment = new Map<string, Counters>()
+  for (const [name, amount] of counters) {
+    const [slot, segment] = splitSlot(name)
+    if (segment === undefined) continue
+    let slots = bySegment.get(segment)
+    if (slots === undefined) {
+      slots = new Map()
+      bySegment.set(segment, slots)
+    }
+    count(slots, slot, amount)
+  }
+  const suspicion = (segment: string) => {
+    if (verdict.guilty.some(guilty => guilty.segment === segment)) return Number.POSITIVE_INFINITY
+    return Math.max(0, ...verdict.metrics.filter(row => row.segment === segment).map(row => row.logHarm))
+  }
+  return [...bySegment]
+    .map(([segment, slots]) => ({ row: segmentRow(segment, slots), suspicion: suspicion(segment) }))
+    .sort(
+      (a, b) =>
+        descending(a.suspicion, b.suspicion) ||
+        descending(differing(a.row), differing(b.row)) ||
+        (a.row.segment < b.row.segment ? -1 : 1),
+    )
+    .map(({ row }) => row)
+}
+
+function segmentRow(segment: string, slots: Counters): Segment {
+  const at = (slot: string) => slots.get(slot) ?? 0
+  const losses = lossOf(slots)
+  return {
+    segment,
+    compared: at(SLOT.match) + at(SLOT.mismatch),
+    mismatches: at(SLOT.mismatch),
+    candidateErrors: at(SLOT.candidateError) + at(SLOT.bothError),
+    labels: losses.n,
+    meanLossDifference: losses.meanDifference,
+  }
+}
+
+function differing({ compared, mismatches }: Segment): number {
+  return compared === 0 ? 0 : mismatches / compared
+}
+
+// Infinity − Infinity is NaN, which no sort survives.
+function descending(a: number, b: number): number {
+  return a === b ? 0 : a > b ? -1 : 1
+}
+
+function requestsOf(stage: Stage, counters: Counters): number {
+  const slots =
+    stage === 'canary' ? [SLOT.armCandidate] : [SLOT.bothOk, SLOT.baselineError, SLOT.candidateError, SLOT.bothError]
+  return slots.reduce((sum, slot) => sum + (counters.get(slot) ?? 0), 0)
+}

@@ -1,0 +1,125 @@
+// Writes a gateway's status for a person in a terminal. Decides nothing.
+import type { Verdict } from '../gate/evidence.ts'
+import { about, duration, numeral } from '../gate/wording.ts'
+import { sentenceOf } from './content.ts'
+import type { CandidateStatus, RouteStatus, Status, VersionStatus } from './status.ts'
+import { type Cell, printable, type Style, styleFor, table } from './table.ts'
+
+export interface TextOptions {
+  readonly colour: boolean
+}
+
+/** Compact tables, a route each: versions with their shares, what is held and why, the verdict on each candidate. */
+export function statusText(status: Status, options: TextOptions = { colour: false }): string {
+  const style = styleFor(options.colour)
+  const { configuration, store } = status
+  const lines = [
+    `${status.ready ? style.good('ready') : style.bad('not ready')}, up ${duration(status.uptimeMs)}, ` +
+      `${numeral(status.servingThreads)} serving ${status.servingThreads === 1 ? 'thread' : 'threads'} on ${printable(status.listen)}, ` +
+      `revision ${status.revision} of ${printable(configuration.file)}`,
+  ]
+  if (configuration.error !== undefined && configuration.error !== null) {
+    lines.push(style.bad('the last edit was refused; the last good configuration serves on:'))
+    for (const line of configuration.error.split('\n')) lines.push(`  ${printable(line)}`)
+  }
+  if (!store.ok) lines.push(style.bad(`state is not being kept${store.message ? `: ${printable(store.message)}` : ''}`))
+  for (const route of status.routes) lines.push('', ...routeText(route, style))
+  return `${lines.join('\n')}\n`
+}
+
+function routeText(route: RouteStatus, style: Style): string[] {
+  const mirror = route.mirror === 'on' ? '' : style.warn(', mirroring is off')
+  const lines = [`${style.bold(printable(route.name))}  live ${printable(route.live)}${mirror}`]
+  lines.push(
+    table(
+      route.versions.map(version => versionRow(version, style)),
+      {
+        head: ['version', 'role', 'weight', 'wanted', 'shadow', 'digest', 'target'],
+        right: [2, 3, 4],
+        indent: '  ',
+        style,
+      },
+    ),
+  )
+  for (const version of route.versions) lines.push(...versionNotes(version, style))
+  for (const held of route.held) {
+    const wish =
+      held.key === 'live'
+        ? `live: ${held.version}`
+        : `${held.version} wants ${share(held.wanted)}, has ${share(held.allowed)}`
+    // The latch stands a line above, with its own reason.
+    const latched = route.versions.find(({ version }) => version === held.version)?.latched
+    const reason = latched ? 'until it is cleared' : held.reason
+    lines.push(`  ${style.warn('held')}  ${printable(`${wish}: ${reason}`)}`)
+    // A reason often ends with what is missing; saying it twice helps nobody.
+    const further = held.missing.filter(phrase => !held.reason.includes(phrase))
+    if (further.length > 0) lines.push(`        missing: ${printable(further.join('; '))}`)
+  }
+  for (const notice of route.notices) lines.push(`  ${style.warn('note')}  ${printable(notice)}`)
+  for (const candidate of route.candidates) lines.push(...candidateText(candidate, style))
+  const { labels } = route
+  if (labels !== undefined && labels !== null)
+    lines.push(
+      `  labels: ${numeral(labels.joined)} joined, ${numeral(labels.waiting)} waiting for their prediction, ` +
+        `${numeral(labels.unmatched)} unmatched; predictions without a label in time: ${numeral(labels.expired)}`,
+    )
+  return lines
+}
+
+function versionRow(version: VersionStatus, style: Style): Cell[] {
+  const differs = Math.abs(version.weight - version.wanted) > 1e-6
+  return [
+    printable(version.version),
+    version.role,
+    share(version.weight),
+    differs ? { text: share(version.wanted), paint: style.warn } : share(version.wanted),
+    version.shadowPercent > 0 ? share(version.shadowPercent) : '–',
+    (version.digest ?? 'unknown').replace(/^sha256:/, '').slice(0, 12),
+    printable(version.target),
+  ]
+}
+
+function versionNotes(version: VersionStatus, style: Style): string[] {
+  const name = printable(version.version)
+  const notes: string[] = []
+  if (version.broken !== undefined && version.broken !== null)
+    notes.push(`  ${style.bad('broken')}  ${name}: ${printable(version.broken)}`)
+  if (version.latched !== undefined && version.latched !== null)
+    notes.push(
+      `  ${style.bad('latched')}  ${name}: ${printable(version.latched.kind)}, ${printable(version.latched.reason)} (\`clear\` lifts it)`,
+    )
+  if (!version.identityVerified) notes.push(`  ${style.warn('note')}  ${name}: identity not verified`)
+  return notes
+}
+
+function candidateText({ verdict, perSecond }: CandidateStatus, style: Style): string[] {
+  const rate = [
+    perSecond.comparisons > 0 ? `${about(perSecond.comparisons)} comparisons/s` : '',
+    perSecond.labels > 0 ? `${about(perSecond.labels)} labels/s` : '',
+  ].filter(text => text !== '')
+  return [
+    `  ${paintDecision(verdict.decision, style)}  ${printable(sentenceOf(verdict))}`,
+    ...needs(verdict.missing),
+    ...(rate.length === 0 ? [] : [style.dim(`        ${rate.join(', ')}`)]),
+  ]
+}
+
+/** The report has them all. */
+const NEEDS_LISTED = 3
+
+function needs(missing: readonly string[]): string[] {
+  const rest = missing.length - NEEDS_LISTED
+  const lines = missing.slice(0, NEEDS_LISTED).map(phrase => `        needs ${printable(phrase)}`)
+  return rest > 0 ? [...lines, `        and ${rest} more (\`report\` lists them)`] : lines
+}
+
+/** The decision as a word, coloured by what it asks of a person. */
+export function paintDecision(decision: Verdict['decision'], style: Style): string {
+  if (decision === 'promote') return style.good(decision)
+  return decision === 'abort' || decision === 'invalid' ? style.bad(decision) : style.warn(decision)
+}
+
+/** A share of traffic: 5 → "5 %". */
+export function share(percent: number): string {
+  return `${about(percent)} %`
+}

@@ -1,0 +1,152 @@
+// What happens when routes.yaml is read: at start, after an edit, after a restart. The lock decides, this records and applies.
+import { entryText } from '../config/edit.ts'
+import { type LoadedRoutes, parseRoutes } from '../config/load.ts'
+import type { Route } from '../config/schema.ts'
+import { messageOf } from '../errors.ts'
+import { withRecordedLive } from './effective.ts'
+import { type Held, type LockInput, type LockVerdict, type Resolution, resolve, sameState } from './lock.ts'
+import type { EntryBody } from './log.ts'
+import { inTurn, type RolloutPorts } from './ports.ts'
+import { readRoute, record, recordLater } from './record.ts'
+import type { RouteState } from './state.ts'
+
+export interface Reloaded {
+  readonly loaded: LoadedRoutes
+  readonly resolutions: Readonly<Record<string, Resolution>>
+}
+
+/**
+ * Holds a file against the state that served and applies what the lock allows. Entries go to the log first; where that
+ * fails (disk full) nothing is raised, and what is safer still applies. Call `recover` before the first one.
+ * @param wanted a function is asked when the turn has come, so that it can name what serves by then
+ * @throws whatever `apply` rejects with; the state on record then is the one that was wanted, and the next reload repeats it.
+ */
+export function reload(
+  ports: RolloutPorts,
+  wanted: LoadedRoutes | (() => LoadedRoutes),
+  options: { readonly who: string; readonly adopt?: boolean } = { who: 'routes.yaml' },
+): Promise<Reloaded> {
+  return inTurn(ports, async () => {
+    const loaded = typeof wanted === 'function' ? wanted() : wanted
+    const resolutions: Record<string, Resolution> = {}
+    const states: Record<string, RouteState> = {}
+    for (const [name, asWritten] of Object.entries(loaded.config.routes)) {
+      const { state } = readRoute(ports, name)
+      const route = withRecordedLive(asWritten, state, ports.fileName, ports.env)
+      const digests = await ports.digests(name, route.versions)
+      const input: LockInput = {
+        ...lockInput(ports, name, asWritten, state, loaded.text, digests),
+        fileHash: loaded.hash,
+        ...(options.adopt ? { adopt: true } : {}),
+      }
+      const resolution = recorded(ports, name, input, options.who)
+      resolutions[name] = resolution
+      states[name] = resolution.state
+    }
+    const change = { loaded: { ...loaded, config: servedConfig(ports, loaded.config, states) }, resolutions }
+    await ports.apply(change)
+    return change
+  })
+}
+
+/** Puts a file that did not load on record. Never throws. */
+export function recordReloadFailure(
+  ports: Pick<RolloutPorts, 'store' | 'now' | 'current'>,
+  error: unknown,
+  hash: string | undefined,
+): void {
+  for (const name of Object.keys(ports.current().config.routes)) {
+    recordLater(ports, name, {
+      kind: 'reload-failed',
+      phase: 'applied',
+      who: 'routes.yaml',
+      reason: messageOf(error),
+      hashBefore: ports.current().hash,
+      ...(hash === undefined ? {} : { hashAfter: hash }),
+    })
+  }
+}
+
+/** What the lock needs for a route, with the verdicts of this moment. */
+export function lockInput(
+  ports: Pick<RolloutPorts, 'verdictNow'>,
+  name: string,
+  route: Route,
+  state: RouteState | null,
+  text: string,
+  digests: Readonly<Record<string, string | undefined>>,
+): Omit<LockInput, 'fileHash'> {
+  const versions = Object.keys(route.versions)
+  const verdicts: Record<string, LockVerdict | undefined> = {}
+  for (const version of versions) {
+    // Evidence on other bytes is no verdict on these.
+    const known = state?.granted[version]?.digest === digests[version]
+    if (state !== null && version !== state.live.version && known)
+      verdicts[version] = ports.verdictNow(name, version, route)
+  }
+  return { route, state, digests, verdicts, entries: entriesOf(text, name, route) }
+}
+
+/** The YAML text of each of a route's versions. */
+export function entriesOf(text: string, name: string, route: Route): Record<string, string> {
+  const entries = Object.keys(route.versions).map(version => [version, entryText(text, name, version)] as const)
+  return Object.fromEntries(entries.filter((pair): pair is readonly [string, string] => pair[1] !== undefined))
+}
+
+/** A file's configuration with every live that it has dropped put back from its record; `states`: newer than the log. */
+export function servedConfig(
+  ports: Pick<RolloutPorts, 'store' | 'now' | 'fileName' | 'env'>,
+  config: LoadedRoutes['config'],
+  states: Readonly<Record<string, RouteState>>,
+): LoadedRoutes['config'] {
+  const routes = Object.entries(config.routes).map(([name, route]) => {
+    const state = states[name] ?? readRoute(ports, name).state
+    return [name, withRecordedLive(route, state, ports.fileName, ports.env)] as const
+  })
+  return { ...config, routes: Object.fromEntries(routes) }
+}
+
+/** Parses a text as a routes file of this gateway. @throws BAD_CONFIGURATION. */
+export function parseText(ports: Pick<RolloutPorts, 'fileName' | 'env'>, text: string): LoadedRoutes['config'] {
+  return parseRoutes(text, ports.fileName, ports.env)
+}
+
+function recorded(ports: RolloutPorts, name: string, input: LockInput, who: string): Resolution {
+  const resolution = resolve(input)
+  if (sameState(input.state, resolution.state)) return resolution
+  try {
+    record(ports, name, entryOf(input, resolution, who))
+    return resolution
+  } catch (error) {
+    if (input.state === null) throw error
+    // The gate fails closed: with the hash of last time the lock raises nobody.
+    const safer = resolve({ ...input, adopt: false, fileHash: input.state.fileHash })
+    if (!sameState(input.state, safer.state)) recordLater(ports, name, entryOf(input, safer, who))
+    return safer
+  }
+}
+
+function entryOf({ state, adopt }: LockInput, resolution: Resolution, who: string): EntryBody {
+  const { liveChange, changes, held } = resolution
+  const kind = adopt ? 'adopt' : state === null ? 'start' : held.length > 0 && changes.length === 0 ? 'held' : 'edit'
+  return {
+    kind,
+    phase: 'applied',
+    who,
+    reason: describe(resolution),
+    ...(liveChange === undefined ? {} : { version: liveChange.to, from: liveChange.from, to: liveChange.to }),
+    ...(state === null ? {} : { hashBefore: state.fileHash }),
+    hashAfter: resolution.state.fileHash,
+    held: held.map(({ version, wanted, allowed, reason }: Held) => ({ version, wanted, allowed, reason })),
+    state: resolution.state,
+  }
+}
+
+function describe({ liveChange, changes, held }: Resolution): string {
+  const parts = [
+    ...(liveChange === undefined ? [] : [`live ${liveChange.from} → ${liveChange.to} (${liveChange.how})`]),
+    ...changes.map(({ version, from, to }) => `${version} ${from} → ${to} %`),
+    ...held.map(({ version, wanted, allowed, reason }) => `${version} held at ${allowed} % of ${wanted} %: ${reason}`),
+  ]
+  return parts.join('; ') || 'no share changed'
+}

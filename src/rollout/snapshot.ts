@@ -1,0 +1,74 @@
+// One configuration revision as the threads see it: immutable, structured-cloneable, every decision already taken.
+import type { CompareKind, Loss, Route, RoutesFile, Tolerance } from '../config/schema.ts'
+import type { TensorSpec } from '../models/manifest.ts'
+
+/** An embedded ONNX model, verified: the bytes that were hashed are the bytes that load. */
+export interface OnnxTarget {
+  readonly kind: 'onnx'
+  readonly file: string
+  readonly sha256: string
+  readonly inputs: readonly TensorSpec[]
+  readonly outputs: readonly TensorSpec[]
+  /** Measured at load, ms; under 0.2 and live, the session may stand on a serving thread. */
+  readonly p99Ms: number
+}
+
+/** A model behind HTTP. */
+export interface UpstreamTarget {
+  readonly kind: 'url'
+  readonly urls: readonly string[]
+  readonly protocol: 'v2'
+  readonly model: string
+  readonly connectMs: number
+  readonly firstByteMs: number
+}
+
+export interface ComparedOutput {
+  /** Tensor name or JSON pointer; undefined: the first output. */
+  readonly output: string | undefined
+  readonly kind: CompareKind | undefined
+  readonly tolerance: Tolerance
+}
+
+export interface SnapshotVersion {
+  readonly version: string
+  readonly digest: string
+  readonly target: OnnxTarget | UpstreamTarget
+  /** Why it takes no traffic; undefined when it is ready. */
+  readonly broken: string | undefined
+  /** Percent of live traffic that applies now: after the gate lock, not what the file asks for. */
+  readonly weight: number
+  readonly shadow: Route['versions'][string]['shadow']
+  readonly deadlineMs: number
+  /** Key of the evidence that observations of this version against live go to; undefined for live itself. */
+  readonly evidenceKey: string | undefined
+  /** Segments that have a slot in that evidence already, such as `origin=JFK`. */
+  readonly segments: readonly string[]
+}
+
+export interface SnapshotRoute {
+  readonly name: string
+  readonly live: string
+  readonly versions: readonly SnapshotVersion[]
+  readonly sticky: Route['sticky']
+  readonly force: string | undefined
+  readonly compare: readonly ComparedOutput[]
+  readonly segments: Route['compare']['segments']
+  /** Latency ratios and slack, ms, for the paired exceedance counts. */
+  readonly latency: Route['gate']['latency']
+  readonly labels: { readonly loss: Loss; readonly clip: number } | undefined
+  readonly limits: Route['limits']
+  /** Secret salts: assignment, mirror sampling, counting of units. Hexadecimal. */
+  readonly salts: { readonly split: string; readonly mirror: string; readonly count: string }
+  /** False: mirroring is switched off; what could be mirrored then counts as not sampled. */
+  readonly mirrored: boolean
+  /** Sticky routes: one bit per unit that was counted already, shared by all serving threads. */
+  readonly seenUnits: SharedArrayBuffer | undefined
+}
+
+export interface Snapshot {
+  readonly revision: number
+  readonly routes: readonly SnapshotRoute[]
+  readonly mirror: RoutesFile['mirror']
+  readonly traces: RoutesFile['traces']
+}

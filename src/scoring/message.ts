@@ -1,0 +1,35 @@
+// What a parent and its scoring process say to each other (structured clone over a pipe).
+import type { Manifest, TensorSpec } from '../models/manifest.ts'
+import type { Tensor } from '../protocols/tensor.ts'
+import type { ScoreOutcome } from './scorer.ts'
+
+export type ToChild =
+  | ({ readonly kind: 'load'; readonly call: number } & VerifyModel)
+  | {
+      readonly kind: 'score'
+      readonly call: number
+      readonly model: string
+      readonly inputs: readonly Tensor[]
+      readonly deadlineMs: number
+    }
+  | { readonly kind: 'unload'; readonly model: string }
+  | { readonly kind: 'stop' }
+
+/** A model file to be loaded and, with golden vectors, verified. */
+export interface VerifyModel {
+  readonly file: string
+  readonly sha256: string
+  readonly golden?: Manifest['golden']
+}
+
+/** A model that loaded; `p99Ms` is of single-row scores, measured at load. */
+export interface LoadedModel {
+  readonly inputs: readonly TensorSpec[]
+  readonly outputs: readonly TensorSpec[]
+  readonly p99Ms: number
+}
+
+export type FromChild =
+  | { readonly kind: 'loaded'; readonly call: number; readonly model: LoadedModel }
+  | { readonly kind: 'refused'; readonly call: number; readonly message: string }
+  | { readonly kind: 'scored'; readonly call: number; readonly outcome: ScoreOutcome }

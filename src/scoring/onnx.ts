@@ -1,0 +1,155 @@
+// Embedded ONNX models: sessions of onnxruntime-node, tensors in and out. The only door to that library.
+import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node'
+import { messageOf, UnderstudyError } from '../errors.ts'
+import type { TensorSpec } from '../models/manifest.ts'
+import { checkInputs } from '../protocols/openInference.ts'
+import type { Datatype, Tensor, TensorData } from '../protocols/tensor.ts'
+import type { ScoreOutcome, Scorer } from './scorer.ts'
+
+const ORT_TYPES: Partial<Record<Datatype, string>> = {
+  BOOL: 'bool',
+  UINT8: 'uint8',
+  UINT16: 'uint16',
+  UINT32: 'uint32',
+  UINT64: 'uint64',
+  INT8: 'int8',
+  INT16: 'int16',
+  INT32: 'int32',
+  INT64: 'int64',
+  FP16: 'float16',
+  FP32: 'float32',
+  FP64: 'float64',
+  BYTES: 'string',
+}
+const DATATYPES: Record<string, Datatype> = Object.fromEntries(
+  Object.entries(ORT_TYPES).map(([datatype, type]) => [type, datatype as Datatype]),
+)
+
+export interface OnnxSignature {
+  readonly inputs: readonly TensorSpec[]
+  readonly outputs: readonly TensorSpec[]
+}
+
+export interface OnnxScorer extends Scorer {
+  readonly signature: OnnxSignature
+}
+
+/**
+ * A session over the model's bytes. Creating it blocks this thread for 40–70 ms, and every score blocks it for its
+ * length. From bytes and not from a path, so that what was hashed is what loads and external data cannot be reached.
+ * @throws MODEL_BROKEN when the bytes are not a model that this runtime can load
+ */
+export async function createOnnxScorer(bytes: Uint8Array): Promise<OnnxScorer> {
+  let session: InferenceSession
+  try {
+    session = await InferenceSession.create(bytes, {
+      intraOpNumThreads: 1,
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+      logSeverityLevel: 4,
+    })
+  } catch (cause) {
+    throw new UnderstudyError('MODEL_BROKEN', `the ONNX model does not load: ${messageOf(cause).slice(0, 200)}`, {
+      cause,
+    })
+  }
+  const signature = { inputs: specs(session.inputMetadata), outputs: specs(session.outputMetadata) }
+  let underWay = 0
+  let closing: (() => void) | undefined
+  let closed = false
+  return {
+    signature,
+    async score(inputs, deadlineMs) {
+      if (closed) return notReady()
+      try {
+        // onnxruntime ignores extra inputs in silence and its errors carry no code, so everything is checked first.
+        checkInputs(inputs, signature.inputs)
+      } catch (error) {
+        return { ok: false, code: 'BAD_TENSOR', message: messageOf(error), inferMs: 0, queueMs: 0 }
+      }
+      underWay++
+      const calledAt = performance.now()
+      let startedAt = calledAt
+      try {
+        const feeds: Record<string, OrtTensor> = {}
+        for (const input of inputs) feeds[input.name] = toOrt(input)
+        // run() works synchronously inside a setImmediate; this one is queued before it and so marks its start.
+        setImmediate(() => {
+          startedAt = performance.now()
+        })
+        const results = await session.run(feeds)
+        const endedAt = performance.now()
+        const queueMs = startedAt - calledAt
+        const inferMs = endedAt - startedAt
+        // The deadline cannot interrupt run(): it only decides what the late answer counts as.
+        if (queueMs + inferMs > deadlineMs) {
+          return { ok: false, code: 'VERSION_DEADLINE', message: 'the model was too slow', inferMs, queueMs }
+        }
+        return {
+          ok: true,
+          outputs: signature.outputs.map(spec => fromOrt(spec.name, results[spec.name]!)),
+          inferMs,
+          queueMs,
+        }
+      } catch (error) {
+        const inferMs = performance.now() - startedAt
+        return {
+          ok: false,
+          code: 'VERSION_FAILED',
+          message: `the model failed: ${firstLine(error)}`,
+          inferMs,
+          queueMs: 0,
+        }
+      } finally {
+        underWay--
+        if (underWay === 0) closing?.()
+      }
+    },
+    async close() {
+      if (closed) return
+      closed = true
+      // release() with a run pending rejects that run, so what is under way ends first.
+      if (underWay > 0) await new Promise<void>(resolve => (closing = resolve))
+      await session.release()
+    },
+  }
+}
+
+function notReady(): ScoreOutcome {
+  return { ok: false, code: 'VERSION_NOT_READY', message: 'the model is closed', inferMs: 0, queueMs: 0 }
+}
+
+function toOrt(tensor: Tensor): OrtTensor {
+  const type = ORT_TYPES[tensor.datatype] as 'float32'
+  // onnxruntime's constructor is typed per element type; the pair was made from one table.
+  return new OrtTensor(type, tensor.data as Float32Array, tensor.shape)
+}
+
+function fromOrt(name: string, tensor: OrtTensor): Tensor {
+  const datatype = DATATYPES[tensor.type]!
+  const data = tensor.type === 'bool' ? Uint8Array.from(tensor.data as Uint8Array) : (tensor.data as TensorData)
+  return { name, datatype, shape: tensor.dims, data }
+}
+
+function specs(metadata: readonly InferenceSession.ValueMetadata[]): TensorSpec[] {
+  return metadata.map(value => {
+    if (!value.isTensor) {
+      throw new UnderstudyError('MODEL_BROKEN', `"${value.name}" is not a tensor (export with zipmap=False)`)
+    }
+    const datatype = DATATYPES[value.type]
+    if (datatype === undefined)
+      throw new UnderstudyError('MODEL_BROKEN', `"${value.name}" has type ${value.type}, not supported`)
+    return {
+      name: value.name,
+      datatype,
+      shape: value.shape.map(dimension => (typeof dimension === 'number' && dimension >= 0 ? dimension : -1)),
+    }
+  })
+}
+
+function firstLine(error: unknown): string {
+  // onnxruntime's texts name its source files and lines, after the node's name and in further lines.
+  return (messageOf(error).split('\n')[0] ?? '')
+    .replace(/\s*(Name:|Status Message:|\S+\.(h|cc|cpp):\d+).*$/, '')
+    .slice(0, 160)
+}

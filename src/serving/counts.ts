@@ -1,0 +1,74 @@
+// Counts what a serving thread sees, cheaply: arms of the split and the mirror's intake. Read and judged elsewhere.
+import { MIRROR } from '../evidence/accounting.ts'
+import { type Counters, count, SLOT } from '../evidence/counters.ts'
+import { type CounterDeltas, slotsOf } from '../evidence/epochPost.ts'
+import { latencyBin } from '../evidence/histogram.ts'
+import type { SnapshotRoute } from '../rollout/snapshot.ts'
+
+/** One version's arm within one epoch. */
+export interface ArmCounts {
+  requests: number
+  errors: number
+  readonly latency: Map<number, number>
+}
+
+/** What became of the requests that could be mirrored to one version, as far as the serving thread knows. */
+export interface IntakeCounts {
+  eligible: number
+  notSampled: number
+  ringFull: number
+  tooLarge: number
+}
+
+/** Counts of one route under one revision within one epoch; arrays by version index. */
+export class RouteCounts {
+  readonly arms: readonly ArmCounts[]
+  readonly intake: readonly IntakeCounts[]
+
+  constructor(versions: number) {
+    this.arms = Array.from({ length: versions }, () => ({ requests: 0, errors: 0, latency: new Map<number, number>() }))
+    this.intake = Array.from({ length: versions }, () => ({ eligible: 0, notSampled: 0, ringFull: 0, tooLarge: 0 }))
+  }
+
+  /** One request that was given to an arm. */
+  assigned(version: number): void {
+    this.arms[version]!.requests++
+  }
+
+  /** It came to an error. */
+  failed(version: number): void {
+    this.arms[version]!.errors++
+  }
+
+  /** How long it took, ms. */
+  latency(version: number, ms: number): void {
+    const { latency } = this.arms[version]!
+    const bin = latencyBin(ms)
+    latency.set(bin, (latency.get(bin) ?? 0) + 1)
+  }
+}
+
+/** Adds a route's counts to the evidence of each of its candidates: every canary is compared with live alone. */
+export function addRouteCounts(deltas: CounterDeltas, route: SnapshotRoute, counts: RouteCounts): void {
+  const live = counts.arms[route.versions.findIndex(version => version.version === route.live)]
+  route.versions.forEach((version, index) => {
+    if (version.evidenceKey === undefined) return
+    const slots = slotsOf(deltas, version.evidenceKey)
+    if (version.weight > 0 && live !== undefined) {
+      addArm(slots, SLOT.armBaseline, SLOT.armBaselineError, 'lat.b', live)
+      addArm(slots, SLOT.armCandidate, SLOT.armCandidateError, 'lat.c', counts.arms[index]!)
+    }
+    const intake = counts.intake[index]!
+    if (intake.eligible === 0) return
+    count(slots, MIRROR.eligible, intake.eligible)
+    if (intake.notSampled > 0) count(slots, MIRROR.notSampled, intake.notSampled)
+    if (intake.ringFull > 0) count(slots, MIRROR.dropped('ring_full'), intake.ringFull)
+    if (intake.tooLarge > 0) count(slots, MIRROR.dropped('too_large'), intake.tooLarge)
+  })
+}
+
+function addArm(slots: Counters, requests: string, errors: string, latency: string, arm: ArmCounts): void {
+  if (arm.requests > 0) count(slots, requests, arm.requests)
+  if (arm.errors > 0) count(slots, errors, arm.errors)
+  for (const [bin, observations] of arm.latency) count(slots, `${latency}.${bin}`, observations)
+}

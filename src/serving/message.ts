@@ -1,0 +1,51 @@
+// What the control thread and a serving thread say to each other.
+import type { EpochPost } from '../evidence/epochPost.ts'
+import type { Snapshot } from '../rollout/snapshot.ts'
+import type { DurationDelta } from '../telemetry/durations.ts'
+import type { Role } from '../telemetry/metrics.ts'
+
+export interface ServingData {
+  readonly host: string
+  readonly port: number
+  /** Several threads listen on one port; false where the platform cannot. */
+  readonly reusePort: boolean
+  readonly ring: SharedArrayBuffer
+  readonly doorbell: SharedArrayBuffer
+  /** Monotonic ms at which epoch 0 began. */
+  readonly originMs: number
+  readonly snapshot: Snapshot
+}
+
+export type ToServing =
+  | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
+  | { readonly kind: 'labels'; readonly call: number; readonly status: number; readonly body: string }
+  | { readonly kind: 'drain'; readonly delayMs: number; readonly deadlineMs: number }
+
+/** Durations of the answers with one status code since the last tick. */
+export type CodeDelta = DurationDelta & { readonly code: number }
+
+/** One version's requests since the last tick. */
+export interface RequestDelta {
+  readonly route: string
+  readonly version: string
+  readonly role: Role
+  readonly answered: readonly CodeDelta[]
+  readonly inference: DurationDelta | undefined
+}
+
+export type FromServing =
+  | { readonly kind: 'listening'; readonly port: number }
+  | { readonly kind: 'refused'; readonly message: string; readonly code: string | undefined }
+  | {
+      readonly kind: 'applied'
+      readonly revision: number
+      readonly broken: readonly { readonly version: string; readonly message: string }[]
+    }
+  | { readonly kind: 'labels'; readonly call: number; readonly body: Uint8Array }
+  | {
+      readonly kind: 'tick'
+      readonly post: EpochPost
+      readonly requests: readonly RequestDelta[]
+      /** Requests answered before a version was chosen, by status code. */
+      readonly refused: readonly CodeDelta[]
+    }

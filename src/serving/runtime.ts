@@ -1,0 +1,182 @@
+// Turns a snapshot into things that score, loads before it swaps, and frees the old when its last request is done.
+import { readFile } from 'node:fs/promises'
+import { messageOf, UnderstudyError } from '../errors.ts'
+import { sha256Of } from '../models/source.ts'
+import type { OnnxTarget, Snapshot, SnapshotRoute, SnapshotVersion, UpstreamTarget } from '../rollout/snapshot.ts'
+import type { Arm } from '../routing/assign.ts'
+import { createOnnxScorer } from '../scoring/onnx.ts'
+import { ScoringProcess } from '../scoring/pool.ts'
+import type { Scorer } from '../scoring/scorer.ts'
+import { Upstream } from '../scoring/upstream.ts'
+import { DurationCounts, INFERENCE_BUCKETS_S } from '../telemetry/durations.ts'
+
+/** What scores or forwards one version; shared by all snapshots that name the same target. */
+interface Engine {
+  readonly scorer: Scorer | undefined
+  readonly upstream: Upstream | undefined
+  /** Scores since it was loaded: the first ones are slow and do not count. */
+  scored: number
+  users: number
+}
+
+export interface RuntimeVersion {
+  readonly index: number
+  readonly snapshot: SnapshotVersion
+  readonly engine: Engine | undefined
+  /** Why it cannot answer here; undefined when it can. */
+  readonly broken: string | undefined
+  /** Durations of answered requests, by status code. */
+  readonly answered: Map<number, DurationCounts>
+  readonly inference: DurationCounts
+}
+
+export interface RuntimeRoute {
+  readonly index: number
+  readonly snapshot: SnapshotRoute
+  readonly versions: readonly RuntimeVersion[]
+  readonly live: RuntimeVersion
+  readonly arms: readonly Arm[]
+  /** The only version that takes traffic, where there is just one: then nothing is hashed. */
+  readonly sole: RuntimeVersion | undefined
+  /** Versions that get copies of what live answers. */
+  readonly candidates: readonly RuntimeVersion[]
+  inFlight: number
+}
+
+/** One configuration revision, ready to answer. */
+export interface Runtime {
+  readonly snapshot: Snapshot
+  readonly routes: ReadonlyMap<string, RuntimeRoute>
+  /** Requests under way that were admitted under this revision. */
+  underWay: number
+}
+
+// A session on the serving thread blocks it for its length: only a live model that is quick enough may stand there.
+const INLINE_P99_MS = 0.2
+const UPSTREAM_CONNECTIONS = 256
+
+/** Builds runtimes for one thread. Engines are kept by target, so a reload reuses sessions and connections. */
+export class RuntimeBuilder {
+  readonly #engines = new Map<string, Engine>()
+  // Live apart from the others: a canary that blocks or crashes its process must not reach live's answers.
+  readonly #liveProcess = new ScoringProcess()
+  readonly #otherProcess = new ScoringProcess()
+  #mayInline = true
+
+  /** After this no session is created on the thread: creating one blocks for 40–70 ms. */
+  listening(): void {
+    this.#mayInline = false
+  }
+
+  /** The runtime of a snapshot, everything loaded. A version that cannot load is marked broken; nothing throws. */
+  async build(snapshot: Snapshot): Promise<Runtime> {
+    const routes = new Map<string, RuntimeRoute>()
+    for (const [index, route] of snapshot.routes.entries()) {
+      const versions: RuntimeVersion[] = []
+      for (const [versionIndex, version] of route.versions.entries()) {
+        versions.push(await this.#version(route, version, versionIndex))
+      }
+      routes.set(route.name, runtimeRoute(index, route, versions))
+    }
+    return { snapshot, routes, underWay: 0 }
+  }
+
+  /** Lets go of a runtime that no request uses any more. */
+  async release(runtime: Runtime): Promise<void> {
+    for (const route of runtime.routes.values()) {
+      for (const { engine, snapshot } of route.versions) {
+        if (engine === undefined || --engine.users > 0) continue
+        this.#engines.delete(engineKey(route.snapshot, snapshot))
+        await engine.scorer?.close()
+        await engine.upstream?.close()
+      }
+    }
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(
+      [...this.#engines.values()].map(async ({ scorer, upstream }) => {
+        await scorer?.close()
+        await upstream?.destroy()
+      }),
+    )
+    this.#engines.clear()
+    await Promise.all([this.#liveProcess.stop(), this.#otherProcess.stop()])
+  }
+
+  async #version(route: SnapshotRoute, version: SnapshotVersion, index: number): Promise<RuntimeVersion> {
+    const base = {
+      index,
+      snapshot: version,
+      answered: new Map<number, DurationCounts>(),
+      inference: new DurationCounts(INFERENCE_BUCKETS_S),
+    }
+    if (version.broken !== undefined) return { ...base, engine: undefined, broken: version.broken }
+    const answers = version.weight > 0 || version.version === route.live || route.force !== undefined
+    if (!answers) return { ...base, engine: undefined, broken: 'takes no traffic' }
+    try {
+      const key = engineKey(route, version)
+      let engine = this.#engines.get(key)
+      if (engine === undefined) {
+        engine = await this.#engine(route, version)
+        this.#engines.set(key, engine)
+      }
+      engine.users++
+      return { ...base, engine, broken: undefined }
+    } catch (error) {
+      return { ...base, engine: undefined, broken: messageOf(error) }
+    }
+  }
+
+  async #engine(route: SnapshotRoute, version: SnapshotVersion): Promise<Engine> {
+    const { target } = version
+    if (target.kind === 'url')
+      return { scorer: undefined, upstream: openUpstream(target, route.limits.body), scored: 0, users: 0 }
+    const isLive = version.version === route.live
+    const inline = this.#mayInline && isLive && target.p99Ms < INLINE_P99_MS
+    const scorer = inline
+      ? await inlineScorer(target)
+      : await childScorer(isLive ? this.#liveProcess : this.#otherProcess, target)
+    return { scorer, upstream: undefined, scored: 0, users: 0 }
+  }
+}
+
+async function childScorer(process: ScoringProcess, target: OnnxTarget): Promise<Scorer> {
+  await process.load({ file: target.file, sha256: target.sha256 })
+  return process.scorer(target.sha256)
+}
+
+export function openUpstream(target: UpstreamTarget, maxAnswerBytes: number): Upstream {
+  return new Upstream({ ...target, maxAnswerBytes, connections: UPSTREAM_CONNECTIONS })
+}
+
+async function inlineScorer(target: OnnxTarget): Promise<Scorer> {
+  const bytes = await readFile(target.file)
+  if (sha256Of(bytes) !== target.sha256) {
+    throw new UnderstudyError('MODEL_BROKEN', 'the model file changed since it was checked')
+  }
+  return createOnnxScorer(bytes)
+}
+
+/** Engines are shared where they would be the same. An upstream's answer limit belongs to its route. */
+function engineKey(route: SnapshotRoute, { target, version }: SnapshotVersion): string {
+  if (target.kind === 'onnx') return `${version === route.live ? 'live' : 'other'} ${target.sha256}`
+  return JSON.stringify([target, route.limits.body])
+}
+
+function runtimeRoute(index: number, snapshot: SnapshotRoute, versions: readonly RuntimeVersion[]): RuntimeRoute {
+  const live = versions.find(version => version.snapshot.version === snapshot.live)!
+  const weighted = versions.filter(version => version.snapshot.weight > 0)
+  return {
+    index,
+    snapshot,
+    versions,
+    live,
+    arms: weighted.map(({ snapshot: { version, weight } }) => ({ version, weight })),
+    sole: weighted.length === 1 ? weighted[0] : undefined,
+    candidates: versions.filter(
+      version => version !== live && version.snapshot.shadow.percent > 0 && version.snapshot.evidenceKey !== undefined,
+    ),
+    inFlight: 0,
+  }
+}

@@ -1,0 +1,265 @@
+// Entry of a serving thread: listens, answers the data plane, and posts what it counted. Nothing else happens here.
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { Server as NetServer, type Socket } from 'node:net'
+import { parentPort, workerData } from 'node:worker_threads'
+import { getRequestListener } from '@hono/node-server'
+import { messageOf, UnderstudyError } from '../errors.ts'
+import type { EpochDelta } from '../evidence/epochPost.ts'
+import { encodeError } from '../protocols/openInference.ts'
+import { EPOCH_MS, epochAt, monotonicMs } from '../record/clock.ts'
+import { EpochLedger } from '../record/epochs.ts'
+import { RingProducer } from '../record/ring.ts'
+import type { DurationCounts } from '../telemetry/durations.ts'
+import type { ServingBook } from './account.ts'
+import { createDataPlane } from './app.ts'
+import { Connections } from './connections.ts'
+import { addRouteCounts } from './counts.ts'
+import { hasDotSegments, refusalOf } from './limits.ts'
+import type { CodeDelta, FromServing, RequestDelta, ServingData, ToServing } from './message.ts'
+import { parseModelPath } from './path.ts'
+import { type PredictContext, predict } from './predict.ts'
+import { type Runtime, RuntimeBuilder } from './runtime.ts'
+
+const data = workerData as ServingData
+const port = parentPort!
+const ring = new RingProducer(data.ring, data.doorbell)
+const ledger = new EpochLedger<ServingBook>(() => new Map())
+const builder = new RuntimeBuilder()
+const refused = new Map<number, DurationCounts>()
+
+let runtime: Runtime
+let draining = false
+let drained = false
+let ticking: NodeJS.Timeout | undefined
+const retired = new Set<Runtime>()
+
+const context: PredictContext = {
+  runtime: () => runtime,
+  ring,
+  ledger,
+  originMs: data.originMs,
+  refused,
+  draining: () => draining,
+}
+
+const app = createDataPlane({ runtime: () => runtime, draining: () => draining, sendLabels: askControlForLabels })
+const otherwise = getRequestListener(app.fetch, { overrideGlobalObjects: false })
+
+const connections = new Connections()
+const TOO_MANY = new UnderstudyError('OVERLOADED', 'too many requests under way on this connection')
+
+const server = createServer(
+  {
+    // A slow client is closed by node itself; see FAULTS 1 and 2.
+    headersTimeout: 10_000,
+    requestTimeout: 30_000,
+    connectionsCheckingInterval: 1_000,
+    keepAliveTimeout: 65_000,
+    maxHeaderSize: 16 * 1024,
+    noDelay: true,
+  },
+  (request, response) => {
+    const refusal = refusalOf(request)
+    if (refusal !== undefined) return refuse(refusal, response)
+    // Predictions take a short way past the router: they are nearly all of the traffic.
+    const path = request.method === 'POST' ? parseModelPath(request.url ?? '') : undefined
+    if (path?.verb === 'infer') {
+      const { socket } = request
+      if (!connections.begin(socket)) return refuse(TOO_MANY, response)
+      void predict(context, path, request, response).then(() => connections.end(socket))
+    } else if (hasDotSegments(request.url ?? '')) refuse(new UnderstudyError('UNKNOWN_PATH', 'unknown path'), response)
+    else void otherwise(request, response)
+  },
+)
+server.maxHeadersCount = 100
+server.on('connection', (socket: Socket) => connections.opened(socket))
+server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
+  response.writeHead(417, { 'content-type': 'application/json', connection: 'close' })
+  response.end(encodeError('unknown expectation'))
+})
+// Upgrades and tunnels are refused, never passed through.
+server.on('upgrade', (_request, socket: Socket) => turnAway(socket, '501 Not Implemented'))
+server.on('connect', (_request, socket: Socket) => turnAway(socket, '405 Method Not Allowed'))
+
+function turnAway(socket: Socket, status: string): void {
+  // node has taken its own listener off this socket: a reset would end the thread.
+  socket.on('error', () => socket.destroy())
+  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
+}
+
+await start()
+
+async function start(): Promise<void> {
+  runtime = await builder.build(data.snapshot)
+  tellApplied()
+  builder.listening()
+  server.on('error', error => {
+    tell({ kind: 'refused', message: messageOf(error), code: (error as NodeJS.ErrnoException).code })
+    // A thread that cannot listen ends, so that control sees it and tries again.
+    void end()
+  })
+  server.listen({ host: data.host, port: data.port, reusePort: data.reusePort, backlog: 1024 }, () => {
+    const address = server.address()
+    tell({ kind: 'listening', port: typeof address === 'object' && address !== null ? address.port : data.port })
+  })
+  ticking = setInterval(tick, EPOCH_MS)
+}
+
+port.on('message', (message: ToServing) => {
+  if (message.kind === 'snapshot') void apply(message.snapshot)
+  else if (message.kind === 'labels') answerLabels(message)
+  else void drain(message.delayMs, message.deadlineMs)
+})
+
+let applying: Promise<void> = Promise.resolve()
+
+/** Builds the new revision completely and swaps; the old one ends after its last request, when its counts are posted. */
+function apply(snapshot: ServingData['snapshot']): Promise<void> {
+  applying = applying.then(async () => {
+    const next = await builder.build(snapshot)
+    const previous = runtime
+    runtime = next
+    retired.add(previous)
+    tellApplied()
+  })
+  return applying
+}
+
+function tellApplied(): void {
+  const broken = [...runtime.routes.values()].flatMap(route =>
+    route.versions.flatMap(({ broken: message, snapshot }) =>
+      message === undefined || message === 'takes no traffic'
+        ? []
+        : [{ version: `${route.snapshot.name}/${snapshot.version}`, message }],
+    ),
+  )
+  tell({ kind: 'applied', revision: runtime.snapshot.revision, broken })
+}
+
+/** Posts the settled epochs: every request of theirs is answered, recorded and counted. */
+function tick(): void {
+  const now = epochAt(monotonicMs(), data.originMs)
+  const { books, settled } = ledger.takeSettled(now - 1)
+  const epochs: EpochDelta[] = []
+  for (const { epoch, counts } of books) {
+    const counters = new Map()
+    for (const [route, routeCounts] of counts) addRouteCounts(counters, route.snapshot, routeCounts)
+    epochs.push({ epoch, counters, pending: [] })
+  }
+  ring.settle(settled)
+  tell({
+    kind: 'tick',
+    post: { settled, epochs },
+    requests: takeRequestDeltas(),
+    refused: takeCodes(refused),
+  })
+  connections.closeStalled(monotonicMs())
+  // Only now: a revision released before its counts are posted would take up to a tick of requests out of the metrics.
+  for (const each of retired) {
+    if (each.underWay > 0) continue
+    retired.delete(each)
+    void builder.release(each)
+  }
+}
+
+function takeRequestDeltas(): RequestDelta[] {
+  const deltas: RequestDelta[] = []
+  for (const each of [runtime, ...retired]) {
+    for (const route of each.routes.values()) {
+      for (const version of route.versions) {
+        const answered = takeCodes(version.answered)
+        if (answered.length === 0) continue
+        deltas.push({
+          route: route.snapshot.name,
+          version: version.snapshot.version,
+          role: version === route.live ? 'live' : 'canary',
+          answered,
+          inference: version.inference.takeDelta(),
+        })
+      }
+    }
+  }
+  return deltas
+}
+
+function takeCodes(byStatus: ReadonlyMap<number, DurationCounts>): CodeDelta[] {
+  return [...byStatus].flatMap(([code, durations]) => {
+    const delta = durations.takeDelta()
+    return delta === undefined ? [] : [{ code, ...delta }]
+  })
+}
+
+const labelCalls = new Map<number, (answer: { status: number; body: string }) => void>()
+let nextLabelCall = 1
+const LABEL_DEADLINE_MS = 10_000
+const QUIET_MS = 250
+
+function askControlForLabels(body: Uint8Array): Promise<{ status: number; body: string }> {
+  return new Promise(resolve => {
+    const call = nextLabelCall++
+    const timer = setTimeout(() => {
+      labelCalls.delete(call)
+      resolve({ status: 503, body: encodeError('labels could not be kept in time') })
+    }, LABEL_DEADLINE_MS)
+    labelCalls.set(call, answer => {
+      clearTimeout(timer)
+      resolve(answer)
+    })
+    tell({ kind: 'labels', call, body })
+  })
+}
+
+/** Refuses a request whose body is not read: the connection cannot be used again. */
+function refuse({ status, message }: UnderstudyError, response: ServerResponse): void {
+  response.writeHead(status, { 'content-type': 'application/json', connection: 'close' })
+  response.end(encodeError(message))
+}
+
+function answerLabels({ call, status, body }: Extract<ToServing, { kind: 'labels' }>): void {
+  labelCalls.get(call)?.({ status, body })
+  labelCalls.delete(call)
+}
+
+/**
+ * Readiness goes off first while connections are still accepted, so that load balancers look away; then the port
+ * closes, idle connections last. node:http's own close() would drop connections that are about to send a request.
+ */
+async function drain(delayMs: number, deadlineMs: number): Promise<void> {
+  draining = true
+  await pause(delayMs)
+  // net's close stops accepting and leaves every connection alone; each answer now says `connection: close`.
+  NetServer.prototype.close.call(server)
+  // A connection that was accepted a moment ago may have its request still in the socket: idle means quiet for a while.
+  const latest = monotonicMs() + deadlineMs
+  let quietSince = monotonicMs()
+  while (monotonicMs() < latest && monotonicMs() - quietSince < QUIET_MS) {
+    await pause(10)
+    if (requestsUnderWay() > 0) quietSince = monotonicMs()
+  }
+  server.closeIdleConnections()
+  await pause(EPOCH_MS + 10)
+  tick()
+  if (drained) return
+  drained = true
+  await end()
+  server.closeAllConnections()
+}
+
+/** Frees everything that keeps this thread alive. */
+async function end(): Promise<void> {
+  clearInterval(ticking)
+  await builder.stop()
+  port.close()
+}
+
+function requestsUnderWay(): number {
+  return [runtime, ...retired].reduce((sum, each) => sum + each.underWay, 0)
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, ms))
+}
+
+function tell(message: FromServing): void {
+  port.postMessage(message)
+}

@@ -1,0 +1,57 @@
+// Joins the inputs of several requests into one, and splits the outputs again. Pure.
+import type { Tensor, TensorData } from '../protocols/tensor.ts'
+
+/** Rows of a request: the first dimension that all its inputs share; undefined when they share none. */
+export function rowsOf(inputs: readonly Tensor[]): number | undefined {
+  const rows = inputs[0]?.shape[0]
+  if (rows === undefined || rows === 0) return undefined
+  return inputs.every(input => input.shape[0] === rows) ? rows : undefined
+}
+
+/** What must be equal for two requests to go together: names, datatypes and all dimensions but the first. */
+export function batchKey(inputs: readonly Tensor[]): string {
+  let key = ''
+  for (const { name, datatype, shape } of inputs) key += `${name}\0${datatype}\0${shape.slice(1)}\0`
+  return key
+}
+
+/** The inputs of several requests, one after another along the first dimension. All must share their batch key. */
+export function joinInputs(requests: readonly (readonly Tensor[])[]): Tensor[] {
+  const [first] = requests
+  if (first === undefined) return []
+  return first.map((tensor, at) => {
+    const parts = requests.map(inputs => inputs[at]!)
+    const rows = parts.reduce((sum, part) => sum + part.shape[0]!, 0)
+    return { ...tensor, shape: [rows, ...tensor.shape.slice(1)], data: joinData(parts.map(part => part.data)) }
+  })
+}
+
+/** The outputs of each request, by its rows; undefined when an output does not have one row a row. */
+export function splitOutputs(outputs: readonly Tensor[], rows: readonly number[]): Tensor[][] | undefined {
+  const total = rows.reduce((sum, count) => sum + count, 0)
+  if (outputs.some(output => output.shape[0] !== total)) return undefined
+  let start = 0
+  return rows.map(count => {
+    const from = start
+    start += count
+    return outputs.map(output => {
+      const width = output.data.length / total
+      const data = output.data.slice(from * width, (from + count) * width) as TensorData
+      return { ...output, shape: [count, ...output.shape.slice(1)], data }
+    })
+  })
+}
+
+function joinData(parts: readonly TensorData[]): TensorData {
+  const [first] = parts
+  if (Array.isArray(first)) return (parts as readonly string[][]).flat()
+  const length = parts.reduce((sum, part) => sum + part.length, 0)
+  const TypedArray = (first as Float32Array).constructor as Float32ArrayConstructor
+  const joined = new TypedArray(length)
+  let at = 0
+  for (const part of parts as readonly Float32Array[]) {
+    joined.set(part, at)
+    at += part.length
+  }
+  return joined
+}

@@ -1,0 +1,257 @@
+// Sends mirrored requests to one candidate: a bounded queue, batches, and nothing that another candidate could feel.
+import type { DropReason } from '../evidence/accounting.ts'
+import type { Tensor } from '../protocols/tensor.ts'
+import { monotonicMs } from '../record/clock.ts'
+import type { SnapshotVersion } from '../rollout/snapshot.ts'
+import type { ScoreOutcome } from '../scoring/scorer.ts'
+import { batchKey, joinInputs, rowsOf, splitOutputs } from './batch.ts'
+import type { Observation, Task } from './task.ts'
+
+/** How a candidate is reached. */
+export interface Candidate {
+  /** Scores decoded tensors (batches, embedded models). */
+  score(inputs: readonly Tensor[], deadlineMs: number): Promise<ScoreOutcome>
+  /** Sends one request as the client sent it; undefined where only tensors are understood. */
+  readonly sendRaw: ((task: Task, deadlineMs: number) => Promise<ScoreOutcome>) | undefined
+  /** Sends under way at once. */
+  readonly concurrency: number
+  close(): Promise<void>
+}
+
+export interface MirrorEnds {
+  observed(observation: Observation): void
+  dropped(reason: DropReason): void
+  /** Left out by `shadow.max`, before anything was sent. */
+  notSampled(): void
+}
+
+interface Waiting {
+  readonly task: Task
+  readonly ends: MirrorEnds
+  readonly queuedMs: number
+}
+
+const MAX_QUEUED = 16_384
+/** Deadlines missed in a row after which a candidate counts as stalled. */
+const STALLED_AFTER = 8
+
+/**
+ * Drop policy: newest first when the queue is over its bytes or count; what waits past its deadline goes too. A candidate
+ * that has missed several deadlines in a row is stalled: it gets one request at a time, to see whether it is back, and
+ * the rest is dropped at once instead of being kept for a deadline each.
+ */
+export class Mirror {
+  readonly #candidate: Candidate
+  readonly #settings: SnapshotVersion['shadow']
+  readonly #maxBytes: number
+  #queue: Waiting[] = []
+  #head = 0
+  #queuedBytes = 0
+  #sending = 0
+  #sends = 0
+  #tokens: number
+  #tokensAt = monotonicMs()
+  #timer: NodeJS.Timeout | undefined
+  #splits = true
+  #unbatchedDebt = 0
+  #missedInARow = 0
+  #closing: (() => void) | undefined
+
+  constructor(candidate: Candidate, settings: SnapshotVersion['shadow'], maxBytes: number) {
+    this.#candidate = candidate
+    this.#settings = settings
+    this.#maxBytes = maxBytes
+    this.#tokens = settings.max ?? 0
+  }
+
+  /** Requests queued or under way. */
+  get inFlight(): number {
+    return this.#queue.length - this.#head + this.#sending
+  }
+
+  get queuedBytes(): number {
+    return this.#queuedBytes
+  }
+
+  offer(task: Task, ends: MirrorEnds): void {
+    if (!this.#takeToken()) {
+      ends.notSampled()
+      return
+    }
+    if (this.#stalled && this.inFlight > 0) {
+      ends.dropped('stalled')
+      return
+    }
+    if (this.#queuedBytes + task.bytes > this.#maxBytes || this.#queue.length - this.#head >= MAX_QUEUED) {
+      ends.dropped('queue_full')
+      return
+    }
+    this.#queue.push({ task, ends, queuedMs: monotonicMs() })
+    this.#queuedBytes += task.bytes
+  }
+
+  /** Sends what may be sent now. Called after a drain, when a send ends, and when a batch has waited long enough. */
+  pump(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#dropExpired()
+    while (this.#sends < this.#candidate.concurrency && this.#head < this.#queue.length) {
+      const waitMs = this.#settings.wait - (monotonicMs() - this.#queue[this.#head]!.queuedMs)
+      const full = this.#queue.length - this.#head >= this.#settings.batch
+      if (this.#batches && !full && waitMs > 0) {
+        this.#timer = setTimeout(() => this.pump(), Math.ceil(waitMs))
+        return
+      }
+      this.#send(this.#takeBatch())
+    }
+    if (this.#head < this.#queue.length && this.#timer === undefined) {
+      // All slots are busy: what waits must still fall out of the queue at its deadline.
+      this.#timer = setTimeout(() => this.pump(), 100)
+    }
+    if (this.inFlight === 0) this.#closing?.()
+  }
+
+  /** Sends what waits, then closes the candidate. */
+  async close(): Promise<void> {
+    if (this.inFlight > 0) await new Promise<void>(resolve => (this.#closing = resolve))
+    clearTimeout(this.#timer)
+    await this.#candidate.close()
+  }
+
+  get #stalled(): boolean {
+    return this.#missedInARow >= STALLED_AFTER
+  }
+
+  get #batches(): boolean {
+    return this.#splits && this.#settings.batch > 1 && this.#settings.unbatched < 100
+  }
+
+  #takeToken(): boolean {
+    const { max } = this.#settings
+    if (max === undefined) return true
+    const now = monotonicMs()
+    this.#tokens = Math.min(Math.max(1, max), this.#tokens + ((now - this.#tokensAt) / 1000) * max)
+    this.#tokensAt = now
+    if (this.#tokens < 1) return false
+    this.#tokens--
+    return true
+  }
+
+  #next(): Waiting | undefined {
+    const waiting = this.#queue[this.#head]
+    if (waiting === undefined) return undefined
+    this.#head++
+    this.#queuedBytes -= waiting.task.bytes
+    // shift() on a long array moves all of it: the front is cut off once it is half of the queue.
+    if (this.#head > 64 && this.#head * 2 > this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#head)
+      this.#head = 0
+    }
+    return waiting
+  }
+
+  #dropExpired(): void {
+    const oldest = monotonicMs() - this.#settings.deadline
+    while (this.#head < this.#queue.length && this.#queue[this.#head]!.queuedMs < oldest) {
+      this.#next()?.ends.dropped('expired')
+    }
+  }
+
+  /** One request alone (the latency share, or what does not batch), or as many compatible ones as `batch` rows hold. */
+  #takeBatch(): Waiting[] {
+    const first = this.#next()!
+    // A comparison by JSON pointer needs each answer as it was given.
+    const batches = this.#batches && !first.task.comparesJson
+    const rows = batches ? rowsOf(first.task.inputs ?? []) : undefined
+    this.#unbatchedDebt += this.#settings.unbatched / 100
+    if (rows === undefined || this.#unbatchedDebt >= 1) {
+      this.#unbatchedDebt = Math.max(0, this.#unbatchedDebt - 1)
+      return [first]
+    }
+    const batch = [first]
+    const key = batchKey(first.task.inputs!)
+    let total = rows
+    while (this.#head < this.#queue.length) {
+      const { inputs } = this.#queue[this.#head]!.task
+      const more = rowsOf(inputs ?? [])
+      if (more === undefined || total + more > this.#settings.batch || batchKey(inputs!) !== key) break
+      this.#unbatchedDebt += this.#settings.unbatched / 100
+      total += more
+      batch.push(this.#next()!)
+    }
+    return batch
+  }
+
+  #send(batch: Waiting[]): void {
+    this.#sends++
+    this.#sending += batch.length
+    const sent = batch.length === 1 ? this.#sendOne(batch[0]!) : this.#sendBatch(batch)
+    // Deliberately not awaited: the queue goes on, and neither send rejects.
+    void sent.then(outcome => {
+      this.#sends--
+      this.#sending -= batch.length
+      this.#missedInARow = !outcome.ok && outcome.code === 'VERSION_DEADLINE' ? this.#missedInARow + 1 : 0
+      if (this.#stalled) while (this.#head < this.#queue.length) this.#next()?.ends.dropped('stalled')
+      this.pump()
+    })
+  }
+
+  async #sendOne({ task, ends }: Waiting): Promise<ScoreOutcome> {
+    const { sendRaw } = this.#candidate
+    const sentMs = monotonicMs()
+    const { deadline } = this.#settings
+    const { inputs } = task
+    const outcome = await settled(async () => {
+      if (sendRaw !== undefined) return sendRaw(task, deadline)
+      return inputs === undefined ? unreadable() : this.#candidate.score(inputs, deadline)
+    })
+    ends.observed({ outcome, batched: false, sentMs })
+    return outcome
+  }
+
+  async #sendBatch(batch: Waiting[]): Promise<ScoreOutcome> {
+    const inputs = batch.map(({ task }) => task.inputs!)
+    const sentMs = monotonicMs()
+    const outcome = await settled(async () => this.#candidate.score(joinInputs(inputs), this.#settings.deadline))
+    const parts = outcome.ok
+      ? splitOutputs(
+          outcome.outputs,
+          inputs.map(each => rowsOf(each)!),
+        )
+      : undefined
+    if (outcome.ok && parts !== undefined) {
+      for (const [index, { ends }] of batch.entries()) {
+        ends.observed({
+          outcome: { ok: true, outputs: parts[index]!, inferMs: outcome.inferMs, queueMs: outcome.queueMs },
+          batched: true,
+          sentMs,
+        })
+      }
+      return outcome
+    }
+    // Either the model does not keep rows apart, or one request failed the others: live scored each alone, so each is
+    // asked for alone. What did not answer in time or cannot be reached would not for each of them either.
+    if (outcome.ok) this.#splits = false
+    const again = outcome.ok || !GIVEN_UP.has(outcome.code)
+    for (const waiting of batch) {
+      if (again) await this.#sendOne(waiting)
+      else waiting.ends.observed({ outcome, batched: true, sentMs })
+    }
+    return outcome
+  }
+}
+
+/** A candidate's outcome whatever happens: a request that never ended would keep its epoch open for ever. */
+async function settled(score: () => Promise<ScoreOutcome>): Promise<ScoreOutcome> {
+  try {
+    return await score()
+  } catch {
+    return { ok: false, code: 'VERSION_FAILED', message: 'the candidate could not be asked', inferMs: 0, queueMs: 0 }
+  }
+}
+
+const GIVEN_UP = new Set(['VERSION_DEADLINE', 'VERSION_UNREACHABLE', 'VERSION_NOT_READY'])
+
+function unreadable(): ScoreOutcome {
+  return { ok: false, code: 'BAD_TENSOR', message: 'the request is not a V2 request', inferMs: 0, queueMs: 0 }
+}

@@ -1,0 +1,177 @@
+// Decides which finished requests are told as spans, and puts together what is known of them. The only teller of spans.
+import { messageOf } from '../errors.ts'
+import { OUTCOME } from '../record/format.ts'
+import type { Snapshot, SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
+import type { FinishedComparison, FinishedInference, FinishedRequest } from '../telemetry/finished.ts'
+import { type Kept, keepRequest } from '../telemetry/keep.ts'
+import { createLogger } from '../telemetry/log.ts'
+import { openTracing, type Tracing } from '../telemetry/otlp.ts'
+import type { Promotion } from './message.ts'
+import type { Ended } from './pair.ts'
+import type { Task } from './task.ts'
+
+const HTTP_ROUTE = '/v2/models/{model_name}/infer'
+const SHUTDOWN_MS = 3_000
+
+export class SpanWriter {
+  readonly #wallShiftMs: number
+  #settings: Snapshot['traces'] | undefined
+  #tracing: Tracing | undefined
+
+  constructor(wallShiftMs: number) {
+    this.#wallShiftMs = wallShiftMs
+  }
+
+  /** A moment of the monotonic clock as ms since the Unix epoch. */
+  wallMs(monotonicMs: number): number {
+    return monotonicMs + this.#wallShiftMs
+  }
+
+  /** Applies `traces`. A file named later than at the first start needs a restart: the SDK is global to its thread. */
+  async configure(settings: Snapshot['traces'], version: string): Promise<void> {
+    const first = this.#settings === undefined
+    this.#settings = settings
+    if (!first) return
+    const log = createLogger()
+    try {
+      this.#tracing = await openTracing({
+        file: settings.file,
+        version,
+        log: { info: text => log.info(text), warn: text => log.warn(text) },
+      })
+    } catch (error) {
+      log.warn(`no spans are written: ${messageOf(error)}`)
+    }
+  }
+
+  finished(task: Task, ended: readonly Ended[]): void {
+    if (this.#tracing === undefined || this.#settings === undefined) return
+    const { record } = task
+    const kept = keepRequest(
+      {
+        traceId: record.traceId,
+        results: ended.map(({ pair }) => pair.result),
+        failed: record.outcome !== OUTCOME.ok && record.outcome !== OUTCOME.clientError,
+        durationMs: record.durationMs,
+      },
+      { ratio: this.#settings.ratio, slowMs: this.#settings.slow },
+    )
+    if (kept !== undefined) this.#tracing.request(this.#requestOf(task, ended, kept))
+  }
+
+  promoted(promotion: Promotion): void {
+    this.#tracing?.promotion({
+      route: promotion.route,
+      by: promotion.who,
+      from: promotion.from,
+      to: promotion.to,
+      evidenceDigest: promotion.evidenceDigest,
+      startMs: Date.now(),
+      durationMs: 0,
+      errorType: '',
+      links: [],
+    })
+  }
+
+  /** Spans dropped since the last call, by exporter and reason. */
+  takeDropped(): Record<string, number> {
+    return this.#tracing?.takeDrops() ?? {}
+  }
+
+  async close(): Promise<void> {
+    await this.#tracing?.shutdown(SHUTDOWN_MS)
+  }
+
+  #requestOf(task: Task, ended: readonly Ended[], kept: Kept): FinishedRequest {
+    const { record, route } = task
+    const served = route.versions[record.version]!
+    const startMs = this.wallMs(record.startMs)
+    return {
+      route: route.name,
+      revision: record.revision,
+      protocol: 'v2',
+      requestId: record.requestId,
+      traceId: record.traceId,
+      spanId: record.serverSpanId,
+      parentSpanId: record.parentSpanId,
+      tracestate: record.tracestate,
+      method: 'POST',
+      httpRoute: HTTP_ROUTE,
+      path: `/v2/models/${route.name}/infer`,
+      status: record.status,
+      startMs,
+      durationMs: record.durationMs,
+      errorType: record.errorType,
+      assigned: record.forced ? 'targeting_match' : isSplit(route) ? 'split' : 'static',
+      servedVersion: served.version,
+      inferences: [this.#served(task, served, startMs), ...ended.map(each => this.#shadow(each))],
+      comparisons: ended.map(each => this.#comparison(task, served, each)),
+      kept,
+    }
+  }
+
+  #served(task: Task, version: SnapshotVersion, startMs: number): FinishedInference {
+    const { record, route } = task
+    return {
+      ...versionOf(version),
+      role: version.version === route.live ? 'live' : 'canary',
+      spanId: record.inferSpanId,
+      startMs: startMs + Math.max(0, record.durationMs - record.inferMs),
+      durationMs: record.inferMs,
+      queueMs: record.queueMs,
+      errorType: record.errorType,
+      ...(version.target.kind === 'url' && { http: { url: version.target.urls[0]!, status: record.status } }),
+    }
+  }
+
+  #shadow({ version, observation }: Ended): FinishedInference {
+    const { outcome, sentMs } = observation
+    return {
+      ...versionOf(version),
+      role: 'shadow',
+      spanId: '',
+      startMs: this.wallMs(sentMs) + outcome.queueMs,
+      durationMs: outcome.inferMs,
+      queueMs: outcome.queueMs,
+      errorType: outcome.ok ? '' : outcome.code,
+      ...(version.target.kind === 'url' && { http: { url: version.target.urls[0]!, status: outcome.ok ? 200 : 0 } }),
+    }
+  }
+
+  #comparison({ record }: Task, baseline: SnapshotVersion, { version, observation, pair }: Ended): FinishedComparison {
+    const { comparison } = pair
+    const { outcome, sentMs } = observation
+    return {
+      result: pair.result,
+      kind: comparison?.outputs[0]?.kind,
+      maxAbsDiff: comparison?.maxAbsDiff ?? null,
+      maxRelDiff: comparison?.maxRelDiff ?? null,
+      baseline: {
+        version: baseline.version,
+        digest: baseline.digest,
+        answer: comparison?.baselineValue ?? null,
+        latencyMs: record.inferMs,
+      },
+      candidate: {
+        version: version.version,
+        digest: version.digest,
+        answer: comparison?.candidateValue ?? null,
+        latencyMs: outcome.inferMs,
+      },
+      startMs: this.wallMs(sentMs) + outcome.queueMs + outcome.inferMs,
+      durationMs: 0,
+    }
+  }
+}
+
+function versionOf({ version, digest, target }: SnapshotVersion): {
+  version: string
+  digest: string
+  runtime: 'onnx' | 'http'
+} {
+  return { version, digest, runtime: target.kind === 'onnx' ? 'onnx' : 'http' }
+}
+
+function isSplit(route: SnapshotRoute): boolean {
+  return route.versions.filter(version => version.weight > 0).length > 1
+}

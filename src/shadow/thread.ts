@@ -1,0 +1,145 @@
+// Entry of the shadow thread: drains the rings, mirrors, compares, and posts evidence. No client ever waits for it.
+import { parentPort, workerData } from 'node:worker_threads'
+import { messageOf } from '../errors.ts'
+import { EPOCH_MS, epochAt, monotonicMs } from '../record/clock.ts'
+import { readRecord } from '../record/format.ts'
+import { RingConsumer, waitForDoorbell } from '../record/ring.ts'
+import type { Snapshot } from '../rollout/snapshot.ts'
+import { ScoringProcess } from '../scoring/pool.ts'
+import { Comparer } from './compare.ts'
+import type { FromShadow, ShadowData, ToShadow } from './message.ts'
+
+const data = workerData as ShadowData
+const port = parentPort!
+const scoring = new ScoringProcess()
+const comparer = new Comparer({ process: scoring, wallShiftMs: data.wallShiftMs })
+const rings = new Map<number, { consumer: RingConsumer; ended: boolean }>()
+
+// While records come, looking every 2 ms costs less than being woken for each of them.
+const BUSY_POLL_MS = 2
+const IDLE_WAIT_MS = 100
+/** Empty looks before sleeping: at a thousand requests a second a nap between them would make each one ring the bell. */
+const QUIET_ROUNDS = 10
+
+let stopping = false
+let settledEpoch = -1
+
+port.on('message', (message: ToShadow) => void receive(message))
+const ticking = setInterval(tick, EPOCH_MS)
+void loop()
+
+async function receive(message: ToShadow): Promise<void> {
+  switch (message.kind) {
+    case 'ring':
+      rings.set(message.thread, { consumer: new RingConsumer(message.ring), ended: false })
+      return
+    case 'ringEnded': {
+      const ring = rings.get(message.thread)
+      if (ring) ring.ended = true
+      return
+    }
+    case 'snapshot':
+      return apply(message.snapshot)
+    case 'verify':
+      return verify(message.call, message.model)
+    case 'promoted':
+      return comparer.promoted(message.promotion)
+    case 'stop':
+      return stop()
+  }
+}
+
+let applying: Promise<void> = Promise.resolve()
+
+function apply(snapshot: Snapshot): Promise<void> {
+  applying = applying.then(async () => {
+    const broken = await comparer.apply(snapshot)
+    tell({ kind: 'applied', revision: snapshot.revision, broken })
+  })
+  return applying
+}
+
+let verifying: Promise<void> = Promise.resolve()
+let checker: ScoringProcess | undefined
+let checkerIdle: NodeJS.Timeout | undefined
+const CHECKER_IDLE_MS = 5_000
+
+/**
+ * Loads a model and checks its golden vectors, before any thread may use it. One after another, in a process of its own
+ * that ends when there is nothing to check: a model that crashes or hangs there must not take the candidates with it.
+ */
+function verify(call: number, model: Extract<ToShadow, { kind: 'verify' }>['model']): Promise<void> {
+  verifying = verifying.then(async () => {
+    clearTimeout(checkerIdle)
+    checker ??= new ScoringProcess()
+    try {
+      tell({ kind: 'verified', call, model: await checker.load(model) })
+    } catch (error) {
+      tell({ kind: 'refused', call, message: messageOf(error) })
+    }
+    checkerIdle = setTimeout(() => void endChecker(), CHECKER_IDLE_MS)
+  })
+  return verifying
+}
+
+async function endChecker(): Promise<void> {
+  clearTimeout(checkerIdle)
+  const ended = checker
+  checker = undefined
+  await ended?.stop()
+}
+
+async function loop(): Promise<void> {
+  const doorbell = data.doorbell
+  const isEmpty = () => [...rings.values()].every(({ consumer }) => consumer.isEmpty())
+  let quietRounds = 0
+  while (!stopping) {
+    const records = drain()
+    quietRounds = records > 0 ? 0 : quietRounds + 1
+    if (records > 0) comparer.pump()
+    if (quietRounds < QUIET_ROUNDS) {
+      await new Promise(resolve => setTimeout(resolve, BUSY_POLL_MS))
+    } else await waitForDoorbell(doorbell, isEmpty, IDLE_WAIT_MS)
+  }
+}
+
+/** Takes everything out of the rings, always: a slow candidate fills its own queue and never a ring. */
+function drain(): number {
+  // After a restart the rings are full of records whose snapshot is on its way.
+  if (!comparer.hasSnapshot) return 0
+  let records = 0
+  let settled = Number.POSITIVE_INFINITY
+  for (const [thread, { consumer, ended }] of rings) {
+    // Read first: all records of the epochs up to this one are then among those drained below.
+    const epoch = consumer.settledEpoch()
+    records += consumer.drain(packed => comparer.take(readRecord(packed)))
+    if (ended) rings.delete(thread)
+    else settled = Math.min(settled, epoch)
+  }
+  if (settled !== Number.POSITIVE_INFINITY) settledEpoch = Math.max(settledEpoch, settled)
+  return records
+}
+
+function tick(): void {
+  drain()
+  comparer.pump()
+  // Without a serving thread nothing comes any more, so all epochs up to now are complete.
+  const last = rings.size > 0 ? settledEpoch : epochAt(monotonicMs(), data.originMs) - 1
+  tell({ kind: 'tick', ...comparer.takeTick(last) })
+}
+
+async function stop(): Promise<void> {
+  drain()
+  comparer.pump()
+  await comparer.close()
+  for (const thread of rings.keys()) rings.delete(thread)
+  tick()
+  stopping = true
+  await Promise.all([scoring.stop(), endChecker()])
+  clearInterval(ticking)
+  port.close()
+}
+
+function tell(message: FromShadow): void {
+  port.postMessage(message)
+}

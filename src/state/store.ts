@@ -1,0 +1,61 @@
+// The contract of a state store: opaque keys, integers and bytes. It knows nothing of routes, versions or verdicts.
+
+/** One amount to add to one counter. */
+export interface CounterDelta {
+  readonly key: string
+  readonly slot: string
+  readonly amount: number
+}
+
+/** One entry of the rollout log or the audit trail, in the order of `sequence`. */
+export interface LogRecord {
+  readonly sequence: number
+  /** The sequence this entry was based on; the first entry per (scope, base) wins. */
+  readonly base: number
+  readonly scope: string
+  /** Milliseconds since the Unix epoch. */
+  readonly at: number
+  readonly body: string
+}
+
+/** What was predicted for one request, kept until its label comes. */
+export interface PendingPrediction {
+  readonly scope: string
+  readonly id: string
+  readonly at: number
+  readonly body: string
+}
+
+/** One atomic write: all of it is durable, or none. */
+export interface Batch {
+  readonly counters?: readonly CounterDelta[]
+  readonly pending?: readonly PendingPrediction[]
+  /** Pending predictions that were resolved (labelled). */
+  readonly resolved?: readonly { readonly scope: string; readonly id: string }[]
+  readonly values?: readonly { readonly key: string; readonly value: string }[]
+}
+
+/**
+ * A state store. One process writes; every method may throw UnderstudyError STATE_FAILED (disk full, I/O error), after
+ * which nothing of that call is kept and the store may be tried again.
+ */
+export interface StateStore {
+  /** Applies one batch in one transaction. A pending prediction whose id is already there is left as it is. */
+  commit(batch: Batch): void
+  /** All counters whose key starts with `keyPrefix`. */
+  counters(keyPrefix: string): Map<string, Map<string, number>>
+  value(key: string): string | undefined
+  /** Values whose key starts with the prefix, sorted by key. */
+  values(keyPrefix: string): Map<string, string>
+  pending(scope: string, id: string): PendingPrediction | undefined
+  /** Removes pending predictions older than `before` (ms), then those beyond the newest `keep` of a scope; says how many. */
+  expire(scope: string, before: number, keep: number): { readonly late: number; readonly beyond: number }
+  /**
+   * Appends to the log, synchronously durable. `base` must be the sequence of the newest entry of `scope` (0: none),
+   * else nothing is written. @throws CONFLICT when another entry has this base already.
+   */
+  append(scope: string, base: number, at: number, body: string): LogRecord
+  /** Entries of one scope in order, or of all scopes. */
+  log(scope?: string): readonly LogRecord[]
+  close(): void
+}

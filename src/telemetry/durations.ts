@@ -1,0 +1,58 @@
+// Counts durations into fixed buckets on a thread that must not allocate for it. Knows nothing of metrics or their names.
+
+/**
+ * Upper bounds of request durations, seconds. They hold all the bounds that the HTTP semantic conventions advise, so one
+ * set of counts feeds `understudy_request_duration_seconds` and `http_server_request_duration_seconds`.
+ */
+export const REQUEST_BUCKETS_S: readonly number[] = [
+  0.0005, 0.00075, 0.001, 0.0015, 0.0025, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5,
+  10,
+]
+
+/** Upper bounds of the time one version takes to answer, seconds. */
+export const INFERENCE_BUCKETS_S: readonly number[] = [
+  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+]
+
+/** What was counted since the last `takeDelta`. Plain data, fit for postMessage. */
+export interface DurationDelta {
+  /** One count a bucket, not cumulative; the last is for everything above the highest bound. */
+  readonly buckets: number[]
+  readonly count: number
+  readonly sumSeconds: number
+}
+
+/** Durations since the last `takeDelta`, counted by bucket. `add` allocates nothing. */
+export class DurationCounts {
+  readonly #bounds: Float64Array
+  readonly #counts: Uint32Array
+  #count = 0
+  #sum = 0
+
+  constructor(boundsSeconds: readonly number[]) {
+    this.#bounds = Float64Array.from(boundsSeconds)
+    this.#counts = new Uint32Array(boundsSeconds.length + 1)
+  }
+
+  /** What is not a finite duration above 0 counts as 0: one bad clock reading must not spoil a sum for good. */
+  add(seconds: number): void {
+    const bounds = this.#bounds
+    const value = seconds > 0 && seconds < Number.POSITIVE_INFINITY ? seconds : 0
+    let bucket = 0
+    // A scan is quicker than a search here: nearly all durations are in the first few buckets.
+    while (bucket < bounds.length && value > bounds[bucket]!) bucket += 1
+    this.#counts[bucket]! += 1
+    this.#count += 1
+    this.#sum += value
+  }
+
+  /** What was counted since the last call, which starts over; undefined when nothing was. */
+  takeDelta(): DurationDelta | undefined {
+    if (this.#count === 0) return undefined
+    const delta = { buckets: Array.from(this.#counts), count: this.#count, sumSeconds: this.#sum }
+    this.#counts.fill(0)
+    this.#count = 0
+    this.#sum = 0
+    return delta
+  }
+}

@@ -1,0 +1,295 @@
+// Every metric name of Understudy, behind verbs. The control thread calls them with deltas that other threads counted.
+import { Registry } from 'prom-client'
+import type { MetricName } from '../config/schema.ts'
+import type { Decision } from '../gate/evidence.ts'
+import { INFERENCE_BUCKETS_S, REQUEST_BUCKETS_S } from './durations.ts'
+import { BucketHistogram, CounterSeries, GaugeSeries, type Labels } from './series.ts'
+
+export type Role = 'live' | 'canary' | 'shadow'
+export type ReloadResult = 'applied' | 'held' | 'refused'
+
+export interface RequestLabels {
+  readonly route: string
+  readonly version: string
+  readonly role: Role
+  /** HTTP status code of the answer. */
+  readonly code: number
+}
+
+export type InferenceLabels = Omit<RequestLabels, 'code'>
+
+export interface HttpServerLabels {
+  readonly method: string
+  /** The path template, such as `/v2/models/{model_name}/infer`; never the path itself. */
+  readonly route: string
+  readonly status: number
+  readonly scheme?: 'http' | 'https'
+}
+
+/**
+ * What became of mirrored requests since the last call; `inFlight` is how many are under way now.
+ * eligible = notSampled + dropped + failed + compared + lost, and what is in flight.
+ */
+export interface MirrorAccount {
+  readonly eligible: number
+  readonly notSampled: number
+  /** By reason, such as `queue_full` or `too_large`. */
+  readonly dropped: Readonly<Record<string, number>>
+  readonly failed: number
+  readonly compared: number
+  readonly lost: number
+  readonly inFlight: number
+}
+
+export interface ModelLabels {
+  readonly model: string
+  readonly version: string
+  readonly digest: string
+  /** `onnx` or `http`. */
+  readonly runtime: string
+}
+
+const DECISIONS: readonly Decision[] = ['abort', 'continue', 'hold', 'promote', 'invalid']
+/** The bounds that the HTTP semantic conventions advise for http.server.request.duration. */
+const HTTP_SERVER_BUCKETS_S = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
+/** Methods that may become a label value; any other is `_OTHER`, as the conventions say. */
+const KNOWN_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'])
+
+/**
+ * The metrics of one gateway, in a registry of their own. Label values come from the configuration (routes, versions)
+ * or from fixed sets (codes, outcomes, reasons), never from a client: that is the caller's duty but for HTTP methods.
+ */
+export class Metrics {
+  readonly #registry = new Registry()
+  readonly #requests = this.#counter('understudy_requests_total', 'Answered requests.', [
+    'route',
+    'version',
+    'role',
+    'code',
+  ])
+  readonly #requestDuration = this.#histogram(
+    'understudy_request_duration_seconds',
+    'Time from the request’s head to the end of the answer.',
+    REQUEST_BUCKETS_S,
+  )
+  readonly #inferenceDuration = this.#histogram(
+    'understudy_inference_duration_seconds',
+    'Time one version took to answer, without waiting in our queues.',
+    INFERENCE_BUCKETS_S,
+  )
+  readonly #shadowRequests = this.#counter(
+    'understudy_shadow_requests_total',
+    'Mirrored requests by what the shadow made of them.',
+    ['route', 'version', 'outcome'],
+  )
+  readonly #comparisons = this.#counter('understudy_comparisons_total', 'Compared answers by result.', [
+    'route',
+    'candidate',
+    'result',
+  ])
+  readonly #mirrorRequests = this.#counter(
+    'understudy_mirror_requests_total',
+    'What became of live requests that could be mirrored. The state eligible is the sum of all others and of those in flight.',
+    ['route', 'candidate', 'state', 'reason'],
+  )
+  readonly #mirrorInFlight = this.#gauge('understudy_mirror_in_flight_requests', 'Mirrored requests under way.', [
+    'route',
+    'candidate',
+  ])
+  readonly #weight = this.#gauge(
+    'understudy_route_weight',
+    'Percent of live traffic that a version takes now, on the scale of routes.yaml (0 to 100).',
+    ['route', 'version'],
+  )
+  readonly #verdict = this.#gauge(
+    'understudy_gate_verdict',
+    '1 for the verdict that the gate gives now, 0 for the others.',
+    ['route', 'candidate', 'verdict'],
+  )
+  readonly #logEvalue = this.#gauge(
+    'understudy_gate_log_evalue',
+    'Natural logarithm of the evidence of harm, by metric.',
+    ['route', 'candidate', 'metric'],
+  )
+  readonly #reloads = this.#counter('understudy_config_reload_total', 'Readings of routes.yaml by result.', ['result'])
+  readonly #modelInfo = this.#gauge('understudy_model_info', '1 for every model version that is loaded.', [
+    'model',
+    'version',
+    'digest',
+    'runtime',
+  ])
+  readonly #ringDrops = this.#counter(
+    'understudy_ring_dropped_records_total',
+    'Records that did not fit between a serving thread and the shadow thread.',
+    ['reason'],
+  )
+  readonly #spansDropped = this.#counter('understudy_spans_dropped_total', 'Spans that were kept but not exported.', [
+    'reason',
+  ])
+  readonly #labels = this.#counter('understudy_labels_total', 'Labels received by what became of them.', [
+    'route',
+    'outcome',
+  ])
+  readonly #httpServerDuration = this.#histogram(
+    'http_server_request_duration_seconds',
+    'Duration of HTTP server requests.',
+    HTTP_SERVER_BUCKETS_S,
+  )
+
+  constructor() {
+    // A counter that is absent until its first event hides that event from rate().
+    for (const result of ['applied', 'held', 'refused'] satisfies ReloadResult[]) this.#reloads.inc({ result }, 0)
+  }
+
+  /**
+   * Answered requests.
+   * @param durationBuckets one count for each of REQUEST_BUCKETS_S and one above, not cumulative; their sum may be below
+   *   `count` where a request has no duration
+   */
+  requestDelta(labels: RequestLabels, count: number, durationBuckets: readonly number[], sumSeconds: number): void {
+    const { route, version, role, code } = labels
+    this.#requests.inc({ route, version, role, code: String(code) }, count)
+    this.#requestDuration.add({ route, version, role }, durationBuckets, sumSeconds)
+  }
+
+  /** @param durationBuckets one count for each of INFERENCE_BUCKETS_S and one above, not cumulative */
+  inferenceDelta(labels: InferenceLabels, durationBuckets: readonly number[], sumSeconds: number): void {
+    const { route, version, role } = labels
+    this.#inferenceDuration.add({ route, version, role }, durationBuckets, sumSeconds)
+  }
+
+  /**
+   * The same requests by the HTTP conventions.
+   * @param durationBuckets one count for each of REQUEST_BUCKETS_S and one above, not cumulative
+   */
+  httpServerDuration(labels: HttpServerLabels, durationBuckets: readonly number[], sumSeconds: number): void {
+    this.#httpServerDuration.add(
+      {
+        http_request_method: KNOWN_METHODS.has(labels.method) ? labels.method : '_OTHER',
+        http_route: labels.route,
+        http_response_status_code: String(labels.status),
+        url_scheme: labels.scheme ?? 'http',
+        ...(labels.status >= 500 && { error_type: String(labels.status) }),
+      },
+      coarser(durationBuckets, REQUEST_BUCKETS_S, HTTP_SERVER_BUCKETS_S),
+      sumSeconds,
+    )
+  }
+
+  shadowDelta(route: string, version: string, outcome: string, count: number): void {
+    this.#shadowRequests.inc({ route, version, outcome }, count)
+  }
+
+  comparisonDelta(route: string, candidate: string, result: string, count: number): void {
+    this.#comparisons.inc({ route, candidate, result }, count)
+  }
+
+  accounting(route: string, candidate: string, account: MirrorAccount): void {
+    const add = (state: string, count: number, reason = '') =>
+      this.#mirrorRequests.inc({ route, candidate, state, reason }, count)
+    add('eligible', account.eligible)
+    add('not_sampled', account.notSampled)
+    for (const [reason, count] of Object.entries(account.dropped)) add('dropped', count, reason)
+    add('failed', account.failed)
+    add('compared', account.compared)
+    add('lost', account.lost)
+    this.#mirrorInFlight.set({ route, candidate }, account.inFlight)
+  }
+
+  weight(route: string, version: string, percent: number): void {
+    this.#weight.set({ route, version }, percent)
+  }
+
+  verdict(route: string, candidate: string, decision: Decision): void {
+    for (const verdict of DECISIONS) this.#verdict.set({ route, candidate, verdict }, verdict === decision ? 1 : 0)
+  }
+
+  /** Natural logarithm; −Infinity and Infinity are shown as such. */
+  logEvalue(route: string, candidate: string, metric: MetricName, value: number): void {
+    this.#logEvalue.set({ route, candidate, metric }, value)
+  }
+
+  reload(result: ReloadResult): void {
+    this.#reloads.inc({ result })
+  }
+
+  /** A version that is loaded. The digest that the same version had before is forgotten. */
+  modelInfo(labels: ModelLabels): void {
+    const { model, version, digest, runtime } = labels
+    this.#modelInfo.removeWhere(other => other.model === model && other.version === version)
+    this.#modelInfo.set({ model, version, digest, runtime }, 1)
+  }
+
+  ringDrops(reason: string, count: number): void {
+    this.#ringDrops.inc({ reason }, count)
+  }
+
+  spansDropped(reason: string, count: number): void {
+    this.#spansDropped.inc({ reason }, count)
+  }
+
+  labels(route: string, outcome: string, count = 1): void {
+    this.#labels.inc({ route, outcome }, count)
+  }
+
+  /** Removes everything that names a route that left the configuration. */
+  forgetRoute(route: string): void {
+    this.#forget(labels => labels.route === route || labels.model === route)
+  }
+
+  /** Removes everything that names a version that left the configuration. */
+  forgetVersion(route: string, version: string): void {
+    this.#forget(
+      labels =>
+        (labels.route === route || labels.model === route) &&
+        (labels.version === version || labels.candidate === version),
+    )
+  }
+
+  /** The exposition text, with the content type that goes with it. */
+  async text(): Promise<{ body: string; contentType: string }> {
+    return { body: await this.#registry.metrics(), contentType: this.#registry.contentType }
+  }
+
+  #forget(matches: (labels: Labels) => boolean): void {
+    for (const series of [
+      this.#requests,
+      this.#requestDuration,
+      this.#inferenceDuration,
+      this.#shadowRequests,
+      this.#comparisons,
+      this.#mirrorRequests,
+      this.#mirrorInFlight,
+      this.#weight,
+      this.#verdict,
+      this.#logEvalue,
+      this.#modelInfo,
+      this.#labels,
+    ]) {
+      series.removeWhere(matches)
+    }
+  }
+
+  #counter(name: string, help: string, labelNames: readonly string[]): CounterSeries {
+    return new CounterSeries({ registry: this.#registry, name, help, labelNames })
+  }
+
+  #gauge(name: string, help: string, labelNames: readonly string[]): GaugeSeries {
+    return new GaugeSeries({ registry: this.#registry, name, help, labelNames })
+  }
+
+  #histogram(name: string, help: string, boundsSeconds: readonly number[]): BucketHistogram {
+    return new BucketHistogram({ registry: this.#registry, name, help, boundsSeconds })
+  }
+}
+
+/** Counts by `fine` bounds as counts by `coarse` ones, which are some of them. Neither is cumulative. */
+function coarser(counts: readonly number[], fine: readonly number[], coarse: readonly number[]): number[] {
+  const merged = new Array<number>(coarse.length + 1).fill(0)
+  let bucket = 0
+  counts.forEach((count, index) => {
+    while (bucket < coarse.length && (fine[index] ?? Number.POSITIVE_INFINITY) > coarse[bucket]!) bucket += 1
+    merged[bucket]! += count
+  })
+  return merged
+}

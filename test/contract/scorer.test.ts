@@ -1,0 +1,37 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll } from 'vitest'
+import { createOnnxScorer } from '../../src/scoring/onnx.ts'
+import { ScoringProcess } from '../../src/scoring/pool.ts'
+import type { Scorer } from '../../src/scoring/scorer.ts'
+import { Upstream, upstreamScorer } from '../../src/scoring/upstream.ts'
+import { MODELS, manifestOf, routesOf, startGateway, type TestGateway } from '../e2e/gateway.ts'
+import { scorerContract } from './scorer.ts'
+
+const manifest = manifestOf('tumour-risk', '1.0.0')
+const file = join(MODELS, 'tumour-risk', '1.0.0', 'model.onnx')
+
+scorerContract('a session in this process', manifest, async () => createOnnxScorer(await readFile(file)))
+
+const process_ = new ScoringProcess()
+afterAll(() => process_.stop())
+scorerContract('a scoring process', manifest, async () => {
+  await process_.load({ file, sha256: manifest.sha256, golden: manifest.golden })
+  return process_.scorer(manifest.sha256)
+})
+
+let gateway: Promise<TestGateway> | undefined
+scorerContract('a V2 server over HTTP', manifest, async (): Promise<Scorer> => {
+  gateway ??= startGateway({
+    routes: routesOf({ risk: { live: '1.0.0', versions: { '1.0.0': { onnx: 'tumour-risk/1.0.0', weight: 100 } } } }),
+  })
+  const { predictions } = await gateway
+  const upstream = new Upstream({
+    urls: [predictions],
+    connectMs: 1_000,
+    firstByteMs: 5_000,
+    maxAnswerBytes: 1 << 20,
+    connections: 8,
+  })
+  return upstreamScorer(upstream, '/v2/models/risk/infer', [])
+})

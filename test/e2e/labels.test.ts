@@ -1,0 +1,222 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import type { Report } from '../../src/report/status.ts'
+import {
+  getJson,
+  inParallel,
+  postJson,
+  predict,
+  routesOf,
+  send,
+  startGateway,
+  type TestGateway,
+  TUMOUR_ROWS,
+  tumourRequest,
+  until,
+} from './gateway.ts'
+
+let gateway: TestGateway
+const versions = {
+  '1.0.0': { onnx: 'tumour-risk/1.0.0', weight: 100 },
+  '2.0.0': { onnx: 'tumour-risk/2.0.0', shadow: 100 },
+}
+const compare = { output: 'probabilities', tolerance: { absolute: 0.05 } }
+
+beforeAll(async () => {
+  gateway = await startGateway({
+    routes: routesOf({
+      risk: { live: '1.0.0', versions, compare, expect: 'change', labels: { loss: 'brier', margin: 0.05 } },
+      plain: { live: '1.0.0', versions: { '1.0.0': { onnx: 'tumour-risk/1.0.0', weight: 100 } } },
+    }),
+  })
+})
+
+const rowOf = (index: number) => TUMOUR_ROWS[index % TUMOUR_ROWS.length]!
+const labelOf = (index: number) => rowOf(index)[30]!
+
+let sent = 0
+async function ask(ids: readonly string[]): Promise<void> {
+  sent += ids.length
+  await inParallel(ids.length, 8, async index => {
+    const { status } = await predict(gateway, 'risk', tumourRequest(rowOf(index).slice(0, 30)), {
+      headers: { 'x-request-id': ids[index]! },
+    })
+    expect(status).toBe(200)
+  })
+}
+
+const report = async () => (await getJson(`${gateway.admin}/v1/routes/risk/report`)) as Report
+const labelled = async () => (await report()).labels?.n ?? 0
+const post = (body: unknown) => postJson(`${gateway.predictions}/v1/labels`, body)
+
+/** Waits until every mirrored request so far is settled, so that its prediction waits for its label. */
+async function compared(): Promise<void> {
+  await until(async () => {
+    const { account } = await report()
+    return account.inFlight === 0 && account.eligible === sent
+  })
+}
+
+const eventually = (n: number) =>
+  until(async () => (await labelled()) === n, { what: () => `${n} labels to be evidence` })
+
+describe('a label', () => {
+  it('after its prediction is joined, becomes paired Brier evidence, and counts once however often it comes', async () => {
+    const before = await labelled()
+    const ids = Array.from({ length: 50 }, (_, index) => `after-${index}`)
+    await ask(ids)
+    await compared()
+    const labels = ids.map((request_id, index) => ({ request_id, label: labelOf(index) }))
+    const { status, json } = await post(labels)
+    expect({ status, json }).toEqual({ status: 200, json: { joined: 50, waiting: 0, unusable: 0 } })
+    await eventually(before + 50)
+    // The same again, in every form that is accepted.
+    await post(labels)
+    await post({ labels })
+    await post(labels[0])
+    await ask(['another'])
+    await compared()
+    expect(await labelled()).toBe(before + 50)
+    const { labels: shown } = await report()
+    expect(shown!.meanDifference).toBeGreaterThan(-1)
+    expect(shown!.meanDifference).toBeLessThan(1)
+  })
+
+  it('measures how much worse the candidate is: the mean over all held-out rows is that of their manifests', async () => {
+    const brier = (version: '1.0.0' | '2.0.0', answers: readonly number[]) =>
+      answers.reduce((sum, p, index) => sum + (p - labelOf(index)) ** 2, 0) / answers.length || version.length
+    const all: Record<'1.0.0' | '2.0.0', number[]> = { '1.0.0': [], '2.0.0': [] }
+    const forced = await startGateway({
+      routes: routesOf({
+        risk: { live: '1.0.0', versions, compare, expect: 'change', labels: { loss: 'brier' }, force: 'x-pick' },
+      }),
+    })
+    for (const version of ['1.0.0', '2.0.0'] as const) {
+      for (let index = 0; index < TUMOUR_ROWS.length; index++) {
+        const { json } = await predict(forced, 'risk', tumourRequest(rowOf(index).slice(0, 30)), {
+          headers: { 'x-pick': version },
+        })
+        all[version].push(json.outputs.find((output: { name: string }) => output.name === 'probabilities').data[1])
+      }
+    }
+    const expected = brier('2.0.0', all['2.0.0']) - brier('1.0.0', all['1.0.0'])
+    const ids = TUMOUR_ROWS.map((_, index) => `all-${index}`)
+    await inParallel(ids.length, 8, index =>
+      predict(forced, 'risk', tumourRequest(rowOf(index).slice(0, 30)), { headers: { 'x-request-id': ids[index]! } }),
+    )
+    await post([])
+    const shown = await until(async () => {
+      const { json } = await postJson(
+        `${forced.predictions}/v1/labels`,
+        ids.map((request_id, index) => ({ request_id, label: labelOf(index) })),
+      )
+      expect(json).toHaveProperty('joined')
+      const { labels } = (await getJson(`${forced.admin}/v1/routes/risk/report`)) as Report
+      return labels?.n === TUMOUR_ROWS.length ? labels : undefined
+    })
+    // Differences are kept in bins, so the mean is near and not equal.
+    expect(Math.abs(shown.meanDifference! - expected)).toBeLessThan(0.005)
+    await forced.stop()
+  })
+
+  it('before its prediction waits for it and is then joined, once', async () => {
+    const before = await labelled()
+    const ids = Array.from({ length: 20 }, (_, index) => `before-${index}`)
+    const { json } = await post(ids.map((request_id, index) => ({ request_id, label: labelOf(index) })))
+    expect(json).toEqual({ joined: 0, waiting: 20, unusable: 0 })
+    await ask(ids)
+    await eventually(before + 20)
+    await ask(['yet another'])
+    await compared()
+    expect(await labelled()).toBe(before + 20)
+  })
+
+  it('of a request that nobody knows waits and counts for nothing', async () => {
+    const before = await labelled()
+    expect((await post({ request_id: 'nobody', label: 1 })).json).toEqual({ joined: 0, waiting: 1, unusable: 0 })
+    expect(await labelled()).toBe(before)
+  })
+
+  it('of a kind that the loss cannot use is told and counts for nothing', async () => {
+    const before = await labelled()
+    await ask(['unusable-1', 'unusable-2'])
+    await compared()
+    const { json } = await post([
+      { request_id: 'unusable-1', label: 'malignant' },
+      { request_id: 'unusable-2', label: 7.5 },
+    ])
+    expect(json.joined).toBe(0)
+    expect(json.unusable).toBe(2)
+    expect(await labelled()).toBe(before)
+    // A right one may still come.
+    expect((await post({ request_id: 'unusable-1', label: 0 })).json.joined).toBe(1)
+    await eventually(before + 1)
+  })
+
+  it('may come on the admin listener too', async () => {
+    const before = await labelled()
+    await ask(['by-admin'])
+    await compared()
+    const { json } = await postJson(`${gateway.admin}/v1/labels`, { request_id: 'by-admin', label: 1 })
+    expect(json.joined).toBe(1)
+    await eventually(before + 1)
+  })
+
+  it.each<[string, string]>([
+    ['nothing', ''],
+    ['no JSON', '{'],
+    ['null', 'null'],
+    ['a number', '7'],
+    ['an object without a label', '{"request_id":"a"}'],
+    ['an object without a request id', '{"label":1}'],
+    ['an empty request id', '{"request_id":"","label":1}'],
+    ['a label that is null', '{"request_id":"a","label":null}'],
+    ['a label that is an object', '{"request_id":"a","label":{}}'],
+    ['an unknown key', '{"request_id":"a","label":1,"weight":2}'],
+    ['one bad entry among good ones', '[{"request_id":"a","label":1},{"request_id":"b"}]'],
+    ['more than ten thousand', JSON.stringify(new Array(10_001).fill({ request_id: 'a', label: 1 }))],
+  ])('in a body that holds %s: 400', async (_, body) => {
+    const before = await labelled()
+    const { status, json } = await send(`${gateway.predictions}/v1/labels`, { body })
+    expect(status).toBe(400)
+    expect(json).toEqual({ error: expect.any(String) })
+    expect(await labelled()).toBe(before)
+  })
+
+  it('for a route that takes none, or that does not exist: 404 that names it', async () => {
+    for (const route of ['plain', 'nowhere', '__proto__']) {
+      const { status, json } = await post({ request_id: 'a', label: 1, route })
+      expect({ status, error: json.error }).toEqual({ status: 404, error: expect.stringContaining(route) })
+    }
+  })
+
+  it('in a body over four megabytes: 413', async () => {
+    const { status } = await send(`${gateway.predictions}/v1/labels`, { body: 'x'.repeat(4 * 1024 * 1024 + 1) })
+    expect(status).toBe(413)
+    const chunked = await send(`${gateway.predictions}/v1/labels`, {
+      chunks: new Array(5).fill('x'.repeat(1024 * 1024)),
+      headers: { 'content-type': 'application/json' },
+    }).catch(() => ({ status: 413 }))
+    expect(chunked.status).toBe(413)
+  })
+
+  it('that waits for its prediction is not lost by a restart of what was joined', async () => {
+    const ids = ['kept-1', 'kept-2']
+    await ask(ids)
+    await compared()
+    expect((await post({ request_id: 'kept-1', label: 1 })).json.joined).toBe(1)
+    const n = await labelled()
+    await gateway.kill()
+    gateway = await startGateway({
+      folder: gateway.folder,
+      routes: routesOf({
+        risk: { live: '1.0.0', versions, compare, expect: 'change', labels: { loss: 'brier', margin: 0.05 } },
+        plain: { live: '1.0.0', versions: { '1.0.0': { onnx: 'tumour-risk/1.0.0', weight: 100 } } },
+      }),
+    })
+    expect(await labelled()).toBe(n)
+    // Answered "joined", so it is kept; the other prediction still waits for its label.
+    expect((await post({ request_id: 'kept-1', label: 1 })).json.joined).toBe(0)
+    expect((await post({ request_id: 'kept-2', label: 1 })).json.joined).toBe(1)
+    await eventually(n + 1)
+  })
+})

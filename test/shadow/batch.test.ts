@@ -1,0 +1,99 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Tensor } from '../../src/protocols/tensor.ts'
+import { batchKey, joinInputs, rowsOf, splitOutputs } from '../../src/shadow/batch.ts'
+
+const tensor = (shape: number[], data: number[], name = 'x'): Tensor => ({
+  name,
+  datatype: 'FP32',
+  shape,
+  data: Float32Array.from(data),
+})
+
+describe('rows of a request', () => {
+  it('are unknown without inputs, without a first dimension, with none and where inputs differ', () => {
+    expect(rowsOf([])).toBeUndefined()
+    expect(rowsOf([tensor([], [1])])).toBeUndefined()
+    expect(rowsOf([tensor([0, 3], [])])).toBeUndefined()
+    expect(rowsOf([tensor([1, 1], [1]), tensor([2, 1], [1, 2], 'y')])).toBeUndefined()
+  })
+
+  it('are the first dimension that all inputs share', () => {
+    expect(rowsOf([tensor([2, 1], [1, 2]), tensor([2], [3, 4], 'y')])).toBe(2)
+  })
+})
+
+describe('requests go together', () => {
+  it('only with equal names, datatypes and widths, whatever their rows', () => {
+    const key = batchKey([tensor([1, 2], [1, 2])])
+    expect(batchKey([tensor([5, 2], new Array(10).fill(0))])).toBe(key)
+    expect(batchKey([tensor([1, 3], [1, 2, 3])])).not.toBe(key)
+    expect(batchKey([tensor([1, 2], [1, 2], 'y')])).not.toBe(key)
+    expect(batchKey([{ ...tensor([1, 2], [1, 2]), datatype: 'FP64', data: new Float64Array(2) }])).not.toBe(key)
+    expect(batchKey([tensor([1, 2], [1, 2]), tensor([1], [1], 'y')])).not.toBe(key)
+    expect(batchKey([tensor([1], [1], 'ab')])).not.toBe(batchKey([tensor([1], [1], 'a'), tensor([1], [1], 'b')]))
+  })
+})
+
+const makers: Record<'FP32' | 'FP64' | 'INT64' | 'UINT8' | 'BYTES', (values: number[]) => Tensor['data']> = {
+  FP32: values => Float32Array.from(values),
+  FP64: values => Float64Array.from(values),
+  INT64: values => BigInt64Array.from(values, value => BigInt(value) * 2n ** 53n + 1n),
+  UINT8: values => Uint8Array.from(values),
+  BYTES: values => values.map(value => `text ${value}`),
+}
+
+const requestsArbitrary = fc
+  .record({
+    rows: fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 8 }),
+    widths: fc.array(fc.array(fc.integer({ min: 1, max: 3 }), { maxLength: 2 }), { minLength: 1, maxLength: 3 }),
+    types: fc.array(fc.constantFrom(...(Object.keys(makers) as (keyof typeof makers)[])), {
+      minLength: 3,
+      maxLength: 3,
+    }),
+  })
+  .map(({ rows, widths, types }) => {
+    let next = 0
+    return rows.map(count =>
+      widths.map((width, at): Tensor => {
+        const size = count * width.reduce((a, b) => a * b, 1)
+        const values = Array.from({ length: size }, () => next++ % 200)
+        const datatype = types[at]!
+        return { name: `t${at}`, datatype, shape: [count, ...width], data: makers[datatype](values) }
+      }),
+    )
+  })
+
+describe('joining and splitting', () => {
+  it('gives every request its own rows back, of every datatype (property)', () => {
+    fc.assert(
+      fc.property(requestsArbitrary, requests => {
+        const joined = joinInputs(requests)
+        const split = splitOutputs(
+          joined,
+          requests.map(inputs => rowsOf(inputs)!),
+        )
+        expect(split).toEqual(requests)
+      }),
+      { seed: 13, numRuns: 300 },
+    )
+  })
+
+  it('shares no memory with the requests', () => {
+    const request = [tensor([1, 2], [1, 2])]
+    const [joined] = joinInputs([request, request])
+    ;(joined!.data as Float32Array)[0] = 99
+    expect(request[0]!.data[0]).toBe(1)
+  })
+
+  it('joins nothing to nothing', () => {
+    expect(joinInputs([])).toEqual([])
+  })
+
+  it('refuses outputs that do not have one row a row: a sum, a scalar, one row too many', () => {
+    const right = tensor([3, 1], [1, 2, 3])
+    expect(splitOutputs([right, tensor([1, 1], [6], 'sum')], [1, 2])).toBeUndefined()
+    expect(splitOutputs([tensor([], [6])], [1, 2])).toBeUndefined()
+    expect(splitOutputs([tensor([4, 1], [1, 2, 3, 4])], [1, 2])).toBeUndefined()
+  })
+})

@@ -1,0 +1,4 @@
+import { openMemoryStore } from '../../src/state/memory.ts'
+import { describeStore } from '../contract/store.ts'
+
+describeStore('memory', openMemoryStore)

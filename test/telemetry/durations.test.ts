@@ -1,0 +1,41 @@
+import { describe, expect, it } from 'vitest'
+import { DurationCounts, INFERENCE_BUCKETS_S, REQUEST_BUCKETS_S } from '../../src/telemetry/durations.ts'
+
+describe('counting durations', () => {
+  it('has nothing to tell when nothing was counted', () => {
+    expect(new DurationCounts([1]).takeDelta()).toBeUndefined()
+  })
+
+  it('puts a duration on a bound into that bound’s bucket, and one above all bounds into the last', () => {
+    const durations = new DurationCounts([0.001, 0.01])
+    for (const seconds of [0, 0.001, 0.0010001, 0.01, 0.5, 1e9]) durations.add(seconds)
+    expect(durations.takeDelta()?.buckets).toEqual([2, 2, 2])
+  })
+
+  it('starts over after each delta', () => {
+    const durations = new DurationCounts([1])
+    durations.add(0.25)
+    durations.add(0.5)
+    expect(durations.takeDelta()).toEqual({ buckets: [2, 0], count: 2, sumSeconds: 0.75 })
+    durations.add(3)
+    expect(durations.takeDelta()).toEqual({ buckets: [0, 1], count: 1, sumSeconds: 3 })
+    expect(durations.takeDelta()).toBeUndefined()
+  })
+
+  it('counts a negative or endless duration and NaN as 0, so that the sum stays a number', () => {
+    const durations = new DurationCounts([1])
+    durations.add(-5)
+    durations.add(Number.NaN)
+    durations.add(Number.POSITIVE_INFINITY)
+    expect(durations.takeDelta()).toEqual({ buckets: [3, 0], count: 3, sumSeconds: 0 })
+  })
+
+  it.each([
+    ['requests', REQUEST_BUCKETS_S, 0.0005],
+    ['inference', INFERENCE_BUCKETS_S, 0.0001],
+  ])('has rising bounds for %s', (_, bounds, lowest) => {
+    expect(bounds[0]).toBe(lowest)
+    expect([...bounds].sort((a, b) => a - b)).toEqual(bounds)
+    expect(new Set(bounds).size).toBe(bounds.length)
+  })
+})

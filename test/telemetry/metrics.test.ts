@@ -1,0 +1,242 @@
+import { describe, expect, it } from 'vitest'
+import { DurationCounts, INFERENCE_BUCKETS_S, REQUEST_BUCKETS_S } from '../../src/telemetry/durations.ts'
+import { Metrics } from '../../src/telemetry/metrics.ts'
+import { type Exposition, parseExposition } from './exposition.ts'
+
+const live = { route: 'flight-delay', version: '1.0.0', role: 'live' } as const
+
+describe('metrics', () => {
+  it('has every metric that the documents name, and follows the exposition conventions', async () => {
+    const { families, problems } = await exposed(used())
+    expect(problems).toEqual([])
+    expect([...families.keys()].sort()).toEqual([
+      'http_server_request_duration_seconds',
+      'understudy_comparisons_total',
+      'understudy_config_reload_total',
+      'understudy_gate_log_evalue',
+      'understudy_gate_verdict',
+      'understudy_inference_duration_seconds',
+      'understudy_labels_total',
+      'understudy_mirror_in_flight_requests',
+      'understudy_mirror_requests_total',
+      'understudy_model_info',
+      'understudy_request_duration_seconds',
+      'understudy_requests_total',
+      'understudy_ring_dropped_records_total',
+      'understudy_route_weight',
+      'understudy_shadow_requests_total',
+      'understudy_spans_dropped_total',
+    ])
+  })
+
+  it('follows the conventions with nothing counted yet', async () => {
+    const { problems, value } = await exposed(new Metrics())
+    expect(problems).toEqual([])
+    expect(value('understudy_config_reload_total{result="refused"}')).toBe(0)
+  })
+
+  it('says what content type its text has', async () => {
+    expect((await new Metrics().text()).contentType).toBe('text/plain; version=0.0.4; charset=utf-8')
+  })
+
+  it('adds up deltas of several threads', async () => {
+    const metrics = new Metrics()
+    for (const seconds of [
+      [0.0004, 0.002],
+      [0.002, 60],
+    ]) {
+      const durations = new DurationCounts(REQUEST_BUCKETS_S)
+      for (const duration of seconds) durations.add(duration)
+      const { buckets, count, sumSeconds } = durations.takeDelta()!
+      metrics.requestDelta({ ...live, code: 200 }, count, buckets, sumSeconds)
+    }
+    metrics.requestDelta({ ...live, code: 503 }, 2, new Array(REQUEST_BUCKETS_S.length + 1).fill(0), 0)
+    const { value } = await exposed(metrics)
+    const labels = 'route="flight-delay",version="1.0.0",role="live"'
+    expect(value(`understudy_requests_total{${labels},code="200"}`)).toBe(4)
+    expect(value(`understudy_requests_total{${labels},code="503"}`)).toBe(2)
+    expect(value(`understudy_request_duration_seconds_bucket{${labels},le="0.0005"}`)).toBe(1)
+    expect(value(`understudy_request_duration_seconds_bucket{${labels},le="0.0015"}`)).toBe(1)
+    expect(value(`understudy_request_duration_seconds_bucket{${labels},le="0.0025"}`)).toBe(3)
+    expect(value(`understudy_request_duration_seconds_bucket{${labels},le="10"}`)).toBe(3)
+    expect(value(`understudy_request_duration_seconds_bucket{${labels},le="+Inf"}`)).toBe(4)
+    expect(value(`understudy_request_duration_seconds_sum{${labels}}`)).toBeCloseTo(60.0044)
+  })
+
+  it('tells HTTP server durations in the buckets that the conventions advise, from the same counts', async () => {
+    const durations = new DurationCounts(REQUEST_BUCKETS_S)
+    for (const seconds of [0.0006, 0.0049, 0.006, 0.3, 11]) durations.add(seconds)
+    const { buckets, sumSeconds } = durations.takeDelta()!
+    const metrics = new Metrics()
+    metrics.httpServerDuration(
+      { method: 'POST', route: '/v2/models/{model_name}/infer', status: 200 },
+      buckets,
+      sumSeconds,
+    )
+    const { families } = await exposed(metrics)
+    const cumulative = families
+      .get('http_server_request_duration_seconds')!
+      .samples.filter(sample => sample.name.endsWith('_bucket'))
+      .map(sample => [sample.labels.le, sample.value])
+    expect(cumulative).toEqual([
+      ['0.005', 2],
+      ['0.01', 3],
+      ['0.025', 3],
+      ['0.05', 3],
+      ['0.075', 3],
+      ['0.1', 3],
+      ['0.25', 3],
+      ['0.5', 4],
+      ['0.75', 4],
+      ['1', 4],
+      ['2.5', 4],
+      ['5', 4],
+      ['7.5', 4],
+      ['10', 4],
+      ['+Inf', 5],
+    ])
+  })
+
+  it('does not let a client’s method become a label value', async () => {
+    const metrics = new Metrics()
+    const buckets = new Array(REQUEST_BUCKETS_S.length + 1).fill(0)
+    for (const method of ['BREW', 'TEAPOT'])
+      metrics.httpServerDuration({ method, route: '/x', status: 405 }, buckets, 0)
+    const { body } = await metrics.text()
+    expect(body).toContain('http_request_method="_OTHER"')
+    expect(body).not.toMatch(/BREW|TEAPOT/)
+  })
+
+  it('refuses buckets that are not its own', () => {
+    expect(() => new Metrics().inferenceDelta(live, [1, 2], 3)).toThrow('17 buckets, got 2')
+  })
+
+  it('accounts for every mirrored request', async () => {
+    const metrics = new Metrics()
+    const account = {
+      eligible: 10,
+      notSampled: 2,
+      dropped: { queue_full: 1, too_large: 1 },
+      failed: 1,
+      compared: 3,
+      lost: 0,
+    }
+    metrics.accounting('r', '2.0.0', { ...account, inFlight: 2 })
+    metrics.accounting('r', '2.0.0', { ...account, eligible: 8, inFlight: 0 })
+    const { families, value } = await exposed(metrics)
+    const sum = (eligible: boolean) =>
+      families
+        .get('understudy_mirror_requests_total')!
+        .samples.filter(sample => (sample.labels.state === 'eligible') === eligible)
+        .reduce((total, sample) => total + sample.value, 0)
+    const inFlight = value('understudy_mirror_in_flight_requests{route="r",candidate="2.0.0"}')!
+    expect(sum(true)).toBe(18)
+    expect(inFlight).toBe(0)
+    expect(
+      value('understudy_mirror_requests_total{route="r",candidate="2.0.0",state="dropped",reason="too_large"}'),
+    ).toBe(2)
+  })
+
+  it('shows one verdict at a time', async () => {
+    const metrics = new Metrics()
+    metrics.verdict('r', '2.0.0', 'continue')
+    metrics.verdict('r', '2.0.0', 'abort')
+    const { families } = await exposed(metrics)
+    const verdicts = families.get('understudy_gate_verdict')!.samples
+    expect(verdicts).toHaveLength(5)
+    expect(verdicts.filter(sample => sample.value === 1).map(sample => sample.labels.verdict)).toEqual(['abort'])
+  })
+
+  it('shows evidence that has no finite logarithm', async () => {
+    const metrics = new Metrics()
+    metrics.logEvalue('r', '2.0.0', 'labels', Number.NEGATIVE_INFINITY)
+    metrics.logEvalue('r', '2.0.0', 'errors', Number.POSITIVE_INFINITY)
+    const { body } = await metrics.text()
+    expect(body).toContain('metric="labels"} -Inf')
+    expect(body).toContain('metric="errors"} +Inf')
+  })
+
+  it('tells the present digest of a version only', async () => {
+    const metrics = new Metrics()
+    metrics.modelInfo({ model: 'm', version: '1.0.0', digest: 'sha256:old', runtime: 'onnx' })
+    metrics.modelInfo({ model: 'm', version: '1.0.0', digest: 'sha256:new', runtime: 'onnx' })
+    metrics.modelInfo({ model: 'm', version: '2.0.0', digest: 'sha256:two', runtime: 'onnx' })
+    const { families } = await exposed(metrics)
+    expect(families.get('understudy_model_info')!.samples.map(sample => sample.labels.digest)).toEqual([
+      'sha256:new',
+      'sha256:two',
+    ])
+  })
+
+  it('forgets a version that left the configuration, as version and as candidate, and nothing else', async () => {
+    const metrics = used()
+    metrics.weight('other', '2.0.0', 100)
+    metrics.forgetVersion('flight-delay', '2.0.0')
+    const { body } = await metrics.text()
+    const samples = body.split('\n').filter(line => line.includes('"2.0.0"'))
+    expect(samples).toEqual(['understudy_route_weight{route="other",version="2.0.0"} 100'])
+    expect(body).toContain('version="1.0.0"')
+  })
+
+  it('forgets a route that left the configuration', async () => {
+    const metrics = used()
+    metrics.forgetRoute('flight-delay')
+    const { body } = await metrics.text()
+    expect(body).not.toContain('flight-delay')
+    expect(body).toContain('http_server_request_duration_seconds_count')
+  })
+
+  it('starts over when a forgotten version comes back', async () => {
+    const metrics = new Metrics()
+    metrics.shadowDelta('r', '2.0.0', 'answered', 5)
+    metrics.forgetVersion('r', '2.0.0')
+    metrics.shadowDelta('r', '2.0.0', 'answered', 1)
+    const { value } = await exposed(metrics)
+    expect(value('understudy_shadow_requests_total{route="r",version="2.0.0",outcome="answered"}')).toBe(1)
+  })
+})
+
+/** Metrics of which each has been used for the live version 1.0.0 and the candidate 2.0.0. */
+function used(): Metrics {
+  const metrics = new Metrics()
+  const requests = new DurationCounts(REQUEST_BUCKETS_S)
+  const inferences = new DurationCounts(INFERENCE_BUCKETS_S)
+  for (let ms = 0; ms < 30_000; ms += 7) {
+    requests.add(ms / 1000)
+    inferences.add(ms / 1000)
+  }
+  const request = requests.takeDelta()!
+  const inference = inferences.takeDelta()!
+  metrics.requestDelta({ ...live, code: 200 }, request.count, request.buckets, request.sumSeconds)
+  metrics.inferenceDelta(live, inference.buckets, inference.sumSeconds)
+  metrics.inferenceDelta({ ...live, version: '2.0.0', role: 'shadow' }, inference.buckets, inference.sumSeconds)
+  for (const status of [200, 500]) {
+    const labels = { method: 'POST', route: '/v2/models/{model_name}/infer', status }
+    metrics.httpServerDuration(labels, request.buckets, request.sumSeconds)
+  }
+  metrics.shadowDelta('flight-delay', '2.0.0', 'answered', 3)
+  metrics.comparisonDelta('flight-delay', '2.0.0', 'match', 3)
+  metrics.accounting('flight-delay', '2.0.0', {
+    eligible: 5,
+    notSampled: 1,
+    dropped: { queue_full: 1 },
+    failed: 0,
+    compared: 3,
+    lost: 0,
+    inFlight: 0,
+  })
+  metrics.weight('flight-delay', '1.0.0', 95)
+  metrics.weight('flight-delay', '2.0.0', 5)
+  metrics.verdict('flight-delay', '2.0.0', 'hold')
+  metrics.logEvalue('flight-delay', '2.0.0', 'latency.p99', -1.5)
+  metrics.reload('applied')
+  metrics.modelInfo({ model: 'flight-delay', version: '2.0.0', digest: 'sha256:ab', runtime: 'onnx' })
+  metrics.ringDrops('full', 2)
+  metrics.spansDropped('queue_full', 2)
+  metrics.labels('flight-delay', 'joined')
+  return metrics
+}
+
+async function exposed(metrics: Metrics): Promise<Exposition> {
+  return parseExposition((await metrics.text()).body)
+}
