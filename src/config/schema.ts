@@ -24,8 +24,11 @@ const compareKind = oneOf('compare kind', COMPARE_KINDS, ['text', 'json', 'embed
 /** Streams that a verdict can name (GATE.md, table of streams). */
 export const METRICS = [
   'disagreement',
+  'difference',
+  'distribution',
   'errors',
   'labels',
+  'arrival',
   'latency.p50',
   'latency.p95',
   'latency.p99',
@@ -66,7 +69,7 @@ const Compare = z
       .describe('first output by default'),
     kind: compareKind.optional().describe('from the output by default'),
     tolerance: Tolerance.prefault({}),
-    again: notYet('compare.again'),
+    again: percent.default(0).describe('percent of mirrored requests that live scores twice, for its own noise'),
     segments: z
       .array(Segment)
       .max(4)
@@ -117,6 +120,19 @@ const LATER_PROTOCOLS = [
   'bentoml',
 ]
 
+const Override = z
+  .strictObject({
+    metrics: z
+      .array(z.enum(METRICS, { error: ({ input }) => `expected ${METRICS.join(', ')}, got ${show(input)}` }))
+      .min(1)
+      .describe('metrics that neither withhold nor abort'),
+    reason: z.string().min(1).describe('why, for the record'),
+    until: z
+      .union([z.iso.date(), z.iso.datetime({ offset: true })])
+      .describe('its last day, or the moment at which it ends'),
+  })
+  .describe('waives metrics for the bytes that the version has when it is applied')
+
 /** One version of a route. */
 export const Version = z
   .strictObject({
@@ -135,7 +151,7 @@ export const Version = z
     deadline: durationMs.prefault('10s').describe('total time for one answer'),
     connect: durationMs.prefault('1s').describe('time to connect to an HTTP version'),
     firstByte: durationMs.optional().describe('time to the first byte of the answer'),
-    override: notYet('versions.V.override'),
+    override: Override.optional(),
   })
   .describe('one version of the model')
 
@@ -181,7 +197,21 @@ const Gate = z
       .describe('least and most evidence per step'),
     drops: z.number().min(0).max(1).default(0.01).describe('share of eligible requests that may be dropped'),
     unproven: percent.default(1).describe('percent of live traffic that versions without evidence may take together'),
-    paired: notYet('gate.paired'),
+    paired: percent.default(10).describe("percent of a canary's requests that live scores too"),
+    difference: z
+      .number()
+      .positive()
+      .optional()
+      .describe('largest mean signed difference of the first compared output, in its unit'),
+    distribution: z
+      .number()
+      .gt(0)
+      .lt(1)
+      .default(0.1)
+      .describe("share of requests by which any decile of the baseline's scores may grow or shrink"),
+    blocks: durationMs
+      .optional()
+      .describe('judges live errors by blocks of this length, for arms that fail as a whole; by request by default'),
   })
   .describe('when a version may take more traffic')
 
@@ -192,12 +222,22 @@ const Rollout = z
       .min(1)
       .default([5, 25, 50, 100])
       .describe('percents that a version climbs, growing, the last 100'),
-    mode: oneOf('rollout.mode', ['manual'], ['auto']).default('manual').describe('who raises: a person'),
+    mode: z.enum(['manual', 'auto']).default('manual').describe('who raises: a person, or the gate by itself'),
     write: z.enum(['file', 'patch']).default('file').describe('patch: promote prints a patch and applies nothing'),
-    every: notYet('rollout.every'),
-    window: notYet('rollout.window'),
-    holdback: notYet('rollout.holdback'),
-    holdbackFor: notYet('rollout.holdbackFor'),
+    every: durationMs.prefault('10m').describe('auto: least time between two raises'),
+    window: z
+      .string()
+      .optional()
+      .describe('auto: when raises may happen, e.g. `Mon-Fri 09:00-17:00 Europe/Berlin`; always by default'),
+    holdback: percent
+      .refine(share => share <= 20, 'expected at most 20')
+      .default(0)
+      .describe('percent that the previous live keeps after a promotion, to notice a slow decline'),
+    holdbackFor: durationMs.prefault('7d').describe('how long it keeps it'),
+    detector: z
+      .enum(['off', 'tell', 'rollback'])
+      .default('tell')
+      .describe('what a decline after promotion brings about'),
   })
   .describe('how a version climbs')
 
@@ -210,6 +250,22 @@ const Limits = z
     perClient: notYet('limits.perClient'),
   })
   .describe('bounds on one request')
+
+export const NOTIFY_EVENTS = ['abort', 'ready', 'held', 'invalid', 'promoted', 'rolledback', 'degraded'] as const
+export type NotifyEvent = (typeof NOTIFY_EVENTS)[number]
+
+const Notify = z
+  .strictObject({
+    url: z.url({ protocol: /^https?$/ }).describe('receives a POST with a JSON body'),
+    on: z
+      .array(
+        z.enum(NOTIFY_EVENTS, { error: ({ input }) => `expected ${NOTIFY_EVENTS.join(', ')}, got ${show(input)}` }),
+      )
+      .min(1)
+      .default([...NOTIFY_EVENTS])
+      .describe('events, all by default'),
+  })
+  .describe('one webhook')
 
 const Sticky = z.union([
   z.strictObject({ header: z.string().min(1).describe('request header that holds the unit') }),
@@ -231,7 +287,7 @@ export const Route = z
     rollout: Rollout.prefault({}),
     limits: Limits.prefault({}),
     fallback: notYet('fallback'),
-    notify: notYet('notify'),
+    notify: z.array(Notify).max(16).default([]).describe('webhooks, retried and never waited for'),
   })
   .describe('a served model')
 

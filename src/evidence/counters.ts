@@ -14,12 +14,22 @@ export type Counters = Map<string, number>
  *   plat.b.<bin>, plat.c.<bin>           latency of both sides of unbatched pairs (log bins)
  *   diff.<bin>                           |candidate − baseline| of numeric outputs (log bins)
  *   loss.<bin>                           loss(candidate) − loss(baseline) in [−1, 1] (signed log bins)
+ *   mean.<bin>                           (candidate − baseline)/s of a number's first row, clipped to ±1 (signed log bins)
+ *   score.<i>.<j>                        the baseline's score fell in decile i of its own earlier scores, the candidate's in j; 0 to 9
+ *   class.<b>|<c>                        labels of both sides, first row; at most 16 names a side, then `other`
+ *   again.plus|minus|zero                1[candidate ≠ baseline] − 1[second run of the baseline ≠ first], where live scored twice
+ *   again.differs                        second runs that differed from the first
  * Unpaired (arms of the live split): what serving threads count.
  *   arm.b.n, arm.b.err, arm.c.n, arm.c.err
  *   lat.b.<bin>, lat.c.<bin>             latency of each arm (log bins)
  *   late.p50.b, late.p50.c (p95, p99)    exceedances, derived from the bins when an epoch is committed
  *   late.p50.c.may                       candidate answers in or above the limit's bin: what the safe test reads
  *   late.b.n, late.c.n                   observations that could have exceeded
+ *   arm.k.n, arm.k.err                   a control cohort of the baseline's requests, as many as the candidate's, and its errors
+ *   block.n, block.plus, block.minus, block.squares   blocks of `gate.blocks`; sums of max(d, 0), max(−d, 0) and d², where d is the
+ *                                        candidate's errors less the control cohort's in one block
+ *   arm.b.loss.<bin>, arm.c.loss.<bin>   losses in [0, 1] of labelled live answers once every label had its time (`labels.within`)
+ *   arm.b.due, arm.c.due                 live answers whose labels had their time, labelled or not
  * Neither:
  *   time.ms                              how long the gateway served while the key was open; no observation
  */
@@ -35,6 +45,18 @@ export const SLOT = {
   armBaselineError: 'arm.b.err',
   armCandidate: 'arm.c.n',
   armCandidateError: 'arm.c.err',
+  armControl: 'arm.k.n',
+  armControlError: 'arm.k.err',
+  dueBaseline: 'arm.b.due',
+  dueCandidate: 'arm.c.due',
+  againPlus: 'again.plus',
+  againMinus: 'again.minus',
+  againZero: 'again.zero',
+  againDiffers: 'again.differs',
+  blocks: 'block.n',
+  blockPlus: 'block.plus',
+  blockMinus: 'block.minus',
+  blockSquares: 'block.squares',
   timeMs: 'time.ms',
 } as const
 

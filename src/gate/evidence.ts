@@ -13,6 +13,18 @@ export interface Period {
   /** The candidate's share of the two arms, weight / (weight + baseline weight), 0 to 1. */
   readonly share: number
   readonly counters: Counters
+  /** Segment names in the order of their first sight; those that are left out come last, by name. */
+  readonly segments?: readonly string[]
+}
+
+/** Metrics that a person has waived for exactly this candidate's bytes. */
+export interface Waiver {
+  readonly metrics: readonly MetricName[]
+  readonly reason: string
+  /** ms since the Unix epoch. */
+  readonly until: number
+  /** Its time is over: nothing is waived any more, and nothing is raised until it is renewed or taken out. */
+  readonly expired: boolean
 }
 
 /** All that is known of one candidate against one baseline under one compare digest. Periods in time order. */
@@ -25,6 +37,7 @@ export interface Evidence {
   /** How many candidates of the route are judged at the same time; they share α_P. */
   readonly candidates: number
   readonly periods: readonly Period[]
+  readonly waiver?: Waiver
   /** How long the present step has lasted, ms. */
   readonly stepElapsedMs: number
   /** Mirrored requests of the present step: how many were eligible and how many of them were dropped or lost. */
@@ -43,6 +56,10 @@ export interface MetricVerdict {
   readonly segment?: string
   /** What the estimate is: "mean loss difference", "share that differs", "error rate". */
   readonly what: string
+  /** One observation, in the plural, as `needed` counts them: "comparisons", "labels", "candidate requests". */
+  readonly unit: string
+  /** The setting of routes.yaml that decides how much evidence it takes, e.g. `gate.errors.floor`. */
+  readonly setting?: string
   /** Observations behind the estimate. */
   readonly n: number
   readonly estimate: number | null
@@ -57,7 +74,7 @@ export interface MetricVerdict {
   /** −Infinity where the metric has no safe test and so cannot withhold. */
   readonly logSafe: number | null
   readonly logSafeNeeded: number
-  readonly state: 'guilty' | 'safe' | 'open' | 'watched'
+  readonly state: 'guilty' | 'safe' | 'open' | 'watched' | 'waived'
   /** How many more observations the safe test needs at the present estimate; null: not foreseeable or none. */
   readonly needed: number | null
 }

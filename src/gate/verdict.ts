@@ -58,6 +58,7 @@ export function judge(evidence: Evidence, policy: Policy): Verdict {
   const splitRow: MetricVerdict = {
     metric: 'split',
     what: "candidate's share of live requests",
+    unit: 'requests',
     n: split.n,
     estimate: split.estimate,
     limit: split.limit,
@@ -196,6 +197,7 @@ function streamRow({ safeNeeded }: Judged, stream: Stream, accused: boolean): Me
   return {
     metric: stream.metric,
     what: stream.what,
+    unit: stream.unit,
     ...plainSummary(shown),
     logHarm: stream.logHarm,
     logHarmNeeded: harmNeeded(stream),
@@ -219,6 +221,7 @@ function segmentRow({ safeNeeded }: Judged, stream: Stream, segment: SegmentHarm
     metric: stream.metric,
     segment: segment.segment,
     what: stream.what,
+    unit: stream.unit,
     ...plainSummary(segment),
     logHarm: segment.logHarm,
     // Alone, at half the stream's weight and one share of the mean over segments.

@@ -100,6 +100,7 @@ class AnswerCollector implements Dispatcher.DispatchHandler {
   readonly #calledAt = performance.now()
   #sentAt: number | undefined
   readonly #maxBytes: number
+  readonly #deadlineMs: number
   readonly #signal: AbortSignal | undefined
   readonly #resolve: (answer: UpstreamAnswer) => void
   readonly #timer: NodeJS.Timeout
@@ -113,6 +114,7 @@ class AnswerCollector implements Dispatcher.DispatchHandler {
 
   constructor(maxBytes: number, call: UpstreamCall, resolve: (answer: UpstreamAnswer) => void) {
     this.#maxBytes = maxBytes
+    this.#deadlineMs = call.deadlineMs
     this.#resolve = resolve
     this.#timer = setTimeout(
       () => this.#fail('VERSION_DEADLINE', 'the version did not answer in time'),
@@ -149,6 +151,11 @@ class AnswerCollector implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
+    // A timer counts whole milliseconds and may be late: the clock decides.
+    if (performance.now() - this.#calledAt >= this.#deadlineMs) {
+      this.#fail('VERSION_DEADLINE', 'the version did not answer in time')
+      return
+    }
     const body = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks, this.#bytes)
     this.#settle({
       ok: true,
