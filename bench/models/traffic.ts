@@ -8,7 +8,6 @@ export interface TrafficOptions {
   readonly route: string
   readonly rows: readonly Row[]
   readonly seed: number
-  readonly perSecond: number
 }
 
 const CONNECTIONS = 32
@@ -21,6 +20,8 @@ export class Traffic {
   readonly #options: TrafficOptions
   readonly #pool: Pool
   readonly #draw: () => number
+  /** Requests sent a second, where the gateway and this machine take so many. */
+  perSecond = 0
   readonly #unlabelled: { readonly id: string; readonly truth: number }[] = []
   readonly #answeredBy = new Map<string, number>()
   /** Wall clock, ms, of every thousandth answer's predecessor: how many were answered at a time is read from it. */
@@ -66,7 +67,7 @@ export class Traffic {
     let due = 0
     const ticking = setInterval(() => {
       const now = performance.now()
-      due = Math.min(due + ((now - last) * this.#options.perSecond) / 1000, CONNECTIONS)
+      due = Math.min(due + ((now - last) * this.perSecond) / 1000, CONNECTIONS)
       last = now
       for (; due >= 1 && this.#underWay < CONNECTIONS; due--) void this.#one()
     }, TICK_MS)
