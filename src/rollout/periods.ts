@@ -177,16 +177,26 @@ export function appliedRoute(
 
 /**
  * sha256 over what decides how an observation is counted: compared outputs, kinds and tolerances, loss and clip, `expect`,
- * and the latency ratios and slack (exceedances are counted with them, so a changed ratio cannot be read back).
+ * the latency ratios and slack (exceedances are counted with them, so a changed ratio cannot be read back), the scale of
+ * signed differences (`gate.difference`, else the tolerance), the length of blocks, and whose labels count: where the
+ * answer changes the outcome each arm's own do, and for them `within` says how long a request is due.
+ * Segments are not in it: they are counted beside the whole, from their first sight on.
  */
 export function compareDigest(route: Pick<Route, 'compare' | 'labels' | 'expect' | 'gate'>): string {
   const { output, kind, tolerance } = route.compare
   return digestOf({
     outputs: Array.isArray(output) ? output : [{ output, kind, tolerance }],
-    labels: route.labels === undefined ? undefined : { loss: route.labels.loss, clip: route.labels.clip },
+    labels: route.labels === undefined ? undefined : labelCounting(route.labels),
     expect: route.expect,
     latency: route.gate.latency,
+    difference: route.gate.difference,
+    blocks: route.gate.blocks,
   })
+}
+
+// What is undefined leaves the digest as it was, so that a setting which is not used costs nobody an attempt.
+function labelCounting({ loss, clip, affectedByAnswer, within }: NonNullable<Route['labels']>): object {
+  return { loss, clip, ...(affectedByAnswer ? { affectedByAnswer, within } : {}) }
 }
 
 /** The limits that the evidence is held against, turned so that larger is looser. */
@@ -196,6 +206,8 @@ export function limitsOf({ gate, labels }: Pick<Route, 'gate' | 'labels'>): Reco
     errorRatio: gate.errors.ratio,
     errorFloor: gate.errors.floor,
     drops: gate.drops,
+    distribution: gate.distribution,
+    ...(gate.difference === undefined ? {} : { difference: gate.difference }),
     margin: labels?.margin ?? 0,
     // Labels that the answer does not touch are evidence in the shadow stage too.
     labelsCount: labels !== undefined && !labels.affectedByAnswer ? 1 : 0,

@@ -160,15 +160,29 @@ describe('the compare digest', () => {
       { expect: 'change' },
       { labels: { loss: 'brier' } },
       { gate: { latency: { p99: 1.5 } } },
+      { gate: { difference: 0.5 } },
+      { gate: { blocks: '1m' } },
     ])
       expect(same(more)).toBe(false)
     for (const more of [
       { gate: { disagreement: 0.5 } },
       { compare: { segments: ['origin'] } },
+      { compare: { again: 5 } },
+      { gate: { paired: 50 } },
+      { gate: { distribution: 0.2 } },
+      { versions: { '1.0.0': { onnx: 'm', override: { metrics: ['errors'], reason: 'r', until: '2030-01-01' } } } },
       { force: 'x-version' },
       { rollout: { steps: [100] } },
     ])
       expect(same(more)).toBe(true)
+  })
+
+  test('changes with how late a label may come only where each arm has labels of its own', () => {
+    const digest = (affectedByAnswer: boolean, within: string) =>
+      compareDigest(routeOf('1.0.0', { '1.0.0': 100 }, { labels: { loss: 'brier', affectedByAnswer, within } }))
+    expect(digest(false, '1d')).toBe(digest(false, '2d'))
+    expect(digest(true, '1d')).not.toBe(digest(true, '2d'))
+    expect(digest(true, '1d')).not.toBe(digest(false, '1d'))
   })
 
   test('limits grow when they are loosened', () => {
@@ -176,11 +190,18 @@ describe('the compare digest', () => {
       routeOf(
         '1.0.0',
         { '1.0.0': 100 },
-        { gate: { disagreement: 0.5, exposure: { for: '1s', requests: 1 }, errors: { ratio: 3 } } },
+        {
+          gate: {
+            disagreement: 0.5,
+            distribution: 0.2,
+            exposure: { for: '1s', requests: 1 },
+            errors: { ratio: 3 },
+          },
+        },
       ),
     )
     const strict = limitsOf(plain)
-    for (const name of ['disagreement', 'exposureFor', 'exposureRequests', 'errorRatio'])
+    for (const name of ['disagreement', 'distribution', 'exposureFor', 'exposureRequests', 'errorRatio'])
       expect(loose[name]!).toBeGreaterThan(strict[name]!)
   })
 
