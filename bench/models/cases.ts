@@ -28,7 +28,7 @@ export const CASES: readonly ModelCase[] = [
     truth: 'digit',
     vector: 'pixels',
     textColumns: [],
-    fault: { metric: 'labels', segment: 'answer label=8' },
+    fault: { metric: 'labels', segment: 'answer.label=8' },
   },
   { name: 'tumour-risk', truth: 'malignant', vector: 'features', textColumns: [], fault: { metric: 'labels' } },
 ]

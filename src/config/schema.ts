@@ -59,6 +59,10 @@ const Segment = z.union([
     bucket: z.string().min(1).describe('numeric field'),
     by: z.number().positive().describe('width of a bucket'),
   }),
+  z.strictObject({
+    answer: z.string().min(1).describe("output of the baseline's answer, such as its label"),
+    by: z.number().positive().optional().describe('width of a bucket, for a number'),
+  }),
 ])
 
 const Compare = z
@@ -74,7 +78,7 @@ const Compare = z
       .array(Segment)
       .max(4)
       .default([])
-      .describe('input fields whose values are judged apart, 64 values at most'),
+      .describe('fields of the input, or outputs of the baseline, whose values are judged apart, 64 values at most'),
   })
   .describe('how two answers are compared')
 

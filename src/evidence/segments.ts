@@ -7,20 +7,28 @@ export const SEGMENT_SLOTS = 64
 const VALUE_LENGTH = 40
 
 /**
- * The segments of a request, at most one a field: `origin=JFK`, or `distance=[300,310)` for `{ bucket: distance, by: 10 }`.
- * A field is a V2 input tensor, a column of one (`features[3]`), or a JSON pointer or field. A field that is missing,
- * not finite, or differs between the rows of one request gives none.
+ * The segments of a request, at most one a field: `origin=JFK`, `distance=[300,310)` for `{ bucket: distance, by: 10 }`, or
+ * `answer.label=8` for `{ answer: label }`, what the baseline said. A field is a V2 tensor, a column of one (`features[3]`),
+ * or a JSON pointer or field. A field that is missing, not finite, or differs between the rows of one request gives none.
+ *
+ * What the baseline said is as good a field as an input: the truth, and whether the candidate meets it, comes after it.
  */
-export function segmentsOf(inputs: Outputs, specs: readonly Segment[]): string[] {
+export function segmentsOf(inputs: Outputs | undefined, specs: readonly Segment[], answer?: Outputs): string[] {
   const segments: string[] = []
   for (const spec of specs) {
-    const field = typeof spec === 'string' ? spec : spec.bucket
-    const value = fieldValue(inputs, field)
+    const { name, field, from, by } = fieldOf(spec, inputs, answer)
+    const value = from === undefined ? undefined : fieldValue(from, field)
     if (value === undefined) continue
-    const text = typeof spec === 'string' ? plain(value) : bucket(value, spec.by)
-    if (text !== undefined) segments.push(`${sanitised(field)}=${sanitised(text)}`)
+    const text = by === undefined ? plain(value) : bucket(value, by)
+    if (text !== undefined) segments.push(`${sanitised(name)}=${sanitised(text)}`)
   }
   return segments
+}
+
+function fieldOf(spec: Segment, inputs: Outputs | undefined, answer: Outputs | undefined) {
+  if (typeof spec === 'string') return { name: spec, field: spec, from: inputs, by: undefined }
+  if ('bucket' in spec) return { name: spec.bucket, field: spec.bucket, from: inputs, by: spec.by }
+  return { name: `answer.${spec.answer}`, field: spec.answer, from: answer, by: spec.by }
 }
 
 /** Hands out the slots of one evidence key: first seen, first served. Seed it with the segments that are stored already. */

@@ -34,8 +34,7 @@ export interface Ended {
 /** Compares both sides. A candidate that cannot answer where live did is in error, and so is a 4xx or a new NaN of it. */
 export function pairOf(task: Task, { outcome }: Observation): Pair {
   const { route } = task
-  const inputs = route.segments.length > 0 ? task.inputs : undefined
-  const segments = inputs === undefined ? [] : segmentsOf({ tensors: inputs }, route.segments)
+  const segments = segmentsOfTask(task)
   const spec = route.compare[0] ?? { output: undefined, kind: undefined }
   const base = { comparison: undefined, segments, baseline: null, candidate: null }
   if (!task.baselineOk) return { ...base, result: 'baseline_error', errorType: outcome.ok ? '' : outcome.code }
@@ -57,6 +56,15 @@ export function pairOf(task: Task, { outcome }: Observation): Pair {
     baseline: prediction,
     candidate: route.labels === undefined ? null : predictionOf(candidate, spec),
   }
+}
+
+function segmentsOfTask(task: Task): string[] {
+  const specs = task.route.segments
+  if (specs.length === 0) return []
+  const { inputs } = task
+  const asksAnswer = specs.some(spec => typeof spec === 'object' && 'answer' in spec)
+  const answer = asksAnswer && task.baselineOk ? task.baseline : undefined
+  return segmentsOf(inputs && { tensors: inputs }, specs, answer)
 }
 
 function leavesOut({ requestedOutputs, route }: Task): boolean {

@@ -30,6 +30,19 @@ describe('segments', () => {
     expect(segmentsOf({ tensors: [features] }, ['x[2]', 'x[3]', 'x'])).toEqual(['x[2]=3'])
   })
 
+  it('take what the baseline answered, by value or bucketed', () => {
+    const label: Tensor = { name: 'label', datatype: 'INT64', shape: [1], data: BigInt64Array.of(8n) }
+    const score: Tensor = { name: 'p', datatype: 'FP32', shape: [1, 2], data: Float32Array.of(0.75, 0.25) }
+    const specs = ['origin', { answer: 'label' }, { answer: 'p[1]', by: 0.1 }]
+    expect(segmentsOf({ tensors: [origin('JFK')] }, specs, { tensors: [label, score] })).toEqual([
+      'origin=JFK',
+      'answer.label=8',
+      'answer.p[1]=[0.2,0.3)',
+    ])
+    expect(segmentsOf(undefined, specs, { tensors: [label] })).toEqual(['answer.label=8'])
+    expect(segmentsOf({ tensors: [origin('JFK')] }, specs)).toEqual(['origin=JFK'])
+  })
+
   it('cannot forge a slot', () => {
     expect(segmentsOf({ tensors: [origin('a@b=c\n')] }, ['origin'])).toEqual(['origin=a_b_c_'])
     expect(segmentsOf({ tensors: [origin('x'.repeat(99))] }, ['origin'])[0]).toHaveLength('origin='.length + 40)
