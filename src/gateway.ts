@@ -12,6 +12,7 @@ import { Cycle, PENDING_KEPT } from './control/cycle.ts'
 import { Desired } from './control/desired.ts'
 import { EpochCollector } from './control/epochs.ts'
 import { EvidenceBook } from './control/evidence.ts'
+import { VerdictHistory } from './control/history.ts'
 import { Identities } from './control/identity.ts'
 import { Labels } from './control/labels.ts'
 import { Meters } from './control/meters.ts'
@@ -105,6 +106,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
   const meters = new Meters(new Metrics())
   const book = new EvidenceBook(store)
   const verdicts = new Verdicts(book)
+  const history = new VerdictHistory(book, key => store.value(key))
   const seenUnits = new SeenUnits(store)
   const labels = new Labels(store, (route, outcome) => meters.metrics.labels(route, outcome))
   const identities = new Identities(store, key => void desired.reread(`${key} names another build`))
@@ -127,6 +129,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
     labels,
     meters,
     verdicts,
+    history,
     models: () => models,
     seenUnits,
     ports,
@@ -218,6 +221,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
     store,
     book,
     verdicts,
+    history,
     models,
     labels,
     meters,

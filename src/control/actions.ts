@@ -22,9 +22,10 @@ import type { Snapshot, SnapshotRoute } from '../rollout/snapshot.ts'
 import type { Promotion } from '../shadow/message.ts'
 import type { StateStore } from '../state/store.ts'
 import type { EvidenceBook } from './evidence.ts'
+import type { VerdictHistory } from './history.ts'
 import type { LabelAnswer, Labels } from './labels.ts'
 import type { Meters } from './meters.ts'
-import type { ModelRegistry } from './models.ts'
+import type { KnownVersion, ModelRegistry } from './models.ts'
 import type { Verdicts } from './verdicts.ts'
 
 /** What only the composition root knows. */
@@ -45,6 +46,7 @@ export interface ControlParts {
   readonly store: StateStore
   readonly book: EvidenceBook
   readonly verdicts: Verdicts
+  readonly history: VerdictHistory
   readonly models: ModelRegistry
   readonly labels: Labels
   readonly meters: Meters
@@ -89,10 +91,12 @@ export class ControlActions implements Control {
 
   report(routeName: string, candidate: string | undefined): Report {
     const { route, version, verdict, evidence } = this.#candidate(routeName, candidate)
-    const { models, book, meters } = this.#parts
-    const started = new Map(
-      book.periods(route.name, version).map(({ key, startedAt }) => [key, new Date(startedAt).toISOString()]),
-    )
+    const { models, book, meters, verdicts, history, ports } = this.#parts
+    const periods = book.periods(route.name, version)
+    const started = new Map(periods.map(({ key, startedAt }) => [key, new Date(startedAt).toISOString()]))
+    const baseline = models.known(route.name, evidence.baseline.version)
+    const known = models.known(route.name, version)
+    const open = periods.at(-1)
     return buildReport({
       evidence: {
         ...evidence,
@@ -102,12 +106,13 @@ export class ControlActions implements Control {
         }),
       },
       verdict,
-      manifests: {
-        baseline: models.known(route.name, evidence.baseline.version)?.manifest,
-        candidate: models.known(route.name, version)?.manifest,
-      },
+      manifests: { baseline: baseline?.manifest, candidate: known?.manifest },
+      known: { baseline: factsOf(baseline), candidate: factsOf(known) },
       generatedAt: new Date().toISOString(),
       inFlight: meters.inFlight(route.name, version),
+      history: open === undefined ? [] : history.of(verdict, open, ports.now()),
+      policy: this.#policy(route.name),
+      perSecond: verdicts.rates(route.name, version),
     })
   }
 
@@ -361,4 +366,8 @@ export class ControlActions implements Control {
   #weights(route: string): Record<string, number> {
     return { ...this.#parts.standing().change.resolutions[route]?.weights }
   }
+}
+
+function factsOf(known: KnownVersion | undefined): { target: string; identityVerified: boolean } {
+  return { target: known?.described ?? '', identityVerified: known?.identityVerified ?? false }
 }

@@ -9,6 +9,7 @@ import type { PendingPrediction } from '../state/store.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { EpochCollector } from './epochs.ts'
 import type { EvidenceBook } from './evidence.ts'
+import type { VerdictHistory } from './history.ts'
 import type { Labels } from './labels.ts'
 import type { Meters } from './meters.ts'
 import type { ModelRegistry } from './models.ts'
@@ -22,6 +23,7 @@ export interface CycleParts {
   readonly labels: Labels
   readonly meters: Meters
   readonly verdicts: Verdicts
+  readonly history: VerdictHistory
   readonly models: () => ModelRegistry
   readonly seenUnits: SeenUnits
   readonly ports: RolloutPorts
@@ -98,12 +100,15 @@ export class Cycle {
     const standing = this.#parts.standing()
     if (standing === undefined || now - this.#judgedMs < JUDGE_EVERY_MS) return
     this.#judgedMs = now
+    const judged = new Set<string>()
     for (const route of standing.snapshot.routes) {
       for (const { version, evidenceKey } of route.versions) {
         if (evidenceKey === undefined) continue
+        judged.add(`${route.name}/${version}`)
         this.#guarded(`the judgement of ${route.name}/${version}`, () => this.#judge(route.name, version))
       }
     }
+    this.#parts.history.forgetOthers(judged)
     if (now - this.#expiredMs > EXPIRE_EVERY_MS) {
       this.#expiredMs = now
       const { labels, config } = this.#parts
@@ -112,7 +117,7 @@ export class Cycle {
   }
 
   #commit(isLast: boolean): void {
-    const { book, seenUnits, collector, labels, meters, log, standing, config } = this.#parts
+    const { book, seenUnits, collector, history, labels, meters, log, standing, config } = this.#parts
     const now = monotonicMs()
     // Also while it drains: requests are answered then.
     if (standing() !== undefined) {
@@ -123,6 +128,7 @@ export class Cycle {
       this.#keptSeenMs = now
       for (const { key, value } of seenUnits.takeChanged()) book.keepValue(key, value)
     }
+    if (isLast) history.keepAll()
     // A store that failed is tried with a write even when there is nothing else to write.
     if (this.#storeError !== undefined) book.keepValue('tried', String(this.#parts.now()))
     const epochs = [...this.#unsaved, ...collector.release()]
@@ -151,14 +157,16 @@ export class Cycle {
   }
 
   #judge(route: string, version: string): void {
-    const { verdicts, ports, meters, book, log, now } = this.#parts
+    const { verdicts, history, ports, meters, book, log, now } = this.#parts
     verdicts.sample(route, version, now())
     const verdict = ports.verdictNow(route, version)
     if (verdict === undefined) return
     meters.verdict(verdict)
     const key = `${route}/${version}/${verdict.evidenceDigest}`
     // What the verdict is about: bytes that were swapped meanwhile are not latched for it.
-    const digest = book.periods(route, version).at(-1)?.candidateDigest
+    const period = book.periods(route, version).at(-1)
+    const digest = period?.candidateDigest
+    if (period !== undefined) this.#guarded('the history', () => history.sample(verdict, period, now()))
     if (verdict.decision !== 'abort' || this.#latched(route, version) || this.#aborting.has(key)) return
     this.#aborting.add(key)
     log.warn({ route, version }, `aborted: ${verdict.reason}`)

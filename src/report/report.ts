@@ -9,16 +9,18 @@ import {
   magnitudeEdge,
   quantileBin,
 } from '../evidence/histogram.ts'
-import type { Evidence, Stage, Verdict } from '../gate/evidence.ts'
+import type { Evidence, Policy, Stage, Verdict } from '../gate/evidence.ts'
 import type { Manifest } from '../models/manifest.ts'
-import type { CandidateStatus, LatencySummary, Report } from './status.ts'
+import { chartsOf, type MetricHistory } from './charts.ts'
+import { policyJson } from './evidenceFile.ts'
+import type { CandidateStatus, LatencySummary, Report, ReportSide } from './status.ts'
 
 /** Changes when a field of the JSON is removed or changes its meaning; new fields do not change it. */
 export const REPORT_VERSION = 1
 
 export interface ReportInput {
   /** Periods in time order, all of one candidate against one baseline. */
-  readonly evidence: Pick<Evidence, 'route' | 'baseline' | 'candidate'> & {
+  readonly evidence: Pick<Evidence, 'route' | 'baseline' | 'candidate' | 'attempt' | 'waiver'> & {
     readonly periods: readonly (Evidence['periods'][number] & { readonly startedAt?: string })[]
   }
   readonly verdict: Verdict
@@ -27,13 +29,28 @@ export interface ReportInput {
   readonly generatedAt: string
   /** Mirrored requests under way; by default what the account leaves unsettled. */
   readonly inFlight?: number
+  /** What the gateway knows of the two versions beside their manifests. */
+  readonly known?: Readonly<Record<'baseline' | 'candidate', Pick<ReportSide, 'target' | 'identityVerified'>>>
+  readonly history?: readonly MetricHistory[]
+  readonly policy?: Policy
+  readonly perSecond?: CandidateStatus['perSecond']
 }
 
 type Segment = Report['segments'][number]
 
 /** Everything that a person asks about the candidate. Counts are over all periods, latency over those of the present stage. */
-export function buildReport({ evidence, verdict, manifests, generatedAt, inFlight }: ReportInput): Report {
-  const { route, baseline, candidate, periods } = evidence
+export function buildReport({
+  evidence,
+  verdict,
+  manifests,
+  generatedAt,
+  inFlight,
+  known,
+  history = [],
+  policy,
+  perSecond,
+}: ReportInput): Report {
+  const { route, baseline, candidate, periods, attempt, waiver } = evidence
   const whole: Counters = new Map()
   for (const period of periods) addAll(whole, period.counters)
   const at = (slot: string) => whole.get(slot) ?? 0
@@ -43,8 +60,8 @@ export function buildReport({ evidence, verdict, manifests, generatedAt, inFligh
     reportVersion: REPORT_VERSION,
     generatedAt,
     route,
-    baseline: { ...baseline, manifest: manifests.baseline },
-    candidate: { ...candidate, manifest: manifests.candidate },
+    baseline: { ...baseline, manifest: manifests.baseline, ...known?.baseline },
+    candidate: { ...candidate, manifest: manifests.candidate, ...known?.candidate },
     verdict,
     account: accountWithInFlight(whole, inFlight),
     comparison: {
@@ -68,6 +85,12 @@ export function buildReport({ evidence, verdict, manifests, generatedAt, inFligh
       startedAt: startedAt ?? '',
       requests: requestsOf(stage, counters),
     })),
+    charts: chartsOf(whole, periods, verdict.stage, policy?.gate.latency),
+    history,
+    attempt,
+    policy: policy === undefined ? undefined : policyJson(policy),
+    waiver,
+    perSecond,
   }
 }
 

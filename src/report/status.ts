@@ -1,8 +1,9 @@
 // What a gateway says of itself at one moment: plain data, the JSON of `status` and `report`.
 import type { Account } from '../evidence/accounting.ts'
-import type { Verdict } from '../gate/evidence.ts'
+import type { Verdict, Waiver } from '../gate/evidence.ts'
 import type { Manifest } from '../models/manifest.ts'
 import type { Held } from '../rollout/lock.ts'
+import type { Charts, MetricHistory } from './charts.ts'
 
 /** Changes when a field is removed or changes its meaning; new fields do not change it. */
 export const STATUS_VERSION = 1
@@ -82,13 +83,24 @@ export interface Status {
   readonly routes: readonly RouteStatus[]
 }
 
+/** One of the two versions of a report. */
+export interface ReportSide {
+  readonly version: string
+  readonly digest: string
+  readonly manifest: Manifest | undefined
+  /** How the gateway reaches it: `onnx` with its folder, or `url` with its addresses. */
+  readonly target?: string
+  /** False for an HTTP version without `identity`: its digest is of its address only. */
+  readonly identityVerified?: boolean
+}
+
 /** One candidate against its baseline, everything that a person asks about it. */
 export interface Report {
   readonly reportVersion: number
   readonly generatedAt: string
   readonly route: string
-  readonly baseline: { readonly version: string; readonly digest: string; readonly manifest: Manifest | undefined }
-  readonly candidate: { readonly version: string; readonly digest: string; readonly manifest: Manifest | undefined }
+  readonly baseline: ReportSide
+  readonly candidate: ReportSide
   readonly verdict: Verdict
   readonly account: CandidateStatus['account']
   readonly comparison: {
@@ -124,4 +136,16 @@ export interface Report {
     readonly startedAt: string
     readonly requests: number
   }[]
+  /** What is drawn: histograms and tables of the two versions. */
+  readonly charts: Charts
+  /** How each metric came to where it stands; empty where nobody watched, as in a report from a file. */
+  readonly history: readonly MetricHistory[]
+  /** Which k-th evidence key of the candidate's digest this is: promotion is judged at α/(k(k+1)). */
+  readonly attempt: number
+  /** The settings that judged, in the words of routes.yaml. */
+  readonly policy: unknown
+  /** Metrics that a person has waived. */
+  readonly waiver: Waiver | undefined
+  /** Observations a second over the last minute; absent where nobody watched. */
+  readonly perSecond: CandidateStatus['perSecond'] | undefined
 }
