@@ -6,7 +6,7 @@ import type { Batch, LogRecord, PendingPrediction, StateStore } from './store.ts
 export function openMemoryStore(): StateStore {
   const counters = new Map<string, Map<string, number>>()
   const values = new Map<string, string>()
-  const pending = new Map<string, Map<string, PendingPrediction>>()
+  const pending = new Map<string, Waiting>()
   const entries: LogRecord[] = []
   let closed = false
 
@@ -24,11 +24,12 @@ export function openMemoryStore(): StateStore {
         counters.set(key, slots.set(slot, (slots.get(slot) ?? 0) + amount))
       }
       for (const { scope, id, at, body } of batch.pending ?? []) {
-        const ofScope = pending.get(scope) ?? new Map<string, PendingPrediction>()
+        const ofScope = pending.get(scope) ?? new Waiting()
         pending.set(scope, ofScope)
-        if (!ofScope.has(id)) ofScope.set(id, { scope, id, at, body })
+        ofScope.add({ scope, id, at, body })
       }
-      for (const { scope, id } of batch.resolved ?? []) pending.get(scope)?.delete(id)
+      for (const { scope, id, label } of batch.labelled ?? []) pending.get(scope)?.label(id, label)
+      for (const { scope, id } of batch.resolved ?? []) pending.get(scope)?.remove(id)
       for (const { key, value } of batch.values ?? []) values.set(key, value)
     },
     counters(keyPrefix) {
@@ -49,16 +50,30 @@ export function openMemoryStore(): StateStore {
       mustBeOpen()
       return pending.get(scope)?.get(id)
     },
+    due(scope, before, limit) {
+      mustBeOpen()
+      return pending.get(scope)?.due(before, limit) ?? []
+    },
+    waiting(scope) {
+      mustBeOpen()
+      const ofScope = pending.get(scope)
+      return { count: ofScope?.size ?? 0, oldest: ofScope?.oldest }
+    },
+    scopes() {
+      mustBeOpen()
+      return [...pending]
+        .filter(([, { size }]) => size > 0)
+        .sort(byUtf8)
+        .map(([scope]) => scope)
+    },
     expire(scope, before, keep) {
       mustBeOpen()
       const ofScope = pending.get(scope)
       if (!ofScope) return { late: 0, beyond: 0 }
-      const size = ofScope.size
-      for (const [id, { at }] of ofScope) if (at < before) ofScope.delete(id)
+      const { size } = ofScope
+      while ((ofScope.oldest ?? Number.POSITIVE_INFINITY) < before) ofScope.removeOldest()
       const late = size - ofScope.size
-      // The sort is stable, so of two predictions of one moment the one that came later is the newer.
-      const newestLast = [...ofScope.values()].sort((a, b) => a.at - b.at)
-      for (const { id } of newestLast.slice(0, Math.max(0, newestLast.length - keep))) ofScope.delete(id)
+      while (ofScope.size > keep) ofScope.removeOldest()
       return { late, beyond: size - late - ofScope.size }
     },
     append(scope, base, at, body) {
@@ -79,6 +94,86 @@ export function openMemoryStore(): StateStore {
   }
 }
 
+interface Place {
+  prediction: PendingPrediction
+  isGone: boolean
+}
+
+/** The predictions of one scope: by id, and by age, so that the oldest of a million are found without a look at the others. */
+class Waiting {
+  readonly #byId = new Map<string, Place>()
+  /** Oldest first; of one moment, those that came first. Those that are gone stay until they are passed. */
+  #byAge: Place[] = []
+  #first = 0
+
+  get size(): number {
+    return this.#byId.size
+  }
+
+  get oldest(): number | undefined {
+    this.#pass()
+    return this.#byAge[this.#first]?.prediction.at
+  }
+
+  get(id: string): PendingPrediction | undefined {
+    return this.#byId.get(id)?.prediction
+  }
+
+  add(prediction: PendingPrediction): void {
+    if (this.#byId.has(prediction.id)) return
+    const place = { prediction, isGone: false }
+    this.#byId.set(prediction.id, place)
+    // They come nearly in order.
+    let at = this.#byAge.length
+    while (at > this.#first && this.#byAge[at - 1]!.prediction.at > prediction.at) at--
+    this.#byAge.splice(at, 0, place)
+  }
+
+  label(id: string, label: string): void {
+    const place = this.#byId.get(id)
+    if (place !== undefined && place.prediction.label === undefined) place.prediction = { ...place.prediction, label }
+  }
+
+  remove(id: string): void {
+    const place = this.#byId.get(id)
+    if (place === undefined) return
+    place.isGone = true
+    this.#byId.delete(id)
+    this.#pass()
+  }
+
+  removeOldest(): void {
+    this.#pass()
+    const place = this.#byAge[this.#first]
+    if (place !== undefined) this.remove(place.prediction.id)
+  }
+
+  due(before: number, limit: number): PendingPrediction[] {
+    const due: PendingPrediction[] = []
+    /** Where the last moment of `due` begins. */
+    let moment = 0
+    for (let at = this.#first; at < this.#byAge.length; at++) {
+      const { prediction, isGone } = this.#byAge[at]!
+      if (prediction.at >= before) break
+      if (isGone) continue
+      if (due.length > 0 && prediction.at !== due[moment]!.at) {
+        if (due.length >= limit) break
+        moment = due.length
+      }
+      if (due.length >= limit && moment > 0) return due.slice(0, moment)
+      due.push(prediction)
+    }
+    return due
+  }
+
+  #pass(): void {
+    while (this.#byAge[this.#first]?.isGone) this.#first++
+    if (this.#first < 1_000 || this.#first < this.#byAge.length / 2) return
+    this.#byAge = this.#byAge.slice(this.#first)
+    this.#first = 0
+  }
+}
+
 function mustBeWhole(batch: Batch): void {
   const amounts = batch.counters?.every(delta => Number.isSafeInteger(delta.amount)) ?? true
   const times = batch.pending?.every(prediction => Number.isSafeInteger(prediction.at)) ?? true
@@ -91,6 +186,6 @@ function mustBeWhole(batch: Batch): void {
 }
 
 /** SQLite's order of text; JavaScript's differs above U+FFFF. */
-function byUtf8([a]: readonly [string, string], [b]: readonly [string, string]): number {
+function byUtf8([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b))
 }

@@ -7,7 +7,7 @@ import { messageOf, UnderstudyError } from '../errors.ts'
 import type { Batch, LogRecord, PendingPrediction, StateStore } from './store.ts'
 
 /** Raised when the tables change; a store with a higher one is refused, never guessed at. */
-const SCHEMA_VERSION = 1
+const SCHEMA_VERSION = 2
 
 const SCHEMA = `
   CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT;
@@ -17,7 +17,7 @@ const SCHEMA = `
   CREATE TABLE keyed_value (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE pending (
     row INTEGER PRIMARY KEY, scope TEXT NOT NULL, id TEXT NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL,
-    UNIQUE (scope, id)
+    label TEXT, UNIQUE (scope, id)
   ) STRICT;
   CREATE INDEX pending_by_age ON pending (scope, at);
   CREATE TABLE log (
@@ -27,6 +27,11 @@ const SCHEMA = `
   CREATE INDEX log_by_scope ON log (scope, sequence);
   INSERT INTO schema_version VALUES (${SCHEMA_VERSION});
 `
+
+/** What brings an older store to the next version, by the version that it has. */
+const MIGRATIONS: Readonly<Record<number, string>> = {
+  1: 'ALTER TABLE pending ADD COLUMN label TEXT',
+}
 
 /** No well-formed text sorts behind it, so `prefix` to `prefix + LAST` is every key with that prefix. */
 const LAST = '\u{10FFFF}'
@@ -137,6 +142,8 @@ function migrate(database: DatabaseSync): void {
         `the state was written by a newer Understudy (schema ${version}, this one reads ${SCHEMA_VERSION})`,
       )
     }
+    for (let from = version; from < SCHEMA_VERSION; from++) database.exec(MIGRATIONS[from] ?? '')
+    if (version < SCHEMA_VERSION) database.prepare('UPDATE schema_version SET version = ?').run(SCHEMA_VERSION)
   })
 }
 
@@ -150,8 +157,17 @@ function storeOn(evidence: DatabaseSync, durable: DatabaseSync): StateStore {
   const addPending = evidence.prepare(
     'INSERT INTO pending (scope, id, at, body) VALUES (?, ?, ?, ?) ON CONFLICT (scope, id) DO NOTHING',
   )
+  const setLabel = evidence.prepare('UPDATE pending SET label = ? WHERE scope = ? AND id = ? AND label IS NULL')
   const removePending = evidence.prepare('DELETE FROM pending WHERE scope = ? AND id = ?')
-  const onePending = evidence.prepare('SELECT scope, id, at, body FROM pending WHERE scope = ? AND id = ?')
+  const onePending = evidence.prepare('SELECT scope, id, at, body, label FROM pending WHERE scope = ? AND id = ?')
+  const oldPending = evidence.prepare(
+    'SELECT scope, id, at, body, label FROM pending WHERE scope = ? AND at < ? ORDER BY at, row LIMIT ?',
+  )
+  const pendingOf = evidence.prepare(
+    'SELECT scope, id, at, body, label FROM pending WHERE scope = ? AND at = ? ORDER BY row',
+  )
+  const countPending = evidence.prepare('SELECT count(*) AS count, min(at) AS oldest FROM pending WHERE scope = ?')
+  const nextScope = evidence.prepare('SELECT min(scope) AS scope FROM pending WHERE scope > ?')
   const dropOld = evidence.prepare('DELETE FROM pending WHERE scope = ? AND at < ?')
   const dropBeyond = evidence.prepare(
     `DELETE FROM pending WHERE row IN
@@ -173,6 +189,7 @@ function storeOn(evidence: DatabaseSync, durable: DatabaseSync): StateStore {
         inTransaction(evidence, () => {
           for (const { key, slot, amount } of batch.counters ?? []) addCounter.run(key, slot, amount)
           for (const { scope, id, at, body } of batch.pending ?? []) addPending.run(scope, id, at, body)
+          for (const { scope, id, label } of batch.labelled ?? []) setLabel.run(label, scope, id)
           for (const { scope, id } of batch.resolved ?? []) removePending.run(scope, id)
           for (const { key, value } of batch.values ?? []) setValue.run(key, value)
         }),
@@ -200,7 +217,34 @@ function storeOn(evidence: DatabaseSync, durable: DatabaseSync): StateStore {
       })
     },
     pending(scope, id) {
-      return guard('read', () => asPlain<PendingPrediction>(onePending.get(scope, id)))
+      return guard('read', () => asPrediction(onePending.get(scope, id)))
+    },
+    due(scope, before, limit) {
+      return guard('read', () => {
+        const rows = oldPending.all(scope, before, limit + 1).map(row => asPrediction(row)!)
+        const next = rows[limit]
+        if (next === undefined) return rows
+        const whole = rows.findIndex(({ at }) => at === next.at)
+        return whole > 0 ? rows.slice(0, whole) : pendingOf.all(scope, next.at).map(row => asPrediction(row)!)
+      })
+    },
+    waiting(scope) {
+      return guard('read', () => {
+        const { count, oldest } = countPending.get(scope) as { count: number; oldest: number | null }
+        return { count, oldest: oldest ?? undefined }
+      })
+    },
+    scopes() {
+      return guard('read', () => {
+        const scopes: string[] = []
+        // A seek for each: DISTINCT would walk through a million rows.
+        for (let last = ''; ; ) {
+          const scope = nextScope.get(last)?.scope
+          if (typeof scope !== 'string') return scopes
+          scopes.push(scope)
+          last = scope
+        }
+      })
     },
     expire(scope, before, keep) {
       return guard('written', () =>
@@ -238,6 +282,12 @@ function storeOn(evidence: DatabaseSync, durable: DatabaseSync): StateStore {
 /** Rows come without a prototype, which `toEqual` and some serializers mind; the columns are named as the contract's fields. */
 function asPlain<T>(row: Record<string, unknown> | undefined): T | undefined {
   return row && ({ ...row } as T)
+}
+
+function asPrediction(row: Record<string, unknown> | undefined): PendingPrediction | undefined {
+  if (row === undefined) return undefined
+  const { label, ...prediction } = row
+  return { ...prediction, ...(label !== null && { label }) } as unknown as PendingPrediction
 }
 
 function inTransaction<T>(database: DatabaseSync, work: () => T): T {

@@ -24,13 +24,17 @@ export interface PendingPrediction {
   readonly id: string
   readonly at: number
   readonly body: string
+  /** What was remembered of its label, where the prediction outlives that. */
+  readonly label?: string
 }
 
 /** One atomic write: all of it is durable, or none. */
 export interface Batch {
   readonly counters?: readonly CounterDelta[]
   readonly pending?: readonly PendingPrediction[]
-  /** Pending predictions that were resolved (labelled). */
+  /** Labels to be remembered with pending predictions, those of this batch too. The first stays; an unknown id is passed over. */
+  readonly labelled?: readonly { readonly scope: string; readonly id: string; readonly label: string }[]
+  /** Pending predictions that were resolved (counted): they are removed, after all else. */
   readonly resolved?: readonly { readonly scope: string; readonly id: string }[]
   readonly values?: readonly { readonly key: string; readonly value: string }[]
 }
@@ -48,6 +52,15 @@ export interface StateStore {
   /** Values whose key starts with the prefix, sorted by key. */
   values(keyPrefix: string): Map<string, string>
   pending(scope: string, id: string): PendingPrediction | undefined
+  /**
+   * Pending predictions of a scope older than `before` (ms), the oldest first, `limit` (≥ 1) at most, by whole moments:
+   * a millisecond that does not fit is left for the next call, unless it is the first.
+   */
+  due(scope: string, before: number, limit: number): readonly PendingPrediction[]
+  /** How many predictions of a scope wait, and the time of the oldest (ms), if any. */
+  waiting(scope: string): { readonly count: number; readonly oldest: number | undefined }
+  /** Scopes with pending predictions, sorted. */
+  scopes(): readonly string[]
   /** Removes pending predictions older than `before` (ms), then those beyond the newest `keep` of a scope; says how many. */
   expire(scope: string, before: number, keep: number): { readonly late: number; readonly beyond: number }
   /**

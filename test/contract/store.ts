@@ -16,6 +16,9 @@ export function describeStore(name: string, open: () => StateStore): void {
       expect(store.value('salt')).toBeUndefined()
       expect(store.values('')).toEqual(new Map())
       expect(store.pending('r', '1')).toBeUndefined()
+      expect(store.due('r', 1e12, 10)).toEqual([])
+      expect(store.waiting('r')).toEqual({ count: 0, oldest: undefined })
+      expect(store.scopes()).toEqual([])
       expect(store.expire('r', 1e12, 0)).toEqual({ late: 0, beyond: 0 })
       expect(store.log()).toEqual([])
       expect(store.log('r')).toEqual([])
@@ -23,7 +26,7 @@ export function describeStore(name: string, open: () => StateStore): void {
 
     it('takes an empty batch', () => {
       store.commit({})
-      store.commit({ counters: [], pending: [], resolved: [], values: [] })
+      store.commit({ counters: [], pending: [], labelled: [], resolved: [], values: [] })
       expect(store.counters('')).toEqual(new Map())
     })
 
@@ -119,6 +122,73 @@ export function describeStore(name: string, open: () => StateStore): void {
       expect(store.pending('r', '1')).toBeUndefined()
     })
 
+    it('remembers the first label of a prediction, of its own scope only, and passes over an unknown one', () => {
+      store.commit({ pending: [{ scope: 'r', id: '1', at: 10, body: 'b' }] })
+      expect(store.pending('r', '1')).toEqual({ scope: 'r', id: '1', at: 10, body: 'b' })
+      store.commit({
+        labelled: [
+          { scope: 'r', id: '1', label: '0.25' },
+          { scope: 'r', id: '1', label: '1' },
+          { scope: 'r', id: 'unknown', label: '1' },
+          { scope: 'q', id: '1', label: '1' },
+        ],
+      })
+      store.commit({ labelled: [{ scope: 'r', id: '1', label: '0' }] })
+      store.commit({ pending: [{ scope: 'r', id: '1', at: 11, body: 'again' }] })
+      const labelled = { scope: 'r', id: '1', at: 10, body: 'b', label: '0.25' }
+      expect(store.pending('r', '1')).toEqual(labelled)
+      expect(store.due('r', 11, 5)).toEqual([labelled])
+      expect(store.pending('r', 'unknown')).toBeUndefined()
+      expect(store.pending('q', '1')).toBeUndefined()
+    })
+
+    it('labels a prediction of the same batch, and removes a labelled one', () => {
+      const one = { scope: 'r', id: '1' }
+      store.commit({ pending: [{ ...one, at: 1, body: '' }], labelled: [{ ...one, label: 'x' }] })
+      expect(store.pending('r', '1')?.label).toBe('x')
+      store.commit({ labelled: [{ ...one, label: 'y' }], resolved: [one] })
+      expect(store.pending('r', '1')).toBeUndefined()
+      store.commit({ pending: [{ ...one, at: 2, body: '' }] })
+      expect(store.pending('r', '1')?.label).toBeUndefined()
+    })
+
+    it('finds what is due by whole moments, the oldest first, and leaves it there', () => {
+      const at = [30, 10, 20, 10, 20, 40]
+      store.commit({ pending: at.map((at, index) => ({ scope: 'r', id: String(index), at, body: '' })) })
+      store.commit({ pending: [{ scope: 'q', id: 'q', at: 1, body: '' }] })
+      const due = (before: number, limit: number) => store.due('r', before, limit).map(({ id }) => id)
+      expect(due(10, 9)).toEqual([])
+      expect(due(40, 9)).toEqual(['1', '3', '2', '4', '0'])
+      expect(due(1e12, 6)).toEqual(['1', '3', '2', '4', '0', '5'])
+      expect(due(40, 4)).toEqual(['1', '3', '2', '4'])
+      expect(due(40, 3)).toEqual(['1', '3'])
+      expect(due(40, 2)).toEqual(['1', '3'])
+      // A moment that is larger than the limit is never cut in two.
+      expect(due(40, 1)).toEqual(['1', '3'])
+      expect(due(20, 1)).toEqual(['1', '3'])
+      store.commit({ resolved: [{ scope: 'r', id: '1' }] })
+      expect(due(40, 1)).toEqual(['3'])
+    })
+
+    it('tells how many wait, since when, and in which scopes', () => {
+      store.commit({
+        pending: [
+          { scope: 'r', id: '1', at: 30, body: '' },
+          { scope: 'r', id: '2', at: 20, body: '' },
+          { scope: 'r/@arms', id: '1', at: 5, body: '' },
+          { scope: '\u{1F600}', id: '1', at: 5, body: '' },
+          { scope: '\u{FFFD}', id: '1', at: 5, body: '' },
+        ],
+      })
+      expect(store.waiting('r')).toEqual({ count: 2, oldest: 20 })
+      expect(store.scopes()).toEqual(['r', 'r/@arms', '\u{FFFD}', '\u{1F600}'])
+      store.commit({ resolved: [{ scope: 'r', id: '2' }] })
+      expect(store.waiting('r')).toEqual({ count: 1, oldest: 30 })
+      store.expire('r', 1e12, 0)
+      expect(store.waiting('r')).toEqual({ count: 0, oldest: undefined })
+      expect(store.scopes()).not.toContain('r')
+    })
+
     it('expires what is too old, then what is beyond the newest, and tells how many', () => {
       const at = [5, 30, 10, 20, 20]
       store.commit({ pending: at.map((at, index) => ({ scope: 'r', id: String(index), at, body: '' })) })
@@ -157,13 +227,18 @@ export function describeStore(name: string, open: () => StateStore): void {
       ['half an amount for a counter that is there', { counters: [{ key: 'a', slot: 's', amount: 0.5 }] }],
       ['a time that is not whole', { pending: [{ scope: 'r', id: '1', at: 1.5, body: '' }] }],
     ])('keeps nothing of a batch with %s, and works on', (_, bad) => {
-      store.commit({ counters: [{ key: 'a', slot: 's', amount: 1 }] })
+      const due = { scope: 'r', id: 'due', at: 1, body: '' }
+      store.commit({ counters: [{ key: 'a', slot: 's', amount: 1 }], pending: [due] })
       const batch = {
         ...bad,
+        labelled: [{ scope: 'r', id: 'due', label: '1' }],
+        resolved: [{ scope: 'r', id: 'due' }],
         counters: [{ key: 'a', slot: 's', amount: 7 }, ...('counters' in bad ? bad.counters : [])],
       }
       expect(() => store.commit(batch)).toThrow(expect.objectContaining({ code: 'STATE_FAILED' }))
       expect(store.counters('a')).toEqual(new Map([['a', new Map([['s', 1]])]]))
+      // A row that is counted is removed in the same transaction, or it would be counted twice.
+      expect(store.pending('r', 'due')).toEqual(due)
       store.commit({ counters: [{ key: 'a', slot: 's', amount: 1 }] })
       expect(store.counters('a').get('a')?.get('s')).toBe(2)
     })
@@ -174,6 +249,9 @@ export function describeStore(name: string, open: () => StateStore): void {
       const failed = expect.objectContaining({ code: 'STATE_FAILED' })
       expect(() => store.commit({})).toThrow(failed)
       expect(() => store.value('a')).toThrow(failed)
+      expect(() => store.due('r', 1, 1)).toThrow(failed)
+      expect(() => store.waiting('r')).toThrow(failed)
+      expect(() => store.scopes()).toThrow(failed)
       expect(() => store.append('r', 0, 1, '')).toThrow(failed)
     })
   })

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -53,7 +53,44 @@ describe('the SQLite store', () => {
     const database = new DatabaseSync(join(dir, 'state.db'))
     database.exec('UPDATE schema_version SET version = 7')
     database.close()
-    expect(() => openSqliteStore(dir)).toThrow('written by a newer Understudy (schema 7, this one reads 1)')
+    expect(() => openSqliteStore(dir)).toThrow('written by a newer Understudy (schema 7, this one reads 2)')
+  })
+
+  it('opens the folder of an earlier release, with all that is in it', () => {
+    const dir = newFolder()
+    mkdirSync(dir, { recursive: true })
+    const database = new DatabaseSync(join(dir, 'state.db'))
+    // As release 0.1 made it.
+    database.exec(`
+      CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT;
+      CREATE TABLE counter (
+        key TEXT NOT NULL, slot TEXT NOT NULL, value INTEGER NOT NULL, PRIMARY KEY (key, slot)
+      ) STRICT, WITHOUT ROWID;
+      CREATE TABLE keyed_value (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+      CREATE TABLE pending (
+        row INTEGER PRIMARY KEY, scope TEXT NOT NULL, id TEXT NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL,
+        UNIQUE (scope, id)
+      ) STRICT;
+      CREATE INDEX pending_by_age ON pending (scope, at);
+      CREATE TABLE log (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT NOT NULL, base INTEGER NOT NULL, at INTEGER NOT NULL,
+        body TEXT NOT NULL, UNIQUE (scope, base)
+      ) STRICT;
+      CREATE INDEX log_by_scope ON log (scope, sequence);
+      INSERT INTO schema_version VALUES (1);
+      INSERT INTO counter VALUES ('a', 's', 3);
+      INSERT INTO pending (scope, id, at, body) VALUES ('r', '1', 5, 'old');
+      INSERT INTO log (scope, base, at, body) VALUES ('r', 0, 1, 'promoted');
+    `)
+    database.close()
+    for (const labelled of [[{ scope: 'r', id: '1', label: '0.5' }], []]) {
+      const store = openSqliteStore(dir)
+      expect(store.counters('a').get('a')?.get('s')).toBe(3)
+      expect(store.log('r').map(({ body }) => body)).toEqual(['promoted'])
+      store.commit({ labelled })
+      expect(store.due('r', 10, 10)).toEqual([{ scope: 'r', id: '1', at: 5, body: 'old', label: '0.5' }])
+      store.close()
+    }
   })
 
   it('fails with STATE_FAILED and no path when its file is something else', () => {
