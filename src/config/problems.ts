@@ -1,7 +1,7 @@
 // Turns what zod found wrong into sentences at places: the nearest known key, the branch of a union that was meant.
-import { distance } from 'fastest-levenshtein'
 import type { z } from 'zod'
 import type { Path } from './document.ts'
+import { nearest } from './nearest.ts'
 import { show } from './units.ts'
 
 /** One thing wrong with a value, by the path to it. `what` says whether the key or its value is to blame. */
@@ -121,11 +121,8 @@ function explainUnion(root: z.core.$ZodType, issue: z.core.$ZodIssueInvalidUnion
 }
 
 function unknownKey(key: string, known: readonly string[]): string {
-  const near = known
-    .map(candidate => ({ candidate, far: distance(key.toLowerCase(), candidate.toLowerCase()) }))
-    .sort((a, b) => a.far - b.far)[0]
-  if (near !== undefined && near.far <= Math.max(2, Math.floor(key.length / 3)))
-    return `unknown key \`${key}\`, did you mean \`${near.candidate}\`?`
+  const near = nearest(key, known)
+  if (near !== undefined) return `unknown key \`${key}\`, did you mean \`${near}\`?`
   return `unknown key \`${key}\`${known.length > 0 ? `, expected one of ${known.join(', ')}` : ''}`
 }
 

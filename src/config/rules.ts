@@ -1,6 +1,7 @@
 // What must hold between keys of routes.yaml. Reads the raw value, so that one wrong key hides no other problem.
 import { isIP } from 'node:net'
 import type { Fault } from './problems.ts'
+import { checkRollout } from './rolloutRules.ts'
 
 type Raw = Readonly<Record<string, unknown>>
 
@@ -17,6 +18,7 @@ export function rulesBroken(file: unknown): Fault[] {
     checkSteps(route, at)
     checkLoss(route, at)
     checkSegments(route, at)
+    checkRollout(route, at)
   }
   return faults
 }

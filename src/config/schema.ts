@@ -1,6 +1,9 @@
 // Every key of routes.yaml with its type, default and meaning. Knows nothing of files, models or traffic.
 import { z } from 'zod'
+import { messageOf } from '../errors.ts'
+import { nearest } from './nearest.ts'
 import { bytes, durationMs, listenAddress, percent, ratePerSecond, regexName, semverString, show } from './units.ts'
+import { parseWindow } from './window.ts'
 
 /** A key that the design has and this release has not: refused by name, never ignored. */
 const notYet = (what: string) =>
@@ -17,6 +20,16 @@ const oneOf = <const T extends readonly string[]>(what: string, known: T, later:
         ? `${what} ${input} is not supported yet`
         : `expected ${known.join(', ')}, got ${show(input)}`,
   })
+
+/** What to say of a word that is none of these. */
+const unknownWord =
+  (known: readonly string[]) =>
+  ({ input }: { readonly input: unknown }) => {
+    const near = typeof input === 'string' ? nearest(input, known) : undefined
+    return near === undefined
+      ? `expected ${known.join(', ')}, got ${show(input)}`
+      : `got ${show(input)}, did you mean ${near}?`
+  }
 
 export const LOSSES = ['zero-one', 'brier', 'logloss', 'absolute', 'squared'] as const
 export const COMPARE_KINDS = ['number', 'label', 'probabilities', 'ranking'] as const
@@ -36,6 +49,10 @@ export const METRICS = [
   'split',
 ] as const
 export type MetricName = (typeof METRICS)[number]
+
+/** What shows that the evidence itself is broken is never waived. */
+const NEVER_WAIVED: readonly MetricName[] = ['split', 'arrival']
+const waivable = METRICS.filter(metric => !NEVER_WAIVED.includes(metric))
 
 const Tolerance = z
   .strictObject({
@@ -127,13 +144,20 @@ const LATER_PROTOCOLS = [
 const Override = z
   .strictObject({
     metrics: z
-      .array(z.enum(METRICS, { error: ({ input }) => `expected ${METRICS.join(', ')}, got ${show(input)}` }))
+      .array(
+        z.enum(METRICS, { error: unknownWord(waivable) }).refine(metric => !NEVER_WAIVED.includes(metric), {
+          error: ({ input }) => `${String(input)} cannot be waived: it shows that the evidence itself is broken`,
+        }),
+      )
       .min(1)
       .describe('metrics that neither withhold nor abort'),
     reason: z.string().min(1).describe('why, for the record'),
     until: z
-      .union([z.iso.date(), z.iso.datetime({ offset: true })])
-      .describe('its last day, or the moment at which it ends'),
+      .union([z.iso.date(), z.iso.datetime({ offset: true })], {
+        error: ({ input }) =>
+          `expected a date such as 2030-12-31, or a moment such as 2030-12-31T18:00:00Z, got ${show(input)}`,
+      })
+      .describe('its last day (UTC), or the moment at which it ends'),
   })
   .describe('waives metrics for the bytes that the version has when it is applied')
 
@@ -225,12 +249,20 @@ const Rollout = z
       .array(percent.refine(step => step > 0, 'expected a step above 0'))
       .min(1)
       .default([5, 25, 50, 100])
-      .describe('percents that a version climbs, growing, the last 100'),
+      .describe('percents that a version climbs, growing, the last 100 (with a holdback: what that leaves)'),
     mode: z.enum(['manual', 'auto']).default('manual').describe('who raises: a person, or the gate by itself'),
     write: z.enum(['file', 'patch']).default('file').describe('patch: promote prints a patch and applies nothing'),
     every: durationMs.prefault('10m').describe('auto: least time between two raises'),
     window: z
-      .string()
+      .string({ error: 'expected a window such as `Mon-Fri 09:00-17:00 Europe/Berlin`' })
+      .transform((text, context) => {
+        try {
+          return parseWindow(text)
+        } catch (error) {
+          context.addIssue({ code: 'custom', message: messageOf(error) })
+          return z.NEVER
+        }
+      })
       .optional()
       .describe('auto: when raises may happen, e.g. `Mon-Fri 09:00-17:00 Europe/Berlin`; always by default'),
     holdback: percent
@@ -262,9 +294,7 @@ const Notify = z
   .strictObject({
     url: z.url({ protocol: /^https?$/ }).describe('receives a POST with a JSON body'),
     on: z
-      .array(
-        z.enum(NOTIFY_EVENTS, { error: ({ input }) => `expected ${NOTIFY_EVENTS.join(', ')}, got ${show(input)}` }),
-      )
+      .array(z.enum(NOTIFY_EVENTS, { error: unknownWord(NOTIFY_EVENTS) }))
       .min(1)
       .default([...NOTIFY_EVENTS])
       .describe('events, all by default'),
@@ -339,6 +369,7 @@ export const RoutesFile = z
 export type RoutesFile = z.infer<typeof RoutesFile>
 export type Route = z.infer<typeof Route>
 export type Version = z.infer<typeof Version>
+export type Override = z.infer<typeof Override>
 export type Loss = (typeof LOSSES)[number]
 export type CompareKind = (typeof COMPARE_KINDS)[number]
 export type Tolerance = z.infer<typeof Tolerance>

@@ -65,7 +65,7 @@ routes:
       1.0.0: { onnx: a, wieght: 5 }
       1.1.0: { onnx: ../b, url: http://a, weight: 150 }
     expect: chnge
-    rollout: { mode: auto }
+    rollout: { mode: automatic }
   n:
     live: 1.0.0
     versions: { 1.0.0: { onnx: a, weight: 40 }, 1.1.0: { onnx: a, weight: 50 } }
@@ -78,7 +78,7 @@ routes:
       'routes.yaml:7:28 expected either `onnx` or `url`, got both',
       'routes.yaml:7:51 expected a percentage between 0 and 100, got 150',
       'routes.yaml:8:13 expected same, change, got "chnge"',
-      'routes.yaml:9:22 rollout.mode auto is not supported yet',
+      'routes.yaml:9:22 expected manual, auto, got "automatic"',
       'routes.yaml:12:5 expected weights that sum to 100, got 90',
     ])
   })
@@ -201,7 +201,7 @@ describe('an unknown key', () => {
     [
       'far from every other',
       withRoute('zzzzzz: 1'),
-      '4:5 unknown key `zzzzzz`, expected one of live, versions, sticky, force, compare, expect, labels, gate, rollout, limits',
+      '4:5 unknown key `zzzzzz`, expected one of live, versions, sticky, force, compare, expect, labels, gate, rollout, limits, notify',
     ],
   ])('%s is refused with what was meant', (_, problems, expected) => {
     expect(problems).toEqual([`routes.yaml:${expected}`])
@@ -211,12 +211,6 @@ describe('an unknown key', () => {
 describe('not supported yet', () => {
   test.each([
     [withRoute('fallback: 1.0.0'), '4:5 fallback is not supported yet'],
-    [withRoute('notify: []'), '4:5 notify is not supported yet'],
-    [withRoute('rollout: { mode: auto }'), '4:22 rollout.mode auto is not supported yet'],
-    [withRoute('rollout: { every: 10m }'), '4:16 rollout.every is not supported yet'],
-    [withRoute('rollout: { holdback: 2 }'), '4:16 rollout.holdback is not supported yet'],
-    [withRoute('gate: { paired: 10 }'), '4:13 gate.paired is not supported yet'],
-    [withRoute('compare: { again: 1 }'), '4:16 compare.again is not supported yet'],
     [withRoute('compare: { kind: text }'), '4:22 compare kind text is not supported yet'],
     [
       withRoute('compare: { output: [{ output: a, kind: embedding }] }'),
@@ -224,7 +218,6 @@ describe('not supported yet', () => {
     ],
     [withRoute('compare: { tolerance: { cosine: 1 } }'), '4:29 compare.tolerance.cosine is not supported yet'],
     [withRoute('limits: { perClient: 5/s }'), '4:15 limits.perClient is not supported yet'],
-    [withVersion('{ onnx: b, override: {} }'), '6:25 versions.V.override is not supported yet'],
     [withVersion('{ url: http://a, protocol: tensorflow }'), '6:41 protocol tensorflow is not supported yet'],
   ])('is said of %s', (problems, expected) => {
     expect(problems).toEqual([`routes.yaml:${expected}`])
