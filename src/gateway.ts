@@ -17,11 +17,13 @@ import { Identities } from './control/identity.ts'
 import { Labels } from './control/labels.ts'
 import { Meters } from './control/meters.ts'
 import { ModelRegistry } from './control/models.ts'
+import { Notifier } from './control/notifier.ts'
 import { Salts } from './control/salts.ts'
 import { SeenUnits } from './control/seenUnits.ts'
 import { SHADOW, Threads } from './control/threads.ts'
 import { Verdicts } from './control/verdicts.ts'
 import { messageOf, UnderstudyError } from './errors.ts'
+import { createPoster } from './notify/post.ts'
 import { epochAt, monotonicMs } from './record/clock.ts'
 import type { RolloutPorts } from './rollout/ports.ts'
 import { recover } from './rollout/promote.ts'
@@ -32,6 +34,7 @@ import { openMemoryStore } from './state/memory.ts'
 import { openSqliteStore, openStateLock } from './state/sqlite.ts'
 import type { Logger } from './telemetry/log.ts'
 import { Metrics } from './telemetry/metrics.ts'
+import { VERSION } from './version.ts'
 
 export interface GatewayOptions {
   readonly routesFile: string
@@ -110,6 +113,14 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
   const seenUnits = new SeenUnits(store)
   const labels = new Labels(store, (route, outcome) => meters.metrics.labels(route, outcome))
   const identities = new Identities(store, key => void desired.reread(`${key} names another build`))
+  const notifier = new Notifier({
+    store,
+    keepValue: (key, value) => book.keepValue(key, value),
+    poster: createPoster(`understudy/${VERSION}`),
+    metrics: meters.metrics,
+    log,
+    now,
+  })
   let watch: RoutesWatch | undefined
 
   const ports: RolloutPorts = {
@@ -133,6 +144,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
     models: () => models,
     seenUnits,
     ports,
+    notifier,
     log,
     config: () => desired.loaded.config,
     standing: () => desired.standing,
@@ -149,6 +161,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
   let closeAdmin: (() => Promise<void>) | undefined
   endings.push(['the admin listener did not close', () => closeAdmin?.()])
   endings.push(['what was counted is not kept', () => cycle.keep()])
+  endings.push(['the webhooks are still told', () => notifier.stop()])
   endings.push(['the cycle did not stop', () => cycle.stop()])
   let serves = false
   const threads = new Threads({
@@ -206,6 +219,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
     salts: new Salts(store),
     seenUnits,
     meters,
+    notifier,
     log,
     known: hash => watch?.known(hash),
     now,
@@ -247,7 +261,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
     const seen = sticky === undefined ? undefined : seenUnits.notice(route)
     const { cut } = labels.counts(route)
     const tooMany = `predictions were given up before their label could come: ${cut}, beyond the newest ${PENDING_KEPT} of a candidate`
-    return [...(seen === undefined ? [] : [seen]), ...(cut > 0 ? [tooMany] : [])]
+    return [...(seen === undefined ? [] : [seen]), ...(cut > 0 ? [tooMany] : []), ...notifier.notices(route)]
   }
   const admin = await startAdmin({
     ...listenOn(options.admin, config.admin.listen),

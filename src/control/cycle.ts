@@ -13,6 +13,7 @@ import type { VerdictHistory } from './history.ts'
 import type { Labels } from './labels.ts'
 import type { Meters } from './meters.ts'
 import type { ModelRegistry } from './models.ts'
+import type { Notifier } from './notifier.ts'
 import type { SeenUnits } from './seenUnits.ts'
 import type { Standing } from './snapshot.ts'
 import { unreadable, type Verdicts } from './verdicts.ts'
@@ -27,6 +28,7 @@ export interface CycleParts {
   readonly models: () => ModelRegistry
   readonly seenUnits: SeenUnits
   readonly ports: RolloutPorts
+  readonly notifier: Pick<Notifier, 'verdict'>
   readonly log: Logger
   readonly config: () => RoutesFile
   /** Undefined until the first configuration serves. */
@@ -105,7 +107,7 @@ export class Cycle {
       for (const { version, evidenceKey } of route.versions) {
         if (evidenceKey === undefined) continue
         judged.add(`${route.name}/${version}`)
-        this.#guarded(`the judgement of ${route.name}/${version}`, () => this.#judge(route.name, version))
+        this.#guarded(`the judgement of ${route.name}/${version}`, () => this.#judge(route.name, version, evidenceKey))
       }
     }
     this.#parts.history.forgetOthers(judged)
@@ -162,6 +164,7 @@ export class Cycle {
     const verdict = ports.verdictNow(route, version)
     if (verdict === undefined) return
     meters.verdict(verdict)
+    notifier.verdict(verdict, evidenceKey)
     const key = `${route}/${version}/${verdict.evidenceDigest}`
     // What the verdict is about: bytes that were swapped meanwhile are not latched for it.
     const period = book.periods(route, version).at(-1)

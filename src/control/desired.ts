@@ -14,6 +14,7 @@ import type { EvidenceBook } from './evidence.ts'
 import { type Identities, identityKey } from './identity.ts'
 import type { Meters } from './meters.ts'
 import type { ModelRegistry } from './models.ts'
+import type { Notifier } from './notifier.ts'
 import type { Salts } from './salts.ts'
 import type { SeenUnits } from './seenUnits.ts'
 import { buildSnapshot, type RouteParts, type Standing } from './snapshot.ts'
@@ -34,6 +35,7 @@ export interface DesiredParts {
   readonly salts: Salts
   readonly seenUnits: SeenUnits
   readonly meters: Meters
+  readonly notifier: Pick<Notifier, 'applied'>
   readonly log: Logger
   /** `known` tells the watch which content is in use. */
   readonly known: (hash: string) => void
@@ -98,7 +100,7 @@ export class Desired {
 
   /** Serves a change on every thread. Routes without a resolution keep the one they have. */
   async apply(change: Change): Promise<void> {
-    const { models, salts, book, seenUnits, threads, meters, known: tellWatch, now } = this.#parts
+    const { models, salts, book, seenUnits, threads, meters, notifier, known: tellWatch, now } = this.#parts
     const resolutions = { ...this.#standing?.change.resolutions, ...change.resolutions }
     const followed = new Set<string>()
     const parts = Object.entries(change.loaded.config.routes).map(([name, route]): RouteParts => {
@@ -127,6 +129,7 @@ export class Desired {
     this.#standing = { change: { loaded: change.loaded, resolutions }, snapshot, loadedAt: now() }
     tellWatch(change.loaded.hash)
     meters.applied(snapshot)
+    notifier.applied(this.#standing.change)
     this.#forget(this.#standing, followed)
   }
 

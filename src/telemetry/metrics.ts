@@ -1,6 +1,6 @@
 // Every metric name of Understudy, behind verbs. The control thread calls them with deltas that other threads counted.
 import { Registry } from 'prom-client'
-import type { MetricName } from '../config/schema.ts'
+import type { MetricName, NotifyEvent } from '../config/schema.ts'
 import type { Decision } from '../gate/evidence.ts'
 import { INFERENCE_BUCKETS_S, REQUEST_BUCKETS_S } from './durations.ts'
 import { BucketHistogram, CounterSeries, GaugeSeries, type Labels } from './series.ts'
@@ -130,6 +130,11 @@ export class Metrics {
     'route',
     'outcome',
   ])
+  readonly #notifications = this.#counter(
+    'understudy_notifications_total',
+    'Webhook messages by what became of them; failed ones are tried again.',
+    ['route', 'event', 'outcome'],
+  )
   readonly #httpServerDuration = this.#histogram(
     'http_server_request_duration_seconds',
     'Duration of HTTP server requests.',
@@ -232,6 +237,11 @@ export class Metrics {
     this.#labels.inc({ route, outcome }, count)
   }
 
+  /** @param outcome delivered, failed (it is tried again), given_up or dropped */
+  notified(route: string, event: NotifyEvent, outcome: string): void {
+    this.#notifications.inc({ route, event, outcome })
+  }
+
   /** Removes everything that names a route that left the configuration. */
   forgetRoute(route: string): void {
     this.#forget(labels => labels.route === route || labels.model === route)
@@ -265,6 +275,7 @@ export class Metrics {
       this.#logEvalue,
       this.#modelInfo,
       this.#labels,
+      this.#notifications,
     ]) {
       series.removeWhere(matches)
     }
