@@ -158,8 +158,8 @@ export class Cycle {
     }
   }
 
-  #judge(route: string, version: string): void {
-    const { verdicts, history, ports, meters, book, log, now } = this.#parts
+  #judge(route: string, version: string, evidenceKey: string): void {
+    const { verdicts, history, ports, meters, book, notifier, log, now } = this.#parts
     verdicts.sample(route, version, now())
     const verdict = ports.verdictNow(route, version)
     if (verdict === undefined) return
