@@ -18,6 +18,7 @@ export function rulesBroken(file: unknown): Fault[] {
     checkSteps(route, at)
     checkLoss(route, at)
     checkSegments(route, at)
+    checkNotify(route, at)
     checkRollout(route, at)
   }
   return faults
@@ -171,6 +172,14 @@ function checkSegments(route: Raw, at: Report): void {
     if (seen.has(field)) at(['compare', 'segments', index], 'value', `expected each field once, got ${field} again`)
     if (/[@=]/.test(field)) at(['compare', 'segments', index], 'value', 'expected a field name without @ and =')
     seen.add(field)
+  })
+}
+
+function checkNotify({ notify }: Raw, at: Report): void {
+  if (!Array.isArray(notify)) return
+  notify.forEach((hook, index) => {
+    const message = isMap(hook) && typeof hook.url === 'string' ? addressRefused(hook.url) : undefined
+    if (message !== undefined) at(['notify', index, 'url'], 'value', message)
   })
 }
 

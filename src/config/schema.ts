@@ -292,7 +292,10 @@ export type NotifyEvent = (typeof NOTIFY_EVENTS)[number]
 
 const Notify = z
   .strictObject({
-    url: z.url({ protocol: /^https?$/ }).describe('receives a POST with a JSON body'),
+    // The value is not shown: it often holds a secret.
+    url: z
+      .url({ protocol: /^https?$/, error: 'expected an http or https address' })
+      .describe('receives a POST with a JSON body'),
     on: z
       .array(z.enum(NOTIFY_EVENTS, { error: unknownWord(NOTIFY_EVENTS) }))
       .min(1)
