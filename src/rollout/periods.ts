@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { Route } from '../config/schema.ts'
+import { holdbackOf } from './holdback.ts'
 import type { Resolution } from './lock.ts'
 
 const Period = z.strictObject({
@@ -26,6 +27,8 @@ const Period = z.strictObject({
   startedAt: z.number(),
   /** Set once a later period took its place or the candidate left. */
   endedAt: z.number().optional(),
+  /** It is the previous live's holdback: counted as a canary is, judged never. */
+  holdback: z.literal(true).optional(),
 })
 
 /** Everything about one route's periods; JSON for `StateStore.values`. */
@@ -61,6 +64,8 @@ export interface AppliedCandidate {
   readonly mirrored: boolean
   /** How often its latch was cleared. */
   readonly cleared: number
+  /** It is the holdback of the version that is live. */
+  readonly holdback?: boolean
 }
 
 /**
@@ -81,16 +86,13 @@ export function nextPeriods(previous: RoutePeriods | undefined, route: AppliedRo
   for (const candidate of route.candidates) {
     if (candidate.weight <= 0 && !candidate.mirrored) continue
     if (candidate.version === route.live.version) continue
-    const attemptKey = digestOf([
-      route.live.digest,
-      route.compareDigest,
-      digestOf(route.salt),
-      loosened,
-      candidate.cleared,
-    ])
+    const about = [route.live.digest, route.compareDigest, digestOf(route.salt), loosened, candidate.cleared]
+    const holdback = candidate.holdback === true && candidate.weight > 0
+    const attemptKey = digestOf(holdback ? [...about, 'holdback'] : about)
     const known = attempts[candidate.digest] ?? []
-    if (!known.includes(attemptKey)) attempts[candidate.digest] = [...known, attemptKey]
-    const attempt = attempts[candidate.digest]!.indexOf(attemptKey) + 1
+    if (!holdback && !known.includes(attemptKey)) attempts[candidate.digest] = [...known, attemptKey]
+    // What nobody judges costs no attempt.
+    const attempt = holdback ? 1 : attempts[candidate.digest]!.indexOf(attemptKey) + 1
     const canary = candidate.weight > 0
     const facts = {
       version: candidate.version,
@@ -103,6 +105,7 @@ export function nextPeriods(previous: RoutePeriods | undefined, route: AppliedRo
       stage: canary ? ('canary' as const) : ('shadow' as const),
       step: candidate.weight,
       share: canary ? candidate.weight / (candidate.weight + route.live.weight) : 0,
+      ...(holdback ? { holdback: true as const } : {}),
     }
     const going = periods.find(period => period.endedAt === undefined && sameFacts(period, facts))
     if (going !== undefined) {
@@ -154,6 +157,7 @@ export function appliedRoute(
 ): AppliedRoute | undefined {
   const digest = digests[resolution.live]
   if (digest === undefined) return undefined
+  const heldBack = holdbackOf(route, resolution.state, resolution.weights, digests)?.version
   const candidates = Object.entries(route.versions).flatMap(([version, { shadow }]) => {
     const own = digests[version]
     if (version === resolution.live || own === undefined) return []
@@ -163,6 +167,7 @@ export function appliedRoute(
       weight: resolution.weights[version] ?? 0,
       mirrored: shadow.percent > 0,
       cleared: resolution.state.clears[own] ?? 0,
+      ...(version === heldBack ? { holdback: true } : {}),
     }
   })
   return {
