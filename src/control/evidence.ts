@@ -1,6 +1,6 @@
 // Keeps the evidence of every candidate: periods, counters in memory, and their way into the store. Judges nothing.
-import { accountOf, droppedOf } from '../evidence/accounting.ts'
-import { addAll, type Counters, count, SLOT } from '../evidence/counters.ts'
+import { worstIntake } from '../evidence/accounting.ts'
+import { addAll, type Counters, count, SLOT, splitSlot } from '../evidence/counters.ts'
 import { type CounterDeltas, type EpochDelta, slotsOf } from '../evidence/epochPost.ts'
 import { type LatencyLimits, unpairedExceedances } from '../evidence/latency.ts'
 import type { Evidence } from '../gate/evidence.ts'
@@ -13,10 +13,12 @@ import {
   stepStartedAt,
 } from '../rollout/periods.ts'
 import type { CounterDelta, StateStore } from '../state/store.ts'
+import { type BlockSetting, nextBlocks, type OpenBlocks } from './blocks.ts'
 
-/** What is to be kept together with the epochs: joined labels. */
+/** What is to be kept together with the epochs: labels, and what they came to. */
 export interface Extra {
   readonly counters: CounterDeltas
+  readonly labelled?: readonly { readonly scope: string; readonly id: string; readonly label: string }[]
   readonly resolved: readonly { readonly scope: string; readonly id: string }[]
 }
 
@@ -32,12 +34,20 @@ const LEFT_KEPT_MS = 600_000
 
 export class EvidenceBook {
   readonly #store: Pick<StateStore, 'commit' | 'counters' | 'value'>
+  readonly #waiver: (route: string, version: string, digest: string) => Waiver | undefined
   readonly #periods = new Map<string, RoutePeriods>()
   readonly #counters = new Map<string, Counters>()
   /** Latency limits by evidence key, of the keys that are followed: those of current periods, and for a while of earlier ones. */
   readonly #limits = new Map<string, LatencyLimits>()
+  /** Evidence keys that are counted in blocks. */
+  readonly #blockSettings = new Map<string, BlockSetting>()
+  /** Blocks that are not over. They are in memory only: one that a restart cuts short is not counted. */
+  #blocks: OpenBlocks = new Map()
+  /** By key: its segments in the order of their first sight. */
+  readonly #segments = new Map<string, readonly string[]>()
   /** By route: keys of the periods that candidates are judged on, and those that are open. */
   readonly #current = new Map<string, Followed>()
+  readonly #compareDigests = new Map<string, string>()
   /** When a key left the current ones, ms: its last epochs and labels are still on their way. */
   readonly #left = new Map<string, number>()
   /** Values by store key that the store does not have yet. */
@@ -45,23 +55,35 @@ export class EvidenceBook {
   /** Serving time of open keys that the store does not have yet, ms. */
   readonly #time = new Map<string, number>()
 
-  constructor(store: Pick<StateStore, 'commit' | 'counters' | 'value'>) {
+  /** @param waiver what is waived of a version's bytes at this moment */
+  constructor(
+    store: Pick<StateStore, 'commit' | 'counters' | 'value'>,
+    waiver: (route: string, version: string, digest: string) => Waiver | undefined = () => undefined,
+  ) {
     this.#store = store
+    this.#waiver = waiver
   }
 
   /**
    * Follows an applied configuration: periods end and begin. Returns the open evidence key of each candidate. New periods
    * are kept by the next commit, in the transaction of their first counters or before: a store that fails must not keep
    * a rollback from being applied. For the same reason counters are read only when they are asked for.
+   * @param blocksMs length of the blocks that live errors are judged by; undefined: none
    * @throws STATE_FAILED only at the first sight of a route
    */
-  follow(route: AppliedRoute, limits: LatencyLimits, nowMs: number): ReadonlyMap<string, string> {
+  follow(
+    route: AppliedRoute,
+    limits: LatencyLimits,
+    nowMs: number,
+    blocksMs: number | undefined = undefined,
+  ): ReadonlyMap<string, string> {
     const before = this.#routePeriods(route.name)
     const next = nextPeriods(before, route, nowMs)
     if (JSON.stringify(before) !== JSON.stringify(next)) {
       this.#periods.set(route.name, next)
       this.#unsaved.set(storeKey(route.name), JSON.stringify(next))
     }
+    for (const { key, compareDigest } of next.periods) this.#compareDigests.set(key, compareDigest)
     const known = new Set(before?.periods.map(({ key }) => key))
     const keys = new Map<string, string>()
     const judged = new Set<string>()
@@ -70,14 +92,23 @@ export class EvidenceBook {
       const open = periods.at(-1)
       if (open === undefined) continue
       keys.set(version, open.key)
-      for (const { key } of periods) {
+      for (const { key, share } of periods) {
         judged.add(key)
         this.#limits.set(key, limits)
-        if (!known.has(key)) this.#counters.set(key, new Map())
+        if (blocksMs === undefined) this.#blockSettings.delete(key)
+        else this.#blockSettings.set(key, { blocksMs, isThinned: share > 0.5 })
+        if (known.has(key)) continue
+        this.#counters.set(key, new Map())
+        this.#segments.set(key, [])
       }
     }
     this.#moveOn(route.name, { judged, open: [...keys.values()] }, nowMs)
     return keys
+  }
+
+  /** The compare digest that an evidence key stands for; undefined: no key of a route that was followed. */
+  compareDigestOf(key: string): string | undefined {
+    return this.#compareDigests.get(key)
   }
 
   /** Follows no other routes than these: one that left, or whose live does not load, gathers nothing. */
@@ -115,18 +146,25 @@ export class EvidenceBook {
         if (late) addAll(slots, late)
       }
     }
+    const blocks = nextBlocks(this.#blocks, epochs, key => this.#blockSettings.get(key))
+    for (const [key, slots] of blocks.ended) addAll(slotsOf(total, key), slots)
     for (const [key, slots] of extra.counters) addAll(slotsOf(total, key), slots)
     const pending = epochs.flatMap(epoch => epoch.pending)
+    const segments = [...total].flatMap(([key, slots]) => this.#withNewSegments(key, slots))
+    for (const [key, order] of segments) this.#unsaved.set(segmentsKey(key), JSON.stringify(order))
     const values = [...this.#unsaved].map(([key, value]) => ({ key, value }))
     const isDue = [...this.#time.values()].some(ms => ms >= TIME_KEPT_EVERY_MS)
-    if (total.size + pending.length + extra.resolved.length + values.length === 0 && !isDue) return false
+    const { labelled = [], resolved } = extra
+    if (total.size + pending.length + labelled.length + resolved.length + values.length === 0 && !isDue) return false
     for (const [key, ms] of this.#time) {
       if (ms >= 1) count(slotsOf(total, key), SLOT.timeMs, Math.floor(ms))
     }
     // Read before they are written: what is not in memory would else be added twice.
     const counted = [...total].map(([key, slots]) => [this.counters(key), slots] as const)
-    this.#store.commit({ counters: flat(total), pending, resolved: extra.resolved, values })
+    this.#store.commit({ counters: flat(total), pending, labelled, resolved, values })
     this.#unsaved.clear()
+    this.#blocks = blocks.open
+    for (const [key, order] of segments) this.#segments.set(key, order)
     for (const [key, ms] of this.#time) {
       if (this.#isOpen(key)) this.#time.set(key, ms % 1)
       else this.#time.delete(key)
@@ -147,17 +185,25 @@ export class EvidenceBook {
   }
 
   /**
-   * Segments that have slots in a period, so that a restarted shadow thread does not hand out others. None while the store
-   * cannot be read: no configuration waits for that.
+   * Segments that have slots in a period, in the order of their first sight, over restarts too: a restarted shadow thread
+   * must not hand out others, and the gate gives its own slots by this order. None while the store cannot be read: no
+   * configuration waits for that.
    */
   segments(key: string): readonly string[] {
-    const segments = new Set<string>()
+    return this.#canRead(key) ? this.#segmentsOf(key) : []
+  }
+
+  /** Classes that have slots in a period, `baseline|candidate`; none while the store cannot be read. */
+  classes(key: string): readonly string[] {
     if (!this.#canRead(key)) return []
-    for (const slot of this.counters(key).keys()) {
-      const at = slot.indexOf('@')
-      if (at >= 0) segments.add(slot.slice(at + 1))
-    }
-    return [...segments]
+    const slots = [...this.counters(key).keys()].filter(slot => slot.startsWith(CLASS_PREFIX))
+    return slots.map(slot => slot.slice(CLASS_PREFIX.length))
+  }
+
+  /** Whether live has contradicted itself on this route, as far as is known. */
+  isNoisy(route: string): boolean {
+    const keys = this.#current.get(route)?.judged ?? []
+    return [...keys].some(key => this.#canRead(key) && (this.counters(key).get(SLOT.againDiffers) ?? 0) > 0)
   }
 
   /** Periods that a version is judged on, in time order. */
@@ -183,7 +229,6 @@ export class EvidenceBook {
     const startedAt = stepStartedAt(periods) ?? open.startedAt
     const judged = new Set(all.periods.filter(period => period.endedAt === undefined).map(period => period.version))
     const present = periods.filter(period => period.startedAt >= startedAt)
-    const accounts = present.map(({ key }) => accountOf(this.counters(key)))
     return {
       route,
       baseline: { version: open.baselineVersion, digest: open.baselineDigest },
@@ -196,12 +241,10 @@ export class EvidenceBook {
         step: period.step,
         share: period.share,
         counters: this.counters(period.key),
+        segments: this.#segmentsOf(period.key),
       })),
       stepElapsedMs: present.reduce((sum, { key }) => sum + (this.counters(key).get(SLOT.timeMs) ?? 0), 0),
-      mirrored: {
-        eligible: accounts.reduce((sum, account) => sum + account.eligible, 0),
-        dropped: accounts.reduce((sum, account) => sum + droppedOf(account) + account.lost, 0),
-      },
+      mirrored: worstIntake(present.map(({ key }) => this.counters(key))),
     }
   }
 
@@ -225,6 +268,7 @@ export class EvidenceBook {
       if (nowMs - leftAt < LEFT_KEPT_MS) continue
       this.#left.delete(key)
       this.#limits.delete(key)
+      this.#blockSettings.delete(key)
     }
     this.#forget()
   }
@@ -236,11 +280,31 @@ export class EvidenceBook {
   /** A late label brings counters of a key back that nobody follows. */
   #forget(): void {
     for (const key of this.#counters.keys()) if (!this.#limits.has(key)) this.#counters.delete(key)
+    for (const key of this.#segments.keys()) if (!this.#limits.has(key)) this.#segments.delete(key)
+  }
+
+  /** @throws STATE_FAILED */
+  #segmentsOf(key: string): readonly string[] {
+    let segments = this.#segments.get(key)
+    if (segments === undefined) {
+      const stored = JSON.parse(this.#store.value(segmentsKey(key)) ?? '[]') as string[]
+      segments = [...stored, ...newSegments(new Set(stored), this.counters(key)).sort()]
+      this.#segments.set(key, segments)
+    }
+    return segments
+  }
+
+  /** The segments of a key with those that `slots` bring; nothing where they bring none. */
+  #withNewSegments(key: string, slots: Counters): (readonly [string, readonly string[]])[] {
+    const known = this.#segmentsOf(key)
+    const further = newSegments(new Set(known), slots)
+    return further.length === 0 ? [] : [[key, [...known, ...further]]]
   }
 
   #canRead(key: string): boolean {
     try {
       this.counters(key)
+      this.#segmentsOf(key)
       return true
     } catch {
       return false
@@ -254,6 +318,21 @@ export class EvidenceBook {
     addAll(seen, delta)
     return seen
   }
+}
+
+const CLASS_PREFIX = 'class.'
+
+function segmentsKey(key: string): string {
+  return `segments/${key}`
+}
+
+function newSegments(known: ReadonlySet<string>, slots: Counters): string[] {
+  const segments = new Set<string>()
+  for (const slot of slots.keys()) {
+    const [, segment] = splitSlot(slot)
+    if (segment !== undefined && !known.has(segment)) segments.add(segment)
+  }
+  return [...segments]
 }
 
 function storeKey(route: string): string {

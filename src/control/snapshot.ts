@@ -1,5 +1,6 @@
 // Puts a configuration revision together for the threads, from what the file says, the lock decided and the models are. Pure.
-import type { Route, RoutesFile } from '../config/schema.ts'
+import type { Route, RoutesFile, Version } from '../config/schema.ts'
+import { differenceScale } from '../evidence/scale.ts'
 import type { Resolution } from '../rollout/lock.ts'
 import type { Change } from '../rollout/ports.ts'
 import type { ComparedOutput, Snapshot, SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
@@ -21,6 +22,10 @@ export interface RouteParts {
   readonly keys: ReadonlyMap<string, string>
   /** Segments that an evidence key has slots for. */
   readonly segmentsOf: (key: string) => readonly string[]
+  /** Classes that it has slots for. */
+  readonly classesOf: (key: string) => readonly string[]
+  /** Whether live has been seen to contradict itself. */
+  readonly isNoisy: () => boolean
   readonly salts: SnapshotRoute['salts']
   readonly seenUnits: SharedArrayBuffer | undefined
   readonly mirrored: boolean
@@ -37,10 +42,14 @@ function snapshotRoute({
   known,
   keys,
   segmentsOf,
+  classesOf,
+  isNoisy,
   salts,
   seenUnits,
   mirrored,
 }: RouteParts): SnapshotRoute {
+  const live = route.versions[resolution.live]
+  const compare = comparedOutputs(route)
   return {
     name,
     live: resolution.live,
@@ -57,19 +66,36 @@ function snapshotRoute({
         deadlineMs: entry.deadline,
         evidenceKey,
         segments: evidenceKey === undefined ? [] : segmentsOf(evidenceKey),
+        classes: evidenceKey === undefined ? [] : classesOf(evidenceKey),
       }
     }),
     sticky: route.sticky,
     force: route.force,
-    compare: comparedOutputs(route),
+    compare,
     segments: route.compare.segments,
     latency: route.gate.latency,
-    labels: route.labels === undefined ? undefined : { loss: route.labels.loss, clip: route.labels.clip },
+    labels: labelsOf(route),
+    paired: live !== undefined && isAllowed(live, live.mirrorable) ? route.gate.paired : 0,
+    again: live !== undefined && isAllowed(live, live.repeatable) ? route.compare.again : 0,
+    isNoisy: isNoisy(),
+    differenceScale: differenceScale(route.gate, compare[0]?.tolerance ?? {}),
+    blocksMs: route.gate.blocks,
     limits: route.limits,
     salts,
     mirrored,
     seenUnits,
   }
+}
+
+/** A model in our own process has no side effects; of an HTTP server a person must have said so. */
+function isAllowed({ onnx }: Version, said: boolean | undefined): boolean {
+  return said ?? onnx !== undefined
+}
+
+function labelsOf({ labels }: Route): SnapshotRoute['labels'] {
+  if (labels === undefined) return undefined
+  const { loss, clip, affectedByAnswer } = labels
+  return { loss, clip, affectedByAnswer }
 }
 
 /** The outputs that a route compares, each with its own tolerance. */

@@ -18,6 +18,16 @@ export const MIRROR = {
   failed: (reason: FailReason) => `mirror.failed.${reason}`,
 } as const
 
+/** Why an answer could not be kept for its label: it never came to the shadow thread. */
+export const RECORD_DROP_REASONS = ['ring_full', 'too_large'] as const
+export type RecordDropReason = (typeof RECORD_DROP_REASONS)[number]
+
+/** Live answers that were to wait for their label, by arm: see `labels.affectedByAnswer`. */
+export const RECORD = {
+  all: (arm: 'b' | 'c') => `record.${arm}.n`,
+  dropped: (arm: 'b' | 'c', reason: RecordDropReason) => `record.${arm}.dropped.${reason}`,
+} as const
+
 export interface Account {
   readonly eligible: number
   readonly notSampled: number
@@ -55,4 +65,30 @@ export function droppedOf(account: Account): number {
 
 export function failedOf(account: Account): number {
   return FAIL_REASONS.reduce((sum, reason) => sum + account.failed[reason], 0)
+}
+
+/** Requests that should be evidence, and how many of them were dropped or lost on the way. */
+export interface Intake {
+  readonly eligible: number
+  readonly dropped: number
+}
+
+/**
+ * The intake that lost the greatest share over some periods: of the pairs, or of one arm's labelled answers. They are not
+ * added up: a canary at 5 % could otherwise drop a fifth of its answers below a limit of 1 %.
+ */
+export function worstIntake(periods: readonly Counters[]): Intake {
+  const sum = (slot: string) => periods.reduce((all, counters) => all + (counters.get(slot) ?? 0), 0)
+  const accounts = periods.map(accountOf)
+  let worst: Intake = {
+    eligible: accounts.reduce((all, { eligible }) => all + eligible, 0),
+    dropped: accounts.reduce((all, account) => all + droppedOf(account) + account.lost, 0),
+  }
+  for (const arm of ['b', 'c'] as const) {
+    const eligible = sum(RECORD.all(arm))
+    const dropped = RECORD_DROP_REASONS.reduce((all, reason) => all + sum(RECORD.dropped(arm, reason)), 0)
+    const isFirst = worst.eligible + worst.dropped === 0
+    if (isFirst || dropped * worst.eligible > worst.dropped * eligible) worst = { eligible, dropped }
+  }
+  return worst
 }

@@ -25,11 +25,15 @@ export type Counters = Map<string, number>
  *   late.p50.b, late.p50.c (p95, p99)    exceedances, derived from the bins when an epoch is committed
  *   late.p50.c.may                       candidate answers in or above the limit's bin: what the safe test reads
  *   late.b.n, late.c.n                   observations that could have exceeded
- *   arm.k.n, arm.k.err                   a control cohort of the baseline's requests, as many as the candidate's, and its errors
+ *   arm.k.n, arm.k.err                   a control cohort of the baseline's requests, as many as the candidate's, and its errors; where
+ *                                        the candidate has the larger arm the cohort is all of the baseline's, and
+ *   arm.t.n, arm.t.err                   is the part of the candidate's requests that it is held against
  *   block.n, block.plus, block.minus, block.squares   blocks of `gate.blocks`; sums of max(d, 0), max(−d, 0) and d², where d is the
  *                                        candidate's errors less the control cohort's in one block
  *   arm.b.loss.<bin>, arm.c.loss.<bin>   losses in [0, 1] of labelled live answers once every label had its time (`labels.within`)
  *   arm.b.due, arm.c.due                 live answers whose labels had their time, labelled or not
+ *   record.b.n, record.c.n               answers that were to wait for their label by arm (`labels.affectedByAnswer`)
+ *   record.b.dropped.<reason>, record.c.…   of them: what the serving thread could not hand over
  * Neither:
  *   time.ms                              how long the gateway served while the key was open; no observation
  */
@@ -47,6 +51,8 @@ export const SLOT = {
   armCandidateError: 'arm.c.err',
   armControl: 'arm.k.n',
   armControlError: 'arm.k.err',
+  armThinned: 'arm.t.n',
+  armThinnedError: 'arm.t.err',
   dueBaseline: 'arm.b.due',
   dueCandidate: 'arm.c.due',
   againPlus: 'again.plus',

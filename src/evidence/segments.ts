@@ -86,8 +86,11 @@ function bucket(value: string | number | bigint, by: number): string | undefined
   return `[${edge(index)},${edge(index + 1)})`
 }
 
-/** Slots end in `@field=value`, so neither sign may stand in a field or a value, nor anything that spoils a log line. */
-function sanitised(text: string): string {
+/**
+ * A name that may stand in a slot: slots end in `@field=value`, so neither sign may stand in a field, a value or a class,
+ * nor anything that spoils a log line. 40 characters at most.
+ */
+export function sanitised(text: string): string {
   const clean = text.replace(/[^\p{L}\p{N} _.,:+\-/()[\]]/gu, '_').trim()
   return clean === '' ? '_' : [...clean].slice(0, VALUE_LENGTH).join('')
 }

@@ -13,6 +13,10 @@ export interface RequestRecord {
   readonly epoch: number
   /** One bit per version index of the route: mirror to it. */
   readonly candidates: number
+  /** A canary's answer: live is to score the request too. */
+  readonly paired: boolean
+  /** It waits for its label as an answer of its arm. */
+  readonly labelled: boolean
   readonly outcome: OutcomeCode
   readonly status: number
   /** The tester chose the version: never evidence. */
@@ -61,7 +65,7 @@ export function writeRecord(ring: RingProducer, record: RequestRecord): boolean 
   view.setUint32(start + 12, record.candidates, true)
   view.setUint16(start + 16, record.status, true)
   view.setUint8(start + 18, record.outcome)
-  view.setUint8(start + 19, (record.forced ? 1 : 0) | (record.headSampled ? 2 : 0))
+  view.setUint8(start + 19, flagsOf(record))
   view.setUint8(start + 20, record.traceFlags)
   view.setUint32(start + 24, idBytes, true)
   view.setUint32(start + 28, errorType.length, true)
@@ -84,6 +88,10 @@ export function writeRecord(ring: RingProducer, record: RequestRecord): boolean 
   bytes.set(answer, at + request.length)
   ring.publish()
   return true
+}
+
+function flagsOf({ forced, headSampled, paired, labelled }: RequestRecord): number {
+  return (forced ? 1 : 0) | (headSampled ? 2 : 0) | (paired ? 4 : 0) | (labelled ? 8 : 0)
 }
 
 /** Unpacks a record, copying every byte out of shared memory. */
@@ -126,6 +134,8 @@ export function readRecord(packed: Buffer): RequestRecord {
     outcome: view.getUint8(18) as OutcomeCode,
     forced: (flags & 1) !== 0,
     headSampled: (flags & 2) !== 0,
+    paired: (flags & 4) !== 0,
+    labelled: (flags & 8) !== 0,
     traceFlags: view.getUint8(20),
     startMs: view.getFloat64(48, true),
     durationMs: view.getFloat64(56, true),

@@ -44,6 +44,8 @@ export interface SnapshotVersion {
   readonly evidenceKey: string | undefined
   /** Segments that have a slot in that evidence already, such as `origin=JFK`. */
   readonly segments: readonly string[]
+  /** Classes that have a slot in that evidence already, `baseline|candidate`. */
+  readonly classes: readonly string[]
 }
 
 export interface SnapshotRoute {
@@ -56,7 +58,17 @@ export interface SnapshotRoute {
   readonly segments: Route['compare']['segments']
   /** Latency ratios and slack, ms, for the paired exceedance counts. */
   readonly latency: Route['gate']['latency']
-  readonly labels: { readonly loss: Loss; readonly clip: number } | undefined
+  readonly labels: { readonly loss: Loss; readonly clip: number; readonly affectedByAnswer: boolean } | undefined
+  /** Percent of a canary's requests that live scores too; 0 where live may not be asked for that. */
+  readonly paired: number
+  /** Percent of mirrored requests that live scores twice; 0 where it may not be asked twice. */
+  readonly again: number
+  /** Live has contradicted itself before: every mirrored request is run twice. */
+  readonly isNoisy: boolean
+  /** The signed difference that counts as ±1, see `differenceScale`. */
+  readonly differenceScale: number | undefined
+  /** Length of the blocks that live errors are judged by, ms; undefined: by request. */
+  readonly blocksMs: number | undefined
   readonly limits: Route['limits']
   /** Secret salts: assignment, mirror sampling, counting of units. Hexadecimal. */
   readonly salts: { readonly split: string; readonly mirror: string; readonly count: string }

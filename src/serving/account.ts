@@ -1,13 +1,13 @@
 // What a serving thread counts of a request and tells the shadow thread of it. Nothing here can change its answer.
 import { monotonicMs } from '../record/clock.ts'
 import type { Book } from '../record/epochs.ts'
-import { OUTCOME, writeRecord } from '../record/format.ts'
+import { OUTCOME, type OutcomeCode, writeRecord } from '../record/format.ts'
 import type { RingProducer } from '../record/ring.ts'
-import { sampled } from '../routing/assign.ts'
 import { DurationCounts, REQUEST_BUCKETS_S } from '../telemetry/durations.ts'
 import type { Answer } from './answer.ts'
 import { RouteCounts } from './counts.ts'
 import type { Runtime, RuntimeRoute, RuntimeVersion } from './runtime.ts'
+import { isPaired, mirroredTo } from './samples.ts'
 import type { RequestTrace } from './trace.ts'
 import { firstSight } from './units.ts'
 
@@ -35,6 +35,8 @@ export interface Admitted extends Choice {
   readonly body: Buffer
   /** Undefined: not counted (forced, or a unit that was counted before). */
   readonly counts: RouteCounts | undefined
+  /** Cohorts that it is compared in by blocks, see `cohortsOf`. */
+  readonly cohorts: number
 }
 
 // The first scores after a load run cold code and cold caches: they say nothing about the version.
@@ -42,14 +44,19 @@ const WARM_UP_SCORES = 100
 const NO_BYTES = new Uint8Array(0)
 
 /** Counts a request into its arm at the moment of assignment: the split check needs every one of them. */
-export function countAssigned(book: Book<ServingBook>, route: RuntimeRoute, choice: Choice): RouteCounts | undefined {
+export function countAssigned(
+  book: Book<ServingBook>,
+  route: RuntimeRoute,
+  choice: Choice,
+  cohorts: number,
+): RouteCounts | undefined {
   if (choice.forced) return undefined
   const { seenUnits, salts } = route.snapshot
   // With one arm nothing is compared, and a unit must not be used up before there is a second.
   const once = seenUnits !== undefined && choice.unit !== undefined && route.arms.length > 1
   if (once && !firstSight(seenUnits, salts.count, choice.unit)) return undefined
   const counts = countsOf(book, route)
-  counts.assigned(choice.version.index)
+  counts.assigned(choice.version.index, cohorts)
   return counts
 }
 
@@ -58,7 +65,7 @@ export function countGone({ counts, version, startMs }: Admitted): void {
   counts?.latency(version.index, monotonicMs() - startMs)
 }
 
-/** Counts how the request ended, and puts it into the ring if a shadow or a span wants it. */
+/** Counts how the request ended, and puts it into the ring if a shadow, a label or a span wants it. */
 export function account(ring: RingProducer, admitted: Admitted, answer: Answer): void {
   const { runtime, book, route, version, forced, counts, startMs, trace } = admitted
   const durationMs = monotonicMs() - startMs
@@ -67,17 +74,16 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
   durationsOf(version.answered, answer.status).add(durationMs / 1000)
   version.inference.add(answer.inferMs / 1000)
   const warm = version.engine !== undefined && ++version.engine.scored > WARM_UP_SCORES
-  if (failed) counts?.failed(version.index)
+  if (failed) counts?.failed(version.index, admitted.cohorts)
   else if (warm && outcome === OUTCOME.ok) counts?.latency(version.index, answer.inferMs)
-  const mayMirror = !forced && version === route.live && outcome !== OUTCOME.clientError
-  const sampledFor =
-    mayMirror && route.candidates.length > 0 ? sampleCandidates(route, countsOf(book, route), trace.spanId) : 0
+  const wanted = wantedBy(admitted, outcome)
   const { traces, mirror, revision } = runtime.snapshot
   const answerLength = typeof answer.body === 'string' ? Buffer.byteLength(answer.body) : answer.body.length
   const tooLarge = admitted.body.length > mirror.bodyBytes || answerLength > mirror.bodyBytes
-  if (tooLarge && sampledFor !== 0) countDrops(countsOf(book, route), route, sampledFor, tooLarge)
-  const candidates = tooLarge ? 0 : sampledFor
-  if (candidates === 0 && !trace.headSampled && !failed && durationMs < traces.slow) return
+  if (tooLarge) countDrops(admitted, wanted, 'tooLarge')
+  const { candidates, paired, labelled } = tooLarge ? NOBODY : wanted
+  const isWanted = candidates !== 0 || paired || labelled
+  if (!isWanted && !trace.headSampled && !failed && durationMs < traces.slow) return
   const answerBytes = typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body
   const written = writeRecord(ring, {
     revision,
@@ -85,6 +91,8 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
     version: version.index,
     epoch: book.epoch,
     candidates,
+    paired,
+    labelled,
     outcome,
     status: answer.status,
     forced,
@@ -104,7 +112,7 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
     request: tooLarge ? NO_BYTES : admitted.body,
     answer: tooLarge ? NO_BYTES : answerBytes,
   })
-  if (candidates !== 0 && !written) countDrops(countsOf(book, route), route, candidates, false)
+  if (isWanted && !written) countDrops(admitted, wanted, 'ringFull')
 }
 
 /** Durations of the answers with one status, made when they are not there. */
@@ -117,28 +125,60 @@ export function durationsOf(byStatus: Map<number, DurationCounts>, status: numbe
   return durations
 }
 
-/**
- * One bit per version that this request is mirrored to. Sampling is keyed apart from assignment, and by an id that the
- * server made: a client that sends one request id for ever would otherwise be mirrored always or never.
- */
-function sampleCandidates(route: RuntimeRoute, counts: RouteCounts, serverId: string): number {
-  let candidates = 0
-  const { mirrored, salts } = route.snapshot
-  for (const { index, snapshot } of route.candidates) {
-    const intake = counts.intake[index]!
-    intake.eligible++
-    if (mirrored && sampled(salts.mirror, serverId, snapshot.shadow.percent)) candidates |= 1 << index
-    else intake.notSampled++
-  }
-  return candidates >>> 0
+/** What is to become of a request beside its answer. */
+interface Wanted {
+  /** One bit per version that it is mirrored to. */
+  readonly candidates: number
+  /** Live scores it too, for the canary that answered. */
+  readonly paired: boolean
+  /** Its answer waits for a label. */
+  readonly labelled: boolean
 }
 
-function countDrops(counts: RouteCounts, route: RuntimeRoute, candidates: number, tooLarge: boolean): void {
-  for (const { index } of route.candidates) {
-    if ((candidates & (1 << index)) === 0) continue
-    if (tooLarge) counts.intake[index]!.tooLarge++
-    else counts.intake[index]!.ringFull++
+const NOBODY: Wanted = { candidates: 0, paired: false, labelled: false }
+
+/** Asks the samples, and counts what they were asked about. Forced requests are nobody's evidence. */
+function wantedBy({ book, route, version, forced, counts, trace }: Admitted, outcome: OutcomeCode): Wanted {
+  if (forced) return NOBODY
+  const labelled = route.isLabelled && counts !== undefined && isOfAnArm(route, version)
+  if (labelled) counts.records[version.index]!.answers++
+  if (version !== route.live) {
+    const paired = version.snapshot.evidenceKey !== undefined && isOwnWord(outcome) && isPaired(route, trace.spanId)
+    // Of a canary's requests only the sample is eligible: the others would hide how much of the sample is dropped.
+    if (paired) countsOf(book, route).intake[version.index]!.eligible++
+    return paired || labelled ? { candidates: 0, paired, labelled } : NOBODY
   }
+  if (outcome === OUTCOME.clientError || route.candidates.length === 0)
+    return labelled ? { ...NOBODY, labelled } : NOBODY
+  const candidates = mirroredTo(route, trace.spanId)
+  const { intake } = countsOf(book, route)
+  for (const { index } of route.candidates) {
+    intake[index]!.eligible++
+    if ((candidates & (1 << index)) === 0) intake[index]!.notSampled++
+  }
+  return { candidates, paired: false, labelled }
+}
+
+/**
+ * Whether a version answered or failed by itself. One that did not answer in time or could not be reached may have been
+ * anything's fault, here as in the shadow, where live's second answer may be late because the shadow is busy: such requests
+ * are left out on both sides, and what a client waited for is judged by the arms.
+ */
+function isOwnWord(outcome: OutcomeCode): boolean {
+  return outcome === OUTCOME.ok || outcome === OUTCOME.clientError || outcome === OUTCOME.failed
+}
+
+function isOfAnArm(route: RuntimeRoute, version: RuntimeVersion): boolean {
+  return version === route.live || version.snapshot.evidenceKey !== undefined
+}
+
+function countDrops({ book, route, version }: Admitted, wanted: Wanted, reason: 'tooLarge' | 'ringFull'): void {
+  const { candidates, paired, labelled } = wanted
+  if (candidates === 0 && !paired && !labelled) return
+  const { intake, records } = countsOf(book, route)
+  if (labelled) records[version.index]![reason]++
+  if (paired) intake[version.index]![reason]++
+  for (const { index } of route.candidates) if ((candidates & (1 << index)) !== 0) intake[index]![reason]++
 }
 
 function countsOf(book: Book<ServingBook>, route: RuntimeRoute): RouteCounts {

@@ -23,6 +23,7 @@ import { readBody } from './body.ts'
 import { cleanRequestId } from './headers.ts'
 import type { ModelPath } from './path.ts'
 import type { Runtime, RuntimeRoute, RuntimeVersion } from './runtime.ts'
+import { cohortsOf } from './samples.ts'
 import { requestTrace } from './trace.ts'
 import { stickyUnit } from './units.ts'
 
@@ -62,6 +63,8 @@ export async function predict(
     // Only now: a client that sends its body slowly must not hold back the evidence of everybody's epoch.
     book = context.ledger.book(epochAt(monotonicMs(), context.originMs))
     book.underWay++
+    const trace = requestTrace(request.headers, runtime.snapshot.traces.ratio)
+    const cohorts = cohortsOf(route, choice, trace.spanId)
     const admitted: Admitted = {
       ...choice,
       runtime,
@@ -69,10 +72,11 @@ export async function predict(
       book,
       startMs,
       requestId,
-      trace: requestTrace(request.headers, runtime.snapshot.traces.ratio),
+      trace,
       inferSpanId: newSpanId(),
       body,
-      counts: countAssigned(book, route, choice),
+      counts: countAssigned(book, route, choice, cohorts),
+      cohorts,
     }
     const answer = await answerBy(choice.version, route, { ...admitted, request, response })
     if (answer === undefined) return countGone(admitted)

@@ -30,6 +30,17 @@ export interface RuntimeVersion {
   readonly inference: DurationCounts
 }
 
+/** How a route's arms are compared by blocks: which part of an arm is as large as the other. */
+export interface Cohort {
+  /** Index of the candidate. */
+  readonly index: number
+  readonly version: string
+  /** Percent of live's requests that are its control. */
+  readonly control: number
+  /** Percent of its own that are held against them; 100: all, and nobody is asked. */
+  readonly own: number
+}
+
 export interface RuntimeRoute {
   readonly index: number
   readonly snapshot: SnapshotRoute
@@ -40,6 +51,10 @@ export interface RuntimeRoute {
   readonly sole: RuntimeVersion | undefined
   /** Versions that get copies of what live answers. */
   readonly candidates: readonly RuntimeVersion[]
+  /** Arms that are compared by blocks; none without `gate.blocks`. */
+  readonly cohorts: readonly Cohort[]
+  /** Every counted answer waits for its label, as an answer of its arm. */
+  readonly isLabelled: boolean
   inFlight: number
 }
 
@@ -167,6 +182,7 @@ function engineKey(route: SnapshotRoute, { target, version }: SnapshotVersion): 
 function runtimeRoute(index: number, snapshot: SnapshotRoute, versions: readonly RuntimeVersion[]): RuntimeRoute {
   const live = versions.find(version => version.snapshot.version === snapshot.live)!
   const weighted = versions.filter(version => version.snapshot.weight > 0)
+  const canaries = weighted.filter(version => version !== live && version.snapshot.evidenceKey !== undefined)
   return {
     index,
     snapshot,
@@ -177,6 +193,14 @@ function runtimeRoute(index: number, snapshot: SnapshotRoute, versions: readonly
     candidates: versions.filter(
       version => version !== live && version.snapshot.shadow.percent > 0 && version.snapshot.evidenceKey !== undefined,
     ),
+    cohorts: snapshot.blocksMs === undefined ? [] : canaries.flatMap(canary => cohortOf(canary, live.snapshot.weight)),
+    isLabelled: snapshot.labels?.affectedByAnswer === true && canaries.length > 0,
     inFlight: 0,
   }
+}
+
+/** The larger arm is thinned to the smaller one's size. Without one of them there is nothing to compare. */
+function cohortOf({ index, snapshot: { version, weight } }: RuntimeVersion, live: number): Cohort[] {
+  if (live <= 0) return []
+  return [{ index, version, control: Math.min(100, (100 * weight) / live), own: Math.min(100, (100 * live) / weight) }]
 }

@@ -1,22 +1,25 @@
-// Follows each recorded request through its candidates to evidence counts, waiting labels and spans.
-
-import { messageOf } from '../errors.ts'
-import { MIRROR } from '../evidence/accounting.ts'
+// Follows each recorded request through its second looks to evidence counts, waiting labels and spans.
+import { type DropReason, MIRROR } from '../evidence/accounting.ts'
+import { AnswerSlots } from '../evidence/answerSlots.ts'
+import { type ArmPending, armScope } from '../evidence/armLabels.ts'
 import { addAll, type Counters, count } from '../evidence/counters.ts'
 import { type CounterDeltas, type EpochDelta, type EpochPost, slotsOf } from '../evidence/epochPost.ts'
 import { latencyThresholds, type QuantileName, type Threshold } from '../evidence/latency.ts'
+import { predictionOf } from '../evidence/loss.ts'
 import { SegmentSlots } from '../evidence/segments.ts'
 import { type Book, EpochLedger } from '../record/epochs.ts'
 import type { RequestRecord } from '../record/format.ts'
 import type { Snapshot, SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
+import { sampled } from '../routing/assign.ts'
 import type { ScoringProcess } from '../scoring/pool.ts'
 import type { PendingPrediction } from '../state/store.ts'
 import { VERSION } from '../version.ts'
-import { openCandidate } from './candidate.ts'
+import { countAgain, countPair, countPairLatency } from './count.ts'
 import type { Promotion, ShadowDelta } from './message.ts'
-import { Mirror } from './mirror.ts'
-import { countPair, countPairLatency, type Ended, pairOf } from './pair.ts'
+import { answeredOutputs, type Ended, pairOf, reversedPairOf, segmentsOfTask } from './pair.ts'
+import { SecondRun } from './secondRun.ts'
 import { SpanWriter } from './spans.ts'
+import { SNAPSHOT_KEPT_MS, Targets } from './targets.ts'
 import { type Observation, Task } from './task.ts'
 
 interface ShadowCounts {
@@ -24,19 +27,30 @@ interface ShadowCounts {
   readonly pending: PendingPrediction[]
 }
 
-/** A candidate of the present snapshot, or of an older one whose requests are still under way. */
-interface Target {
-  readonly key: string
+/** One version's answers in the shadow, for the metrics. */
+interface Tally {
   readonly route: string
   readonly version: string
-  readonly mirror: Mirror
   readonly outcomes: Map<string, number>
   readonly comparisons: Map<string, number>
+  /** Pairs of this candidate that are queued or under way. */
+  inFlight: number
+}
+
+/** One pair that is to come: a candidate against live. */
+interface Looking {
+  readonly task: Task
+  readonly book: Book<ShadowCounts>
+  readonly candidate: SnapshotVersion
+  /** The candidate was served, and live is asked. */
+  readonly isReversed: boolean
+  readonly second: SecondRun | undefined
 }
 
 /** What is remembered of one evidence key between epochs. */
 interface KeyMemory {
   readonly segments: SegmentSlots
+  readonly answers: AnswerSlots
   readonly baselineLatency: Counters
   thresholds: Readonly<Record<QuantileName, Threshold>> | undefined
   timedPairs: number
@@ -44,52 +58,27 @@ interface KeyMemory {
 
 // The first pairs after a load run cold code: they say nothing of a version's latency.
 const WARM_UP_PAIRS = 100
-/** A snapshot is kept this long after it was replaced, for records that still name it. */
-const SNAPSHOT_KEPT_MS = 60_000
 
 export class Comparer {
-  readonly #process: ScoringProcess
+  readonly #targets: Targets
   readonly #spans: SpanWriter
   readonly #snapshots = new Map<number, Snapshot>()
-  readonly #targets = new Map<string, Target>()
+  readonly #tallies = new Map<string, Tally>()
   readonly #ledger = new EpochLedger<ShadowCounts>(() => ({ counters: new Map(), pending: [] }))
   readonly #memory = new Map<string, KeyMemory>()
-  readonly #closing = new Map<string, NodeJS.Timeout>()
+  /** Versions that have contradicted themselves, by route and digest. */
+  readonly #noisy = new Set<string>()
   #current: Snapshot | undefined
 
   constructor(options: { process: ScoringProcess; wallShiftMs: number }) {
-    this.#process = options.process
+    this.#targets = new Targets(options.process)
     this.#spans = new SpanWriter(options.wallShiftMs)
   }
 
   /** Opens the candidates of a snapshot before any record can name it. Returns those that could not be opened. */
   async apply(snapshot: Snapshot): Promise<{ version: string; message: string }[]> {
-    const broken: { version: string; message: string }[] = []
-    const wanted = new Set<string>()
-    for (const route of snapshot.routes) {
-      for (const version of route.versions) {
-        if (!isCandidate(route, version)) continue
-        const key = targetKey(route, version)
-        wanted.add(key)
-        if (this.#targets.has(key)) continue
-        try {
-          const candidate = await openCandidate(route, version, this.#process)
-          const mirror = new Mirror(candidate, version.shadow, snapshot.mirror.queue)
-          this.#targets.set(key, {
-            key,
-            route: route.name,
-            version: version.version,
-            mirror,
-            outcomes: new Map(),
-            comparisons: new Map(),
-          })
-        } catch (error) {
-          broken.push({ version: `${route.name}/${version.version}`, message: messageOf(error) })
-        }
-      }
-    }
+    const broken = await this.#targets.apply(snapshot)
     this.#forgetOldSnapshots(snapshot)
-    this.#closeUnwanted(wanted)
     await this.#spans.configure(snapshot.traces, VERSION)
     return broken
   }
@@ -103,32 +92,35 @@ export class Comparer {
     this.#spans.promoted(promotion)
   }
 
-  /** Takes one record: to every candidate it was sampled for, or straight to its spans. */
+  /** Takes one record: to every version that is to look at it too, to its waiting label, or straight to its spans. */
   take(record: RequestRecord): void {
     const route = this.#snapshots.get(record.revision)?.routes[record.route]
     if (route === undefined) return
     const task = new Task(record, route)
+    if (record.labelled) this.#keepAnswer(task)
     const candidates = route.versions.filter((_, index) => (record.candidates & (1 << index)) !== 0)
+    if (record.paired) candidates.push(route.versions[record.version]!)
     if (candidates.length === 0) {
       this.#spans.finished(task, [])
       return
     }
     const book = this.#ledger.book(record.epoch)
+    const second = this.#isRunTwice(task) ? this.#runAgain(task, book) : undefined
     const pairs: Ended[] = []
     let open = candidates.length
-    for (const version of candidates) {
+    for (const candidate of candidates) {
       book.underWay++
-      const end = (ended: Ended | undefined) => {
+      const looking = { task, book, candidate, isReversed: record.paired, second }
+      this.#look(looking, ended => {
         if (ended !== undefined) pairs.push(ended)
         book.underWay--
         if (--open === 0) this.#spans.finished(task, pairs)
-      }
-      this.#mirrorTo(task, version, book, end)
+      })
     }
   }
 
   pump(): void {
-    for (const { mirror } of this.#targets.values()) mirror.pump()
+    this.#targets.pump()
   }
 
   /** What was settled up to epoch `last`, and counts for the metrics. */
@@ -140,97 +132,169 @@ export class Comparer {
     const { books, settled } = this.#ledger.takeSettled(last)
     const epochs: EpochDelta[] = books.map(({ epoch, counts }) => ({ epoch, ...counts }))
     for (const { counters } of epochs) this.#learnLatency(counters)
-    const targets = [...this.#targets.values()]
     return {
       post: { settled, epochs },
-      candidates: targets.map(target => takeDelta(target)),
+      candidates: [...this.#tallies.values()].map(takeDelta),
       spansDropped: this.#spans.takeDropped(),
     }
   }
 
   async close(): Promise<void> {
-    for (const timer of this.#closing.values()) clearTimeout(timer)
-    await Promise.all([...this.#targets.values()].map(({ mirror }) => mirror.close()))
+    await this.#targets.close()
     await this.#spans.close()
   }
 
-  #mirrorTo(
-    task: Task,
-    version: SnapshotVersion,
-    book: Book<ShadowCounts>,
-    end: (ended: Ended | undefined) => void,
-  ): void {
+  /** Asks the other version, and calls `end` once, with the pair where there is one. */
+  #look(looking: Looking, end: (ended: Ended | undefined) => void): void {
+    const { task, book, candidate, isReversed } = looking
     const { route } = task
-    const slots = slotsOf(book.counts.counters, version.evidenceKey!)
-    const target = this.#targets.get(targetKey(route, version))
-    if (target === undefined) {
+    const slots = slotsOf(book.counts.counters, candidate.evidenceKey!)
+    const mirror = isReversed
+      ? this.#targets.of(route, liveOf(route)!, 'paired')
+      : this.#targets.of(route, candidate, 'shadow')
+    const tally = this.#tallyOf(route.name, candidate.version)
+    if (mirror === undefined) {
       count(slots, MIRROR.dropped('not_ready'))
       end(undefined)
       return
     }
-    target.mirror.offer(task, {
+    tally.inFlight++
+    const ends = (ended: Ended | undefined) => {
+      tally.inFlight--
+      end(ended)
+    }
+    mirror.offer(task, {
       notSampled: () => {
         count(slots, MIRROR.notSampled)
-        end(undefined)
+        ends(undefined)
       },
-      dropped: reason => {
+      dropped: (reason: DropReason) => {
         count(slots, MIRROR.dropped(reason))
-        bump(target.outcomes, 'dropped')
-        end(undefined)
+        bump(this.#tallyOf(route.name, asked(looking).version).outcomes, 'dropped')
+        ends(undefined)
       },
       observed: observation => {
         let ended: Ended | undefined
         try {
-          ended = this.#observed(task, version, target, book, slots, observation)
+          ended = this.#observed(looking, slots, observation)
         } catch {
           // A pair that cannot be compared must neither end this thread nor keep its epoch open.
           count(slots, MIRROR.failed('unparseable'))
         }
-        end(ended)
+        ends(ended)
       },
     })
   }
 
-  #observed(
-    task: Task,
-    version: SnapshotVersion,
-    target: Target,
-    book: Book<ShadowCounts>,
-    slots: Counters,
-    observation: Observation,
-  ): Ended {
-    const key = version.evidenceKey!
-    const memory = this.#memoryOf(key, version.segments)
-    const pair = pairOf(task, observation)
-    countPair(slots, task, observation, pair, segment => memory.segments.take(segment))
+  #observed(looking: Looking, slots: Counters, observation: Observation): Ended {
+    const { task, candidate, isReversed, second } = looking
+    const { route, record } = task
     const { outcome } = observation
-    if (outcome.ok && task.baselineOk && !observation.batched && ++memory.timedPairs > WARM_UP_PAIRS) {
-      countPairLatency(slots, task.record.inferMs, outcome.inferMs, memory.thresholds)
+    const key = candidate.evidenceKey!
+    const memory = this.#memoryOf(key, candidate)
+    const pair = isReversed ? reversedPairOf(task, observation) : pairOf(task, observation)
+    const segments = pair.segments.map(segment => memory.segments.take(segment))
+    countPair(slots, pair, segments, memory.answers, route.differenceScale)
+    // A served answer against one from the shadow: only where live was served do both times mean the same.
+    const isTimed = !isReversed && outcome.ok && task.servedOk && !observation.batched
+    if (isTimed && ++memory.timedPairs > WARM_UP_PAIRS) {
+      countPairLatency(slots, record.inferMs, outcome.inferMs, memory.thresholds)
     }
-    if (task.route.labels !== undefined && pair.baseline !== null) {
-      const body = {
-        key,
-        b: pair.baseline,
-        c: pair.candidate,
-        s: pair.segments.map(segment => memory.segments.take(segment)),
-      }
-      book.counts.pending.push({
-        scope: `${task.route.name}/${version.version}`,
-        id: task.record.requestId,
-        at: Math.round(this.#spans.wallMs(task.record.startMs)),
-        body: JSON.stringify(body),
+    if (pair.baselineOutputs !== undefined && second !== undefined) {
+      const candidateDiffers = pair.result === 'mismatch'
+      second.join(pair.baselineOutputs, secondDiffers => {
+        countAgain(slots, candidateDiffers, secondDiffers)
+        if (secondDiffers) this.#noisy.add(noiseKey(route))
       })
     }
-    bump(target.outcomes, outcome.ok ? 'ok' : outcome.code)
-    bump(target.comparisons, pair.result)
-    return { version, observation, pair }
+    if (route.labels !== undefined && pair.baseline !== null) {
+      const body = { key, b: pair.baseline, c: pair.candidate, s: segments }
+      this.#keepPending(looking.book, task, `${route.name}/${candidate.version}`, body)
+    }
+    bump(this.#tallyOf(route.name, asked(looking).version).outcomes, outcome.ok ? 'ok' : outcome.code)
+    bump(this.#tallyOf(route.name, candidate.version).comparisons, pair.result)
+    return { version: candidate, observation, pair, isReversed }
   }
 
-  #memoryOf(key: string, segments: readonly string[] = []): KeyMemory {
+  /**
+   * Whether live scores this request again: a sample of what it answered, and everything once it has contradicted itself.
+   * The choice rests on the past alone, so what is run twice is like what is not.
+   */
+  #isRunTwice({ route, record, servedOk }: Task): boolean {
+    if (route.again <= 0 || !(servedOk || record.paired)) return false
+    const percent = route.isNoisy || this.#noisy.has(noiseKey(route)) ? 100 : route.again
+    return sampled(route.salts.mirror, `again\0${record.serverSpanId}`, percent)
+  }
+
+  /** Asks live once more. The epoch stays open for it, but whatever becomes of it is nobody's drop and nobody's error. */
+  #runAgain(task: Task, book: Book<ShadowCounts>): SecondRun | undefined {
+    const { route } = task
+    const live = liveOf(route)
+    const mirror = live === undefined ? undefined : this.#targets.of(route, live, 'again')
+    if (live === undefined || mirror === undefined) return undefined
+    const second = new SecondRun(route.compare)
+    const { outcomes } = this.#tallyOf(route.name, live.version)
+    book.underWay++
+    const end = (observation: Observation | undefined, said: string) => {
+      bump(outcomes, said)
+      try {
+        const outcome = observation?.outcome
+        second.ended(outcome?.ok ? answeredOutputs(task, outcome, task.requestedOutputs) : undefined)
+      } catch {
+        // An answer that cannot be read says nothing.
+      }
+      book.underWay--
+    }
+    mirror.offer(task, {
+      notSampled: () => end(undefined, 'not_sampled'),
+      dropped: () => end(undefined, 'dropped'),
+      observed: observation => end(observation, observation.outcome.ok ? 'ok' : observation.outcome.code),
+    })
+    return second
+  }
+
+  /** Keeps a live answer for its label, under the evidence of every canary whose arms it belongs to. */
+  #keepAnswer(task: Task): void {
+    const { route, record, served, servedOk } = task
+    const isLive = route.versions[record.version]!.version === route.live
+    const canaries = route.versions.filter(
+      (version, index) => version.weight > 0 && version.version !== route.live && (isLive || index === record.version),
+    )
+    const spec = route.compare[0] ?? { output: undefined, kind: undefined }
+    const body: ArmPending = {
+      arms: canaries.flatMap(({ evidenceKey }) =>
+        evidenceKey === undefined ? [] : [[evidenceKey, isLive ? 'b' : 'c'] as const],
+      ),
+      p: servedOk && served !== undefined ? predictionOf(served, spec) : null,
+      s: (route.segments.length > 0 ? segmentsOfTask(task) : []).map(segment => this.#takeSegment(canaries, segment)),
+    }
+    this.#keepPending(this.#ledger.book(record.epoch), task, armScope(route.name), body)
+  }
+
+  /** One name for all evidence keys of a request, within the bounds of each. */
+  #takeSegment(versions: readonly SnapshotVersion[], segment: string): string {
+    return versions.reduce(
+      (name, version) =>
+        version.evidenceKey === undefined ? name : this.#memoryOf(version.evidenceKey, version).segments.take(name),
+      segment,
+    )
+  }
+
+  #keepPending({ counts }: Book<ShadowCounts>, { record }: Task, scope: string, body: unknown): void {
+    counts.pending.push({
+      scope,
+      id: record.requestId,
+      at: Math.round(this.#spans.wallMs(record.startMs)),
+      body: JSON.stringify(body),
+    })
+  }
+
+  #memoryOf(key: string, taken?: Pick<SnapshotVersion, 'segments' | 'classes'>): KeyMemory {
     let memory = this.#memory.get(key)
     if (memory === undefined) {
       memory = {
-        segments: new SegmentSlots(segments),
+        segments: new SegmentSlots(taken?.segments),
+        answers: new AnswerSlots(taken?.classes),
         baselineLatency: new Map(),
         thresholds: undefined,
         timedPairs: 0,
@@ -238,6 +302,16 @@ export class Comparer {
       this.#memory.set(key, memory)
     }
     return memory
+  }
+
+  #tallyOf(route: string, version: string): Tally {
+    const key = `${route}/${version}`
+    let tally = this.#tallies.get(key)
+    if (tally === undefined) {
+      tally = { route, version, outcomes: new Map(), comparisons: new Map(), inFlight: 0 }
+      this.#tallies.set(key, tally)
+    }
+    return tally
   }
 
   /** Thresholds come from settled epochs only, so that no pair is judged by a threshold that it moved itself. */
@@ -265,60 +339,34 @@ export class Comparer {
     timer.unref()
     const keys = new Set(next.routes.flatMap(route => route.versions.map(version => version.evidenceKey)))
     for (const key of this.#memory.keys()) if (!keys.has(key)) this.#memory.delete(key)
-  }
-
-  /**
-   * Closes targets that the present snapshot does not name, after as long as records of older ones may come: serving
-   * threads go on with the old revision until they have the new one.
-   */
-  #closeUnwanted(wanted: ReadonlySet<string>): void {
-    for (const key of wanted) {
-      clearTimeout(this.#closing.get(key))
-      this.#closing.delete(key)
-    }
-    for (const [key, target] of this.#targets) {
-      if (wanted.has(key) || this.#closing.has(key)) continue
-      const timer = setTimeout(() => {
-        this.#closing.delete(key)
-        this.#targets.delete(key)
-        // Its queue is still worth sending: the evidence of those requests would be lost otherwise.
-        target.mirror.close().catch(() => {})
-      }, SNAPSHOT_KEPT_MS)
-      this.#closing.set(key, timer)
-    }
+    const noises = new Set(next.routes.map(noiseKey))
+    for (const key of this.#noisy) if (!noises.has(key)) this.#noisy.delete(key)
+    const versions = new Set(
+      next.routes.flatMap(({ name, versions }) => versions.map(each => `${name}/${each.version}`)),
+    )
+    for (const [key, { inFlight }] of this.#tallies) if (!versions.has(key) && inFlight === 0) this.#tallies.delete(key)
   }
 }
 
-function isCandidate(route: SnapshotRoute, version: SnapshotVersion): boolean {
-  return (
-    version.version !== route.live &&
-    version.shadow.percent > 0 &&
-    version.evidenceKey !== undefined &&
-    version.broken === undefined
-  )
+function liveOf(route: SnapshotRoute): SnapshotVersion | undefined {
+  return route.versions.find(version => version.version === route.live)
 }
 
-function targetKey(route: SnapshotRoute, version: SnapshotVersion): string {
-  return JSON.stringify([
-    route.name,
-    version.version,
-    version.digest,
-    version.target,
-    version.shadow,
-    route.limits.body,
-  ])
+/** Live's noise is about its bytes, and about what of its answers is compared. */
+function noiseKey(route: SnapshotRoute): string {
+  return JSON.stringify([route.name, liveOf(route)?.digest, route.compare])
 }
 
-function takeDelta(target: Target): ShadowDelta {
-  const delta = {
-    route: target.route,
-    version: target.version,
-    outcomes: [...target.outcomes],
-    comparisons: [...target.comparisons],
-    inFlight: target.mirror.inFlight,
-  }
-  target.outcomes.clear()
-  target.comparisons.clear()
+/** The version that is asked in the shadow. */
+function asked({ task, candidate, isReversed }: Looking): SnapshotVersion {
+  return isReversed ? liveOf(task.route)! : candidate
+}
+
+function takeDelta(tally: Tally): ShadowDelta {
+  const { route, version, outcomes, comparisons, inFlight } = tally
+  const delta = { route, version, outcomes: [...outcomes], comparisons: [...comparisons], inFlight }
+  outcomes.clear()
+  comparisons.clear()
   return delta
 }
 

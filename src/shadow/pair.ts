@@ -1,70 +1,169 @@
-// Turns live's answer and a candidate's observation into evidence counts. Decides what counts as an error; sends nothing.
-import { type FailReason, MIRROR } from '../evidence/accounting.ts'
+// Puts two answers to one request together, whichever side was served. Decides what counts as an error; counts nothing.
 import { type Comparison, compareOutputs, type Outputs } from '../evidence/compare.ts'
-import { type Counters, count, SLOT, segmentSlot } from '../evidence/counters.ts'
-import { magnitudeBin } from '../evidence/histogram.ts'
-import { countLatency, pairedExceedances, type QuantileName, type Threshold } from '../evidence/latency.ts'
+import { type FirstRow, firstRowOf } from '../evidence/firstRow.ts'
 import { type Prediction, predictionOf } from '../evidence/loss.ts'
 import { segmentsOf } from '../evidence/segments.ts'
 import { encodeInferResponse } from '../protocols/openInference.ts'
 import type { Tensor } from '../protocols/tensor.ts'
-import type { SnapshotVersion } from '../rollout/snapshot.ts'
+import { OUTCOME } from '../record/format.ts'
+import type { ComparedOutput, SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
 import type { ScoreOutcome } from '../scoring/scorer.ts'
 import type { Observation, Task } from './task.ts'
 
 export type CompareResult = 'match' | 'mismatch' | 'baseline_error' | 'candidate_error' | 'timeout' | 'unparseable'
 
-/** One comparison of one request, as spans and labels need it. */
+/** One comparison of one request, as counts, spans and labels need it. */
 export interface Pair {
   readonly result: CompareResult
   readonly comparison: Comparison | undefined
+  /** Who failed; undefined: the request is no evidence of anybody's errors. */
+  readonly errors: { readonly baseline: boolean; readonly candidate: boolean } | undefined
   readonly errorType: string
   readonly segments: readonly string[]
   readonly baseline: Prediction
   readonly candidate: Prediction
+  /** First rows of both sides, where both answered. */
+  readonly firstRows: readonly [baseline: FirstRow, candidate: FirstRow] | undefined
+  /** The baseline's outputs, for a second run of it to be compared with. */
+  readonly baselineOutputs: Outputs | undefined
 }
 
 /** One candidate's part in a request, for spans. */
 export interface Ended {
+  /** The candidate, whether it was served or shadowed. */
   readonly version: SnapshotVersion
   readonly observation: Observation
   readonly pair: Pair
+  /** The candidate was served, and live was asked in the shadow. */
+  readonly isReversed: boolean
 }
 
-/** Compares both sides. A candidate that cannot answer where live did is in error, and so is a 4xx or a new NaN of it. */
+const FIRST: ComparedOutput = { output: undefined, kind: undefined, tolerance: {} }
+
+/**
+ * Live was served, the candidate asked in the shadow. A candidate that cannot answer where live did is in error, and so is
+ * a 4xx or a new NaN of it.
+ */
 export function pairOf(task: Task, { outcome }: Observation): Pair {
-  const { route } = task
-  const segments = segmentsOfTask(task)
-  const spec = route.compare[0] ?? { output: undefined, kind: undefined }
-  const base = { comparison: undefined, segments, baseline: null, candidate: null }
-  if (!task.baselineOk) return { ...base, result: 'baseline_error', errorType: outcome.ok ? '' : outcome.code }
-  const { baseline } = task
+  const { route, served } = task
+  const base = nothingOf(task)
+  const errorType = outcome.ok ? '' : outcome.code
+  if (!task.servedOk) {
+    // A refused request is the candidate's error only where live accepted it.
+    const candidate = !outcome.ok && outcome.code !== 'BAD_TENSOR'
+    return { ...base, result: 'baseline_error', errorType, errors: { baseline: true, candidate } }
+  }
   // A client that asked for other outputs only has left nothing to compare: that says nothing about the candidate.
-  if (baseline === undefined || leavesOut(task)) return { ...base, result: 'unparseable', errorType: '' }
-  const prediction = route.labels === undefined ? null : predictionOf(baseline, spec)
+  if (served === undefined || leavesOut(task)) return { ...base, result: 'unparseable', errorType: '' }
   if (!outcome.ok) {
     const result = outcome.code === 'VERSION_DEADLINE' ? 'timeout' : 'candidate_error'
-    return { ...base, baseline: prediction, result, errorType: outcome.code }
+    return { ...base, ...predictions(route, served, undefined), result, errorType, errors: CANDIDATE_FAILED }
   }
-  const candidate = candidateOutputs(task, outcome)
-  const comparison = compareOutputs(baseline, candidate, route.compare)
+  return compared(base, route, served, answeredOutputs(task, outcome))
+}
+
+/**
+ * The canary was served, live asked in the shadow: the same evidence with the roles reversed. Where live did not answer in
+ * time or could not be reached, or refused the request, the shadow path or the client may be at fault: that counts for
+ * nobody, and on the canary's side such requests are left out before (see serving/account), so that neither is favoured.
+ */
+export function reversedPairOf(task: Task, { outcome }: Observation): Pair {
+  const { route, served, servedOk, record } = task
+  const base = nothingOf(task)
+  if (!outcome.ok) {
+    const errors = UNDECIDED.has(outcome.code)
+      ? undefined
+      : { baseline: true, candidate: record.outcome === OUTCOME.failed }
+    return { ...base, result: 'baseline_error', errorType: outcome.code, errors }
+  }
+  if (leavesOut(task)) return { ...base, result: 'unparseable', errorType: '' }
+  const baseline = answeredOutputs(task, outcome, task.requestedOutputs)
+  if (!servedOk || served === undefined) {
+    const errorType = servedOk ? 'VERSION_FAILED' : record.errorType
+    return {
+      ...base,
+      ...predictions(route, baseline, undefined),
+      result: 'candidate_error',
+      errorType,
+      errors: CANDIDATE_FAILED,
+    }
+  }
+  return compared(base, route, baseline, served)
+}
+
+const CANDIDATE_FAILED = { baseline: false, candidate: true } as const
+const UNDECIDED = new Set(['VERSION_DEADLINE', 'VERSION_UNREACHABLE', 'VERSION_NOT_READY', 'BAD_TENSOR'])
+
+/**
+ * A shadow's outputs in the form that a served answer has, of the outputs named by `only` where it is given. Served answers
+ * went through JSON, which has no infinity: what an embedded model gives as one is compared as the null that a client
+ * would have seen.
+ */
+export function answeredOutputs(
+  task: Task,
+  { outputs, raw }: Extract<ScoreOutcome, { ok: true }>,
+  only?: readonly string[],
+): Outputs {
+  const asked = only === undefined ? outputs : only.flatMap(name => outputs.find(output => output.name === name) ?? [])
+  if (!task.comparesJson) return { tensors: asked.map(asAnswered) }
+  const text =
+    raw ?? encodeInferResponse({ modelName: task.route.name, modelVersion: undefined, id: undefined, outputs: asked })
+  return { json: JSON.parse(text.toString()) }
+}
+
+/** The segments of a request. */
+export function segmentsOfTask({ route, inputs }: Task): string[] {
+  return inputs === undefined ? [] : segmentsOf({ tensors: inputs }, route.segments)
+}
+
+function nothingOf(task: Task): Omit<Pair, 'result' | 'errorType'> {
   return {
+    comparison: undefined,
+    errors: undefined,
+    // Without segments the request need not be decoded.
+    segments: task.route.segments.length > 0 ? segmentsOfTask(task) : [],
+    baseline: null,
+    candidate: null,
+    firstRows: undefined,
+    baselineOutputs: undefined,
+  }
+}
+
+function compared(
+  base: Omit<Pair, 'result' | 'errorType'>,
+  route: SnapshotRoute,
+  baseline: Outputs,
+  candidate: Outputs,
+): Pair {
+  const comparison = compareOutputs(baseline, candidate, route.compare)
+  const spec = route.compare[0] ?? FIRST
+  const b = firstRowOf(baseline, spec)
+  // "The first output" is the baseline's, as in the comparison.
+  const c = b === undefined ? undefined : firstRowOf(candidate, { ...spec, output: spec.output ?? nameOf(baseline) })
+  return {
+    ...base,
+    ...predictions(route, baseline, candidate),
     result: comparison.result,
     comparison,
     errorType: '',
-    segments,
-    baseline: prediction,
-    candidate: route.labels === undefined ? null : predictionOf(candidate, spec),
+    errors: { baseline: false, candidate: comparison.unstable },
+    firstRows: b === undefined || c === undefined ? undefined : [b, c],
+    baselineOutputs: baseline,
   }
 }
 
-function segmentsOfTask(task: Task): string[] {
-  const specs = task.route.segments
-  if (specs.length === 0) return []
-  const { inputs } = task
-  const asksAnswer = specs.some(spec => typeof spec === 'object' && 'answer' in spec)
-  const answer = asksAnswer && task.baselineOk ? task.baseline : undefined
-  return segmentsOf(inputs && { tensors: inputs }, specs, answer)
+function nameOf(outputs: Outputs): string | undefined {
+  return 'tensors' in outputs ? outputs.tensors[0]?.name : undefined
+}
+
+/** What labels are held against; null where a side gave nothing. */
+function predictions(route: SnapshotRoute, baseline: Outputs, candidate: Outputs | undefined) {
+  if (route.labels === undefined) return { baseline: null, candidate: null }
+  const spec = route.compare[0] ?? FIRST
+  return {
+    baseline: predictionOf(baseline, spec),
+    candidate: candidate === undefined ? null : predictionOf(candidate, spec),
+  }
 }
 
 function leavesOut({ requestedOutputs, route }: Task): boolean {
@@ -74,69 +173,9 @@ function leavesOut({ requestedOutputs, route }: Task): boolean {
   )
 }
 
-/**
- * The candidate's outputs in the form that live's answer had. Live's went through JSON, which has no infinity: what an
- * embedded candidate gives as one is compared as the null that a client would have seen.
- */
-function candidateOutputs(task: Task, { outputs, raw }: Extract<ScoreOutcome, { ok: true }>): Outputs {
-  if (!task.comparesJson) return { tensors: outputs.map(asAnswered) }
-  const text =
-    raw ?? encodeInferResponse({ modelName: task.route.name, modelVersion: undefined, id: undefined, outputs })
-  return { json: JSON.parse(text.toString()) }
-}
-
 function asAnswered(tensor: Tensor): Tensor {
   const { data } = tensor
   if (!(data instanceof Float32Array || data instanceof Float64Array)) return tensor
   if (!data.some(value => value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY)) return tensor
   return { ...tensor, data: data.map(value => (Number.isFinite(value) ? value : Number.NaN)) }
-}
-
-/** Counts a pair into the evidence of its candidate. */
-export function countPair(
-  slots: Counters,
-  task: Task,
-  observation: Observation,
-  pair: Pair,
-  takeSegment: (segment: string) => string,
-): void {
-  const { result, comparison } = pair
-  const segments = pair.segments.map(takeSegment)
-  const add = (slot: string) => {
-    count(slots, slot)
-    for (const segment of segments) count(slots, segmentSlot(slot, segment))
-  }
-  if (result === 'match' || result === 'mismatch') count(slots, MIRROR.compared)
-  else count(slots, MIRROR.failed(result satisfies FailReason))
-  if (result === 'unparseable') return
-  add(errorSlot(task.baselineOk, candidateFailed(observation, pair, task.baselineOk)))
-  if (comparison === undefined) return
-  add(result === 'match' ? SLOT.match : SLOT.mismatch)
-  if (comparison.unstable) count(slots, SLOT.unstable)
-  for (const difference of comparison.differences) count(slots, `diff.${magnitudeBin(difference)}`)
-}
-
-/** Counts both latencies of a pair that was sent alone, and its exceedances where thresholds are known. */
-export function countPairLatency(
-  slots: Counters,
-  baselineMs: number,
-  candidateMs: number,
-  thresholds: Readonly<Record<QuantileName, Threshold>> | undefined,
-): void {
-  countLatency(slots, 'plat.b', baselineMs)
-  countLatency(slots, 'plat.c', candidateMs)
-  if (thresholds === undefined) return
-  for (const slot of pairedExceedances(thresholds, baselineMs, candidateMs)) count(slots, slot)
-}
-
-function candidateFailed({ outcome }: Observation, pair: Pair, baselineOk: boolean): boolean {
-  if (pair.comparison?.unstable) return true
-  if (outcome.ok) return false
-  // A refused request is the candidate's error only where live accepted it.
-  return baselineOk || outcome.code !== 'BAD_TENSOR'
-}
-
-function errorSlot(baselineOk: boolean, candidateFailed: boolean): string {
-  if (baselineOk) return candidateFailed ? SLOT.candidateError : SLOT.bothOk
-  return candidateFailed ? SLOT.bothError : SLOT.baselineError
 }

@@ -104,7 +104,7 @@ export class SpanWriter {
       errorType: record.errorType,
       assigned: record.forced ? 'targeting_match' : isSplit(route) ? 'split' : 'static',
       servedVersion: served.version,
-      inferences: [this.#served(task, served, startMs), ...ended.map(each => this.#shadow(each))],
+      inferences: [this.#served(task, served, startMs), ...ended.map(each => this.#shadow(task, each))],
       comparisons: ended.map(each => this.#comparison(task, served, each)),
       kept,
     }
@@ -124,8 +124,9 @@ export class SpanWriter {
     }
   }
 
-  #shadow({ version, observation }: Ended): FinishedInference {
+  #shadow({ route }: Task, { version: candidate, observation, isReversed }: Ended): FinishedInference {
     const { outcome, sentMs } = observation
+    const version = isReversed ? liveOf(route) : candidate
     return {
       ...versionOf(version),
       role: 'shadow',
@@ -138,9 +139,15 @@ export class SpanWriter {
     }
   }
 
-  #comparison({ record }: Task, baseline: SnapshotVersion, { version, observation, pair }: Ended): FinishedComparison {
+  #comparison(
+    { record, route }: Task,
+    served: SnapshotVersion,
+    { version, observation, pair, isReversed }: Ended,
+  ): FinishedComparison {
     const { comparison } = pair
     const { outcome, sentMs } = observation
+    const [baseline, candidate] = isReversed ? [liveOf(route), served] : [served, version]
+    const [baselineMs, candidateMs] = isReversed ? [outcome.inferMs, record.inferMs] : [record.inferMs, outcome.inferMs]
     return {
       result: pair.result,
       kind: comparison?.outputs[0]?.kind,
@@ -150,18 +157,22 @@ export class SpanWriter {
         version: baseline.version,
         digest: baseline.digest,
         answer: comparison?.baselineValue ?? null,
-        latencyMs: record.inferMs,
+        latencyMs: baselineMs,
       },
       candidate: {
-        version: version.version,
-        digest: version.digest,
+        version: candidate.version,
+        digest: candidate.digest,
         answer: comparison?.candidateValue ?? null,
-        latencyMs: outcome.inferMs,
+        latencyMs: candidateMs,
       },
       startMs: this.wallMs(sentMs) + outcome.queueMs + outcome.inferMs,
       durationMs: 0,
     }
   }
+}
+
+function liveOf(route: SnapshotRoute): SnapshotVersion {
+  return route.versions.find(version => version.version === route.live)!
 }
 
 function versionOf({ version, digest, target }: SnapshotVersion): {

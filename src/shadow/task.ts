@@ -7,7 +7,7 @@ import { OUTCOME, type RequestRecord } from '../record/format.ts'
 import type { SnapshotRoute } from '../rollout/snapshot.ts'
 import type { ScoreOutcome } from '../scoring/scorer.ts'
 
-/** What one candidate did with a mirrored request. */
+/** What a version did with a request that another one has answered. */
 export interface Observation {
   readonly outcome: ScoreOutcome
   /** Sent with others: its latency says nothing about one request. */
@@ -20,7 +20,7 @@ export class Task {
   readonly record: RequestRecord
   readonly route: SnapshotRoute
   #request: InferRequest | undefined | null
-  #baseline: Outputs | undefined | null
+  #served: Outputs | undefined | null
 
   constructor(record: RequestRecord, route: SnapshotRoute) {
     this.record = record
@@ -32,8 +32,8 @@ export class Task {
     return this.record.request.length + this.record.answer.length + 512
   }
 
-  /** Whether live answered with a prediction. */
-  get baselineOk(): boolean {
+  /** Whether the version that served it answered with a prediction. */
+  get servedOk(): boolean {
     return this.record.outcome === OUTCOME.ok
   }
 
@@ -52,18 +52,18 @@ export class Task {
     return this.route.compare.some(({ output }) => output?.startsWith('/'))
   }
 
-  /** Live's outputs; undefined when its answer cannot be read. */
-  get baseline(): Outputs | undefined {
-    if (this.#baseline === undefined) {
+  /** The outputs that were served; undefined when the answer cannot be read. */
+  get served(): Outputs | undefined {
+    if (this.#served === undefined) {
       const { answer } = this.record
       const { limits } = this.route
-      this.#baseline = attempt(() =>
+      this.#served = attempt(() =>
         this.comparesJson
           ? { json: parseJson(answer, limits.depth) }
           : { tensors: decodeInferResponse(answer, limits).outputs },
       )
     }
-    return this.#baseline ?? undefined
+    return this.#served ?? undefined
   }
 
   get #decodedRequest(): InferRequest | undefined {

@@ -30,6 +30,8 @@ const records: fc.Arbitrary<RequestRecord> = fc.record({
   status: fc.integer({ min: 100, max: 599 }),
   forced: fc.boolean(),
   headSampled: fc.boolean(),
+  paired: fc.boolean(),
+  labelled: fc.boolean(),
   traceFlags: fc.nat(255),
   startMs: ms,
   durationMs: ms,

@@ -40,7 +40,7 @@ function world({ sticky = false, arms = 2, mirrored = true } = {}) {
     snapshot: { revision: 1, traces: { ratio: 0, slow: 1e9 }, mirror: { bodyBytes: 100 } },
   } as unknown as Runtime
   const admit = (choice: Partial<Admitted> & { version: RuntimeVersion }, body = Buffer.from('{}')): Admitted => {
-    const chosen = { forced: false, unit: undefined, ...choice }
+    const chosen = { forced: false, unit: undefined, cohorts: 0, ...choice }
     return {
       ...chosen,
       runtime,
@@ -51,7 +51,7 @@ function world({ sticky = false, arms = 2, mirrored = true } = {}) {
       trace: { traceId: '1'.repeat(32), spanId: '2'.repeat(16), parentSpanId: '', flags: 0, tracestate: '' } as never,
       inferSpanId: '3'.repeat(16),
       body,
-      counts: countAssigned(book, route, chosen),
+      counts: countAssigned(book, route, chosen, chosen.cohorts),
     }
   }
   const counts = () => book.counts.get(route)

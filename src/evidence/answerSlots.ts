@@ -1,0 +1,70 @@
+// Hands out the slots that say how answers move: signed differences, deciles of scores, pairs of classes. Judges nothing.
+import type { FirstRow } from './firstRow.ts'
+import { differenceBin } from './histogram.ts'
+import { sanitised } from './segments.ts'
+
+/** Baseline scores that set the deciles. */
+export const DECILES_FROM = 200
+const DECILES = 10
+/** Named classes a side; every further one is counted as `other`. */
+export const CLASS_SLOTS = 16
+const OTHER = 'other'
+
+/**
+ * The slots of one evidence key. The edges of the deciles are the baseline's first 200 scores in this process, which no
+ * later pair can move: whatever the edges, a candidate that answers like the baseline fills each decile as often as it.
+ */
+export class AnswerSlots {
+  #early: number[] = []
+  #edges: readonly number[] | undefined
+  readonly #baselineClasses = new Set<string>()
+  readonly #candidateClasses = new Set<string>()
+
+  /** @param taken classes that have slots already, `baseline|candidate` */
+  constructor(taken: Iterable<string> = []) {
+    for (const pair of taken) this.#classSlot(...(pair.split('|') as [string, string]))
+  }
+
+  /** Calls `add` with each slot of one pair; `scale` is the difference that counts as ±1, see `differenceScale`. */
+  take(baseline: FirstRow, candidate: FirstRow, scale: number | undefined, add: (slot: string) => void): void {
+    const { score: b, label: from } = baseline
+    const { score: c, label: to } = candidate
+    if (b !== undefined && c !== undefined) {
+      // Both finite, but their difference may not be.
+      if (scale !== undefined && baseline.isMeasured) add(`mean.${differenceBin(clipped((c - b) / scale))}`)
+      if (this.#edges !== undefined) add(`score.${decileOf(b, this.#edges)}.${decileOf(c, this.#edges)}`)
+      else this.#learn(b)
+    }
+    if (from !== undefined && to !== undefined) add(this.#classSlot(sanitised(from), sanitised(to)))
+  }
+
+  #learn(score: number): void {
+    this.#early.push(score)
+    if (this.#early.length < DECILES_FROM) return
+    const sorted = Float64Array.from(this.#early).sort()
+    this.#edges = Array.from({ length: DECILES - 1 }, (_, at) => sorted[((at + 1) * DECILES_FROM) / DECILES]!)
+    this.#early = []
+  }
+
+  #classSlot(baseline: string, candidate: string): string {
+    return `class.${named(this.#baselineClasses, baseline)}|${named(this.#candidateClasses, candidate)}`
+  }
+}
+
+/** The decile that a score falls in, 0 to 9: how many edges are at or below it. */
+function decileOf(score: number, edges: readonly number[]): number {
+  let decile = 0
+  while (decile < edges.length && score >= edges[decile]!) decile++
+  return decile
+}
+
+function clipped(difference: number): number {
+  return Math.max(-1, Math.min(1, difference))
+}
+
+function named(names: Set<string>, name: string): string {
+  if (names.has(name) || name === OTHER) return name
+  if (names.size >= CLASS_SLOTS) return OTHER
+  names.add(name)
+  return name
+}
