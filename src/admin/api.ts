@@ -3,7 +3,17 @@ import type { HttpBindings } from '@hono/node-server'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { asUnderstudyError, UnderstudyError } from '../errors.ts'
-import { MirrorBody, PromoteBody, RollbackBody, readBody, readLast, VersionBody, WeightBody } from './body.ts'
+import {
+  MirrorBody,
+  PauseBody,
+  PromoteBody,
+  ResumeBody,
+  RollbackBody,
+  readBody,
+  readLast,
+  VersionBody,
+  WeightBody,
+} from './body.ts'
 import type { Request as Change, Control } from './control.ts'
 
 export interface AdminApiOptions {
@@ -19,7 +29,7 @@ type Env = { Bindings: HttpBindings }
 const MAX_BODY_BYTES = 64 * 1024
 const MAX_LABEL_BYTES = 4 * 1024 * 1024
 const IDEMPOTENCY_KEY = /^[A-Za-z0-9._:-]{1,128}$/
-const ROUTE_PATHS = ['promote', 'rollback', 'abort', 'clear', 'weight'] as const
+const ROUTE_PATHS = ['promote', 'rollback', 'abort', 'clear', 'weight', 'pause', 'resume'] as const
 
 export function createAdminApi({ control, guard, onInternalError }: AdminApiOptions): Hono<Env> {
   const app = new Hono<Env>()
@@ -58,6 +68,14 @@ export function createAdminApi({ control, guard, onInternalError }: AdminApiOpti
   app.post('/v1/routes/:route/clear', async context => {
     const body = readBody(VersionBody, await context.req.text())
     return json(context, await control.clear(routeOf(context), body.version, changeOf(context, body)))
+  })
+  app.post('/v1/routes/:route/pause', async context => {
+    const body = readBody(PauseBody, await context.req.text())
+    return json(context, await control.pause(routeOf(context), changeOf(context, body)))
+  })
+  app.post('/v1/routes/:route/resume', async context => {
+    const body = readBody(ResumeBody, await context.req.text())
+    return json(context, await control.resume(routeOf(context), changeOf(context, body)))
   })
   app.post('/v1/routes/:route/weight', async context => {
     const body = readBody(WeightBody, await context.req.text())

@@ -15,6 +15,8 @@ const version = z.string().min(1).max(256)
 export const PromoteBody = z.strictObject({ ...change, candidate: version.optional() })
 export const RollbackBody = z.strictObject({ ...change })
 export const VersionBody = z.strictObject({ ...change, version, reason })
+export const PauseBody = z.strictObject({ ...change, reason })
+export const ResumeBody = z.strictObject({ ...change })
 export const WeightBody = z.strictObject({ ...change, version, weight: percent })
 export const MirrorBody = z.strictObject({ ...change, on: z.boolean(), route: z.string().min(1).max(128).optional() })
 

@@ -14,7 +14,7 @@ export interface Request {
 /** What a change did, or would do. */
 export interface ChangeResult {
   readonly route: string
-  readonly action: 'promote' | 'rollback' | 'abort' | 'clear' | 'set-weight'
+  readonly action: 'promote' | 'rollback' | 'abort' | 'clear' | 'set-weight' | 'pause' | 'resume'
   readonly dryRun: boolean
   readonly applied: boolean
   /** One sentence. */
@@ -51,6 +51,9 @@ export interface Control {
   rollback(route: string, request: Request): Promise<ChangeResult>
   abort(route: string, version: string, request: Request): Promise<ChangeResult>
   clear(route: string, version: string, request: Request): Promise<ChangeResult>
+  /** Stops raises that happen by themselves, and lets them go on. */
+  pause(route: string, request: Request): Promise<ChangeResult>
+  resume(route: string, request: Request): Promise<ChangeResult>
   setWeight(route: string, version: string, weight: number, request: Request): Promise<ChangeResult>
   /** Mirroring on or off, for one route or all. */
   mirror(on: boolean, route: string | undefined, request: Request): Promise<void>

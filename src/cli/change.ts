@@ -15,7 +15,7 @@ export interface ChangeOptions extends AdminOptions {
 /** Asks for the change and prints what it did; exit code 4 when it could not be applied, 0 when it was so already. */
 export async function change(
   route: string,
-  action: 'promote' | 'rollback' | 'abort' | 'clear' | 'weight',
+  action: 'promote' | 'rollback' | 'abort' | 'clear' | 'weight' | 'pause' | 'resume',
   body: object,
   options: ChangeOptions,
   { terminal, exit }: CommandContext,

@@ -12,8 +12,10 @@ import { addHistory } from './history.ts'
 import { addJudge } from './judge.ts'
 import { addMirror } from './mirror.ts'
 import { addModels } from './models.ts'
+import { addPause } from './pause.ts'
 import { addPromote } from './promote.ts'
 import { addReport } from './report.ts'
+import { addResume } from './resume.ts'
 import { addRollback } from './rollback.ts'
 import { addSchema } from './schema.ts'
 import { addServe } from './serve.ts'
@@ -28,7 +30,7 @@ const COMMANDS: readonly (readonly [
 ])[] = [
   ['Run:', [addServe, addDemo, addValidate]],
   ['Look:', [addStatus, addReport, addGate, addHistory]],
-  ['Change:', [addPromote, addRollback, addSetWeight, addAbort, addClear, addMirror]],
+  ['Change:', [addPromote, addRollback, addSetWeight, addAbort, addClear, addPause, addResume, addMirror]],
   ['Without a gateway:', [addModels, addJudge, addSchema]],
 ]
 

@@ -3,6 +3,7 @@ import { basename, dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { readDocument } from '../config/document.ts'
 import { type LoadedRoutes, loadRoutes } from '../config/load.ts'
+import { noticesOfRoute } from '../config/notices.ts'
 import type { RoutesFile } from '../config/schema.ts'
 import { messageOf, UnderstudyError } from '../errors.ts'
 import type { CommandContext } from './context.ts'
@@ -83,7 +84,8 @@ function report(
   if (options.json === true) {
     const valid = problems.length === 0
     const routes = config === undefined ? [] : summaryOf(config)
-    terminal.out(jsonText({ validationVersion: VALIDATION_VERSION, valid, problems, routes }))
+    const notices = config === undefined ? [] : noticesOf(config)
+    terminal.out(jsonText({ validationVersion: VALIDATION_VERSION, valid, problems, notices, routes }))
     return
   }
   for (const { file, line, column, message } of problems) terminal.err(`${file}:${line}:${column} ${message}\n`)
@@ -94,8 +96,17 @@ function report(
     )
     return `${name}: live ${live}; ${parts.join(', ')}\n`
   })
+  for (const { route, message } of noticesOf(config)) terminal.err(`note on ${route}: ${message}\n`)
   const models = options.models ? '' : ' (models not looked at)'
   terminal.out(`${basename(options.routes)} is valid${models}\n${lines.join('')}`)
+}
+
+/** What is valid and yet worth a look. */
+function noticesOf(config: RoutesFile): { readonly route: string; readonly message: string }[] {
+  const now = Date.now()
+  return Object.entries(config.routes).flatMap(([name, route]) =>
+    noticesOfRoute(route, now).map(message => ({ route: name, message })),
+  )
 }
 
 function summaryOf(config: RoutesFile) {

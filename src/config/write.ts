@@ -1,7 +1,9 @@
 // Replaces routes.yaml as a whole: readers see the old file or the new one, also after a power cut.
 import { randomUUID } from 'node:crypto'
 import {
+  accessSync,
   closeSync,
+  constants,
   fchmodSync,
   fsyncSync,
   openSync,
@@ -12,6 +14,18 @@ import {
   writeSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+
+/** Why a file could not be replaced; undefined: as far as can be told without doing it, it could. */
+export function whyUnwritable(path: string): string | undefined {
+  try {
+    const target = realpathSync(path)
+    accessSync(target, constants.W_OK)
+    accessSync(dirname(target), constants.W_OK)
+    return undefined
+  } catch (error) {
+    return `${basename(path)} cannot be written (${(error as NodeJS.ErrnoException).code ?? 'unreadable'})`
+  }
+}
 
 /**
  * Writes by a temporary file in the same folder, fsync and rename. A symlink stays: what it points to is replaced. The

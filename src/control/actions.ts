@@ -6,6 +6,7 @@ import type { Evidence, Period, Policy, Verdict } from '../gate/evidence.ts'
 import { evidenceJson, policyJson } from '../report/evidenceFile.ts'
 import { accountWithInFlight, buildReport, latencyOf } from '../report/report.ts'
 import {
+  type AutomaticStatus,
   type CandidateStatus,
   type Report,
   type RouteStatus,
@@ -14,13 +15,15 @@ import {
   type VersionStatus,
 } from '../report/status.ts'
 import { history } from '../rollout/log.ts'
+import { pause, resume } from '../rollout/pause.ts'
 import type { Change, RolloutPorts } from '../rollout/ports.ts'
-import { type ActionRequest, type ActionResult, promote, setWeight } from '../rollout/promote.ts'
+import { type ActionRequest, type ActionResult, type Automatic, promote, setWeight } from '../rollout/promote.ts'
 import { recordLater } from '../rollout/record.ts'
 import { abort, clear, rollback } from '../rollout/rollback.ts'
 import type { Snapshot, SnapshotRoute } from '../rollout/snapshot.ts'
 import type { Promotion } from '../shadow/message.ts'
 import type { StateStore } from '../state/store.ts'
+import type { Raise } from './automatic.ts'
 import type { EvidenceBook } from './evidence.ts'
 import type { VerdictHistory } from './history.ts'
 import type { LabelAnswer, Labels } from './labels.ts'
@@ -39,6 +42,7 @@ export interface GatewayFacts {
   readonly storeError: string | undefined
   readonly mirrorOff: (route: string) => boolean
   readonly notices: (route: string) => readonly string[]
+  readonly automatic: (route: string) => AutomaticStatus | undefined
 }
 
 export interface ControlParts {
@@ -126,9 +130,24 @@ export class ControlActions implements Control {
   }
 
   promote(routeName: string, candidate: string | undefined, request: Request): Promise<ChangeResult> {
+    return this.#promote(routeName, candidate, request)
+  }
+
+  /** The raise of a route with `mode: auto`: what a person's promote does, if nothing has changed since it was decided. */
+  async raise({ route, version, from, reason }: Raise): Promise<void> {
+    const request = { who: 'auto', reason, dryRun: false, idempotencyKey: undefined }
+    await this.#promote(route, version, request, { from })
+  }
+
+  #promote(
+    routeName: string,
+    candidate: string | undefined,
+    request: Request,
+    automatic?: Automatic,
+  ): Promise<ChangeResult> {
     const { route, version, verdict } = this.#candidate(routeName, candidate)
     return this.#change('promote', route.name, request, async (ports, action) => {
-      const result = await promote(ports, { ...action, version })
+      const result = await promote(ports, { ...action, version, ...(automatic === undefined ? {} : { automatic }) })
       if (result.outcome === 'applied') {
         this.#parts.promoted({
           route: route.name,
@@ -152,6 +171,14 @@ export class ControlActions implements Control {
 
   clear(route: string, version: string, request: Request): Promise<ChangeResult> {
     return this.#change('clear', route, request, (ports, action) => clear(ports, { ...action, version }))
+  }
+
+  pause(route: string, request: Request): Promise<ChangeResult> {
+    return this.#change('pause', route, request, (ports, action) => pause(ports, action))
+  }
+
+  resume(route: string, request: Request): Promise<ChangeResult> {
+    return this.#change('resume', route, request, (ports, action) => resume(ports, action))
   }
 
   setWeight(route: string, version: string, weight: number, request: Request): Promise<ChangeResult> {
@@ -256,12 +283,14 @@ export class ControlActions implements Control {
     const { standing, labels, facts } = this.#parts
     const { change } = standing()
     const resolution = change.resolutions[route.name]!
+    const automatic = facts().automatic(route.name)
     const config = change.loaded.config.routes[route.name]
     return {
       name: route.name,
       live: route.live,
       versions: route.versions.map(version => this.#versionStatus(route, version.version)),
       held: resolution.held,
+      ...(automatic === undefined ? {} : { automatic }),
       notices: [...resolution.notices, ...facts().notices(route.name)],
       candidates: route.versions.flatMap(({ version, evidenceKey }) =>
         evidenceKey === undefined ? [] : (this.#candidateStatus(route, version) ?? []),

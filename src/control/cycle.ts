@@ -7,6 +7,7 @@ import type { RolloutPorts } from '../rollout/ports.ts'
 import { abort } from '../rollout/rollback.ts'
 import type { PendingPrediction } from '../state/store.ts'
 import type { Logger } from '../telemetry/log.ts'
+import type { Automatic } from './automatic.ts'
 import type { EpochCollector } from './epochs.ts'
 import type { EvidenceBook } from './evidence.ts'
 import type { VerdictHistory } from './history.ts'
@@ -29,6 +30,7 @@ export interface CycleParts {
   readonly seenUnits: SeenUnits
   readonly ports: RolloutPorts
   readonly notifier: Pick<Notifier, 'verdict'>
+  readonly automatic: Pick<Automatic, 'judged' | 'keep'>
   readonly log: Logger
   readonly config: () => RoutesFile
   /** Undefined until the first configuration serves. */
@@ -104,12 +106,18 @@ export class Cycle {
     this.#judgedMs = now
     const judged = new Set<string>()
     for (const route of standing.snapshot.routes) {
+      const verdicts = new Map<string, Verdict>()
       for (const { version, evidenceKey } of route.versions) {
         if (evidenceKey === undefined) continue
         judged.add(`${route.name}/${version}`)
-        this.#guarded(`the judgement of ${route.name}/${version}`, () => this.#judge(route.name, version, evidenceKey))
+        this.#guarded(`the judgement of ${route.name}/${version}`, () => {
+          const verdict = this.#judge(route.name, version, evidenceKey)
+          if (verdict !== undefined) verdicts.set(version, verdict)
+        })
       }
+      this.#guarded(`the rollout of ${route.name}`, () => this.#parts.automatic.judged(route.name, verdicts))
     }
+    this.#parts.automatic.keep(new Set(standing.snapshot.routes.map(({ name }) => name)))
     this.#parts.history.forgetOthers(judged)
     if (now - this.#expiredMs > EXPIRE_EVERY_MS) {
       this.#expiredMs = now
@@ -158,11 +166,12 @@ export class Cycle {
     }
   }
 
-  #judge(route: string, version: string, evidenceKey: string): void {
+  /** Aborts where the gate says so. Undefined: it gathers no evidence. */
+  #judge(route: string, version: string, evidenceKey: string): Verdict | undefined {
     const { verdicts, history, ports, meters, book, notifier, log, now } = this.#parts
     verdicts.sample(route, version, now())
     const verdict = ports.verdictNow(route, version)
-    if (verdict === undefined) return
+    if (verdict === undefined) return undefined
     meters.verdict(verdict)
     notifier.verdict(verdict, evidenceKey)
     const key = `${route}/${version}/${verdict.evidenceDigest}`
@@ -170,7 +179,7 @@ export class Cycle {
     const period = book.periods(route, version).at(-1)
     const digest = period?.candidateDigest
     if (period !== undefined) this.#guarded('the history', () => history.sample(verdict, period, now()))
-    if (verdict.decision !== 'abort' || this.#latched(route, version) || this.#aborting.has(key)) return
+    if (verdict.decision !== 'abort' || this.#latched(route, version) || this.#aborting.has(key)) return verdict
     this.#aborting.add(key)
     log.warn({ route, version }, `aborted: ${verdict.reason}`)
     // Not awaited: the tick goes on, and the action queues behind others.
@@ -184,6 +193,7 @@ export class Cycle {
     })
       .catch(error => log.error({ route, version }, `the abort could not be applied: ${messageOf(error)}`))
       .finally(() => this.#aborting.delete(key))
+    return verdict
   }
 
   #latched(route: string, version: string): boolean {

@@ -41,11 +41,23 @@ export interface VersionStatus {
   readonly latched: { readonly kind: string; readonly reason: string } | undefined
 }
 
+/** What a route raises by itself, and what that waits for. */
+export interface AutomaticStatus {
+  readonly mode: 'manual' | 'auto'
+  /** A person has stopped it. */
+  readonly paused?: { readonly who: string; readonly reason: string; readonly at: string }
+  /** A phrase; absent when nothing is to be raised, or just happens. */
+  readonly waitingFor?: string
+  /** When that is over or tried again, ISO 8601; absent: not foreseeable. */
+  readonly nextAt?: string
+}
+
 export interface RouteStatus {
   readonly name: string
   readonly live: string
   readonly versions: readonly VersionStatus[]
   readonly held: readonly Held[]
+  readonly automatic?: AutomaticStatus
   readonly notices: readonly string[]
   readonly candidates: readonly CandidateStatus[]
   readonly mirror: 'on' | 'off'

@@ -2,6 +2,8 @@
 // It knows nothing of files, logs, clocks or how a verdict was reached.
 import type { Route } from '../config/schema.ts'
 import type { Verdict } from '../gate/evidence.ts'
+import { holdbackLimit } from './holdback.ts'
+import { bindOverrides, overrideNotices } from './override.ts'
 import { type Grant, grantedWeights, PREVIOUS_KEPT, type Promoted, type RouteState, tidy } from './state.ts'
 
 /** What the lock reads of a verdict. It must be about the version's present digest against the present live. */
@@ -23,6 +25,8 @@ export interface LockInput {
   readonly adopt?: boolean
   /** A `promote` or `set-weight` is under way for this version: only it may be raised. */
   readonly promoting?: string
+  /** ms since the Unix epoch, put down as the time of a raise; without it the last one's stays. */
+  readonly now?: number
 }
 
 /** A wish of the file that does not apply. */
@@ -70,36 +74,48 @@ export interface Resolution {
  * - A version that does not load has 0 but keeps its grant, and has it again when the same digest loads.
  * - A latch does not stop live itself (the same bytes under two names): only rollback takes live off.
  * - Dropping a version from the file gives its licence up.
+ * - The newest previous live, with the bytes that held the promotion, may have `rollout.holdback` percent at any save,
+ *   without a licence and outside `unproven`.
  */
 export function resolve(input: LockInput): Resolution {
   const { route, state } = input
   const live = chooseLive(input)
   const before = state === null ? {} : grantedWeights(state)
-  const { shares, held } = new Shares(input, live.version, live.change !== undefined).settle()
+  const previous = previousAfter(state, live.change)
+  const { shares, held } = new Shares(input, live.version, live.change !== undefined, previous.at(-1)).settle()
 
   const taken = [...shares.values()].reduce((sum, share) => sum + share.effective, 0)
   const weights: Record<string, number> = {}
   for (const version of new Set([...Object.keys(route.versions), live.version]))
     weights[version] = version === live.version ? tidy(100 - taken) : (shares.get(version)?.effective ?? 0)
 
+  const versions = [...new Set([...Object.keys(before), ...Object.keys(weights)])]
+  const changes = versions
+    .map(version => ({ version, from: before[version] ?? 0, to: weights[version] ?? 0 }))
+    .filter(({ from, to }) => from !== to)
+  const isRaise =
+    live.change === 'promoted' || changes.some(({ version, from, to }) => version !== live.version && to > from)
+  const raisedAt = isRaise ? (input.now ?? state?.raisedAt) : state?.raisedAt
+  const overrides = bindOverrides(route.versions, input.digests, state)
+
   const next: RouteState = {
     live: promoted(input, live.version, live.change),
-    previous: previousAfter(state, live.change),
+    previous,
     granted: Object.fromEntries(
       [...shares].flatMap(([version, { grant }]) => (grant === undefined ? [] : [[version, grant]])),
     ),
     latches: state?.latches ?? {},
     clears: state?.clears ?? {},
     fileHash: input.fileHash,
+    ...(Object.keys(overrides).length === 0 ? {} : { overrides }),
+    ...(state?.paused === undefined ? {} : { paused: state.paused }),
+    ...(raisedAt === undefined ? {} : { raisedAt }),
   }
-  const versions = [...new Set([...Object.keys(before), ...Object.keys(weights)])]
   return {
     live: live.version,
     weights,
     held: live.held === undefined ? held : [{ ...live.held, allowed: weights[live.held.version] ?? 0 }, ...held],
-    changes: versions
-      .map(version => ({ version, from: before[version] ?? 0, to: weights[version] ?? 0 }))
-      .filter(({ from, to }) => from !== to),
+    changes,
     liveChange:
       live.change === undefined ? undefined : { from: state!.live.version, to: live.version, how: live.change },
     notices: noticesOf(input, next),
@@ -166,14 +182,17 @@ class Shares {
   readonly #input: LockInput
   readonly #live: string
   readonly #liveChanged: boolean
+  /** The newest previous live from here on. */
+  readonly #previous: Promoted | undefined
   readonly #shares = new Map<string, Share>()
   readonly #held: Held[] = []
   #room: number
 
-  constructor(input: LockInput, live: string, liveChanged: boolean) {
+  constructor(input: LockInput, live: string, liveChanged: boolean, previous: Promoted | undefined) {
     this.#input = input
     this.#live = live
     this.#liveChanged = liveChanged
+    this.#previous = previous
     this.#room = floor(input.route.gate.unproven)
   }
 
@@ -243,6 +262,13 @@ class Shares {
       return next >= 100 ? 'name it live to give it 100' : `the next step is ${next}`
     }
 
+    const limit = holdbackLimit(route, this.#previous, version, digest)
+    if (limit > present && mayRaise(this.#input, version)) {
+      const weight = Math.min(wanted, limit)
+      if (!grant.proven) this.#room = tidy(this.#room + present)
+      this.#shares.set(version, { effective: weight, grant: { digest, weight, proven: true } })
+      return wanted > weight ? heldBack(limit) : undefined
+    }
     const stopped = verdict?.decision === 'abort' || verdict?.decision === 'invalid'
     if (!grant.proven && !stopped && (isNew || mayRaise(this.#input, version))) {
       const reachable = tidy(present + this.#room)
@@ -254,6 +280,7 @@ class Shares {
     }
     const allowed = this.#shares.get(version)!.effective
     if (wanted - allowed < 1e-6) return undefined
+    if (limit > 0 && verdict === undefined) return heldBack(limit)
     if (this.#liveChanged) return 'live has just changed, so its evidence starts again'
     const unproven = `versions without evidence may take ${route.gate.unproven} % together`
     return verdict === undefined ? unproven : verdictReason(verdict, present)
@@ -339,7 +366,7 @@ function previousAfter(state: RouteState | null, change: LiveChange): Promoted[]
 
 function noticesOf({ digests, state }: LockInput, next: RouteState): string[] {
   const { version, proven } = next.live
-  const notices: string[] = []
+  const notices: string[] = overrideNotices(next, digests)
   if (digests[version] === undefined) notices.push(`live ${version} does not load; no other version takes its traffic`)
   if (!proven) notices.push(`live ${version} has other bytes than the ones that were promoted; adopt them or go back`)
   if (state !== null && !proven && state.live.proven)
@@ -352,6 +379,10 @@ function verdictReason(verdict: LockVerdict | undefined, share: number): string 
   if (verdict.decision === 'promote')
     return `its evidence is from ${verdict.stage === 'shadow' ? 'the shadow stage' : `${verdict.step} %`}, and it stands at ${share} % now`
   return verdict.reason ?? `the verdict is ${verdict.decision}`
+}
+
+function heldBack(limit: number): string {
+  return `it held the promotion before, and may have ${limit} % as the holdback`
 }
 
 function latched({ version, kind, reason }: { version: string; kind: string; reason: string }): string {

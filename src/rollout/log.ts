@@ -15,6 +15,9 @@ export const ENTRY_KINDS = [
   'clear',
   'adopt',
   'mirror',
+  'override',
+  'pause',
+  'resume',
   'reload-failed',
 ] as const
 

@@ -5,7 +5,9 @@ import { hashBytes } from '../config/load.ts'
 import type { Route } from '../config/schema.ts'
 import { messageOf, UnderstudyError } from '../errors.ts'
 import type { Verdict } from '../gate/evidence.ts'
+import { waitOfRoute } from './automatic.ts'
 import { withRecordedLive } from './effective.ts'
+import { holdbackLimit } from './holdback.ts'
 import { type Resolution, resolve } from './lock.ts'
 import type { EntryBody, LogEntry } from './log.ts'
 import { inTurn, type RolloutPorts } from './ports.ts'
@@ -23,6 +25,12 @@ export interface ActionRequest {
   /** Sequence of the newest log entry that the caller has seen; another one in between is a CONFLICT. */
   readonly base?: number
   readonly dryRun?: boolean
+}
+
+/** The gate's own raise: carried out only if what it was decided on still stands when its turn has come. */
+export interface Automatic {
+  /** The share that the version had, percent. */
+  readonly from: number
 }
 
 export interface ActionResult {
@@ -44,20 +52,21 @@ export interface ActionResult {
 
 /**
  * Raises a version to the next of `rollout.steps`; from the last step below 100 it becomes live with 100 and the others
- * have 0. The verdict is asked for anew inside, so a stale one cannot promote.
+ * have 0, but for `rollout.holdback` percent that the old live keeps. The verdict is asked for anew inside, so a stale one cannot promote.
  *
  * Weights that a person wrote for other versions stay in the file where they leave room; live's makes up the sum.
+ * `automatic`: a pause, a closed window or a raise that came before it is a CONFLICT.
  * @throws CONFLICT when the gate does not license it, the file was edited meanwhile, or another action came first;
  * UNKNOWN_MODEL, UNKNOWN_VERSION, BAD_CONFIGURATION, STATE_FAILED, and what `apply` rejects with.
  */
 export function promote(
   ports: RolloutPorts,
-  request: ActionRequest & { readonly version: string },
+  request: ActionRequest & { readonly version: string; readonly automatic?: Automatic },
 ): Promise<ActionResult> {
   return raise(ports, request, 'promote', route => {
-    const { share, steps } = route
+    const { share, steps, holdback } = route
     const next = steps.find(step => step > share) ?? 100
-    return next >= 100 ? { live: request.version, weight: 100 } : { weight: next }
+    return next >= 100 ? { live: request.version, weight: tidy(100 - holdback), holdback } : { weight: next }
   })
 }
 
@@ -107,13 +116,16 @@ export function recover(
 interface Standing {
   readonly share: number
   readonly steps: readonly number[]
+  /** Percent that the present live would keep. */
+  readonly holdback: number
 }
 
-type Target = { readonly live?: string; readonly weight: number }
+/** `live` and what the old one keeps, where live changes. */
+type Target = { readonly live?: string; readonly weight: number; readonly holdback?: number }
 
 function raise(
   ports: RolloutPorts,
-  request: ActionRequest & { readonly version: string },
+  request: ActionRequest & { readonly version: string; readonly automatic?: Automatic },
   kind: 'promote' | 'set-weight',
   target: (standing: Standing) => Target,
 ): Promise<ActionResult> {
@@ -139,7 +151,8 @@ function raise(
     const verdict =
       state.granted[version]?.digest === digests[version] ? ports.verdictNow(request.route, version) : undefined
     const share = grantedWeights(state)[version] ?? 0
-    const wanted = target({ share, steps: route.rollout.steps })
+    if (request.automatic !== undefined) checkAutomatic(request.automatic, share, route, state, ports.now())
+    const wanted = target({ share, steps: route.rollout.steps, holdback: keptByLive(begun, request.route, digests) })
     if (kind === 'promote') checkLicence(version, verdict)
     const changes = changesFor(loaded.text, request.route, route, state, version, wanted)
     const after = editRoute(loaded.text, request.route, changes)
@@ -151,6 +164,7 @@ function raise(
       ...input,
       verdicts: { ...input.verdicts, [version]: verdict },
       fileHash: hashAfter,
+      now: ports.now(),
       promoting: version,
     })
     checkReached(resolution, version, wanted)
@@ -271,10 +285,30 @@ export function readHash(ports: Pick<RolloutPorts, 'readFile'>): string | undefi
   }
 }
 
+/** Percent that live keeps when another version takes its place; 0 where it would not get it. */
+function keptByLive(
+  { loaded, route, state }: Begun,
+  name: string,
+  digests: Readonly<Record<string, string | undefined>>,
+): number {
+  const { version } = state.live
+  const digest = digests[version]
+  const isStopped = digest === undefined || state.latches[digest] !== undefined
+  if (isStopped || entryText(loaded.text, name, version) === undefined) return 0
+  return holdbackLimit(route, state.live, version, digest)
+}
+
 function checkLicence(version: string, verdict: Verdict | undefined): void {
   if (verdict?.decision === 'promote') return
   const why = verdict === undefined ? 'there is no evidence for it yet' : `${verdict.decision}: ${verdict.reason}`
   throw new UnderstudyError('CONFLICT', `the gate does not promote ${version} (${why})`)
+}
+
+function checkAutomatic({ from }: Automatic, share: number, route: Route, state: RouteState, nowMs: number): void {
+  const wait = waitOfRoute(route, state, nowMs)
+  if (wait !== undefined) throw new UnderstudyError('CONFLICT', `nothing is raised by itself now: ${wait.reason}`)
+  if (Math.abs(share - from) > 1e-6)
+    throw new UnderstudyError('CONFLICT', `it has ${share} % by now, and the raise was decided at ${from} %`)
 }
 
 function checkReached(resolution: Resolution, version: string, wanted: Target): void {
@@ -295,7 +329,8 @@ function changesFor(
 ): RouteChanges {
   const live = wanted.live ?? state.live.version
   const others = Object.keys(route.versions).filter(other => other !== version && other !== live)
-  const written = (other: string) => (wanted.live === undefined ? route.versions[other]!.weight : 0)
+  const kept = (other: string) => (other === state.live.version ? (wanted.holdback ?? 0) : 0)
+  const written = (other: string) => (wanted.live === undefined ? route.versions[other]!.weight : kept(other))
   const room = 100 - wanted.weight
   const sum = others.reduce((total, other) => total + written(other), 0)
   // Wishes that the lock holds may not leave room; then the file says what serves.

@@ -6,6 +6,7 @@ import { messageOf } from '../errors.ts'
 import { withRecordedLive } from './effective.ts'
 import { type Held, type LockInput, type LockVerdict, type Resolution, resolve, sameState } from './lock.ts'
 import type { EntryBody } from './log.ts'
+import { overrideChanges, touchesOverride } from './override.ts'
 import { inTurn, type RolloutPorts } from './ports.ts'
 import { readRoute, record, recordLater } from './record.ts'
 import type { RouteState } from './state.ts'
@@ -37,6 +38,7 @@ export function reload(
       const input: LockInput = {
         ...lockInput(ports, name, asWritten, state, loaded.text, digests),
         fileHash: loaded.hash,
+        now: ports.now(),
         ...(options.adopt ? { adopt: true } : {}),
       }
       const resolution = recorded(ports, name, input, options.who)
@@ -81,11 +83,15 @@ export function lockInput(
   for (const version of versions) {
     // Evidence on other bytes is no verdict on these.
     const known = state?.granted[version]?.digest === digests[version]
-    if (state !== null && version !== state.live.version && known)
-      verdicts[version] = ports.verdictNow(name, version, route)
+    if (state === null || version === state.live.version || !known) continue
+    const verdict = ports.verdictNow(name, version, route)
+    const isTouched = verdict?.decision === 'promote' && touchesOverride(state, route, version)
+    verdicts[version] = isTouched ? { ...verdict, decision: 'hold', reason: OVERRIDE_TOUCHED } : verdict
   }
   return { route, state, digests, verdicts, entries: entriesOf(text, name, route) }
 }
+
+const OVERRIDE_TOUCHED = 'its override changes with this save: the next save, or promote, is judged by the new one'
 
 /** The YAML text of each of a route's versions. */
 export function entriesOf(text: string, name: string, route: Route): Record<string, string> {
@@ -128,12 +134,23 @@ function recorded(ports: RolloutPorts, name: string, input: LockInput, who: stri
 
 function entryOf({ state, adopt }: LockInput, resolution: Resolution, who: string): EntryBody {
   const { liveChange, changes, held } = resolution
-  const kind = adopt ? 'adopt' : state === null ? 'start' : held.length > 0 && changes.length === 0 ? 'held' : 'edit'
+  const overrides = overrideChanges(state, resolution.state)
+  const kind = adopt
+    ? 'adopt'
+    : state === null
+      ? 'start'
+      : changes.length > 0
+        ? 'edit'
+        : overrides.length > 0
+          ? 'override'
+          : held.length > 0
+            ? 'held'
+            : 'edit'
   return {
     kind,
     phase: 'applied',
     who,
-    reason: describe(resolution),
+    reason: describe(resolution, overrides),
     ...(liveChange === undefined ? {} : { version: liveChange.to, from: liveChange.from, to: liveChange.to }),
     ...(state === null ? {} : { hashBefore: state.fileHash }),
     hashAfter: resolution.state.fileHash,
@@ -142,10 +159,11 @@ function entryOf({ state, adopt }: LockInput, resolution: Resolution, who: strin
   }
 }
 
-function describe({ liveChange, changes, held }: Resolution): string {
+function describe({ liveChange, changes, held }: Resolution, overrides: readonly string[]): string {
   const parts = [
     ...(liveChange === undefined ? [] : [`live ${liveChange.from} → ${liveChange.to} (${liveChange.how})`]),
     ...changes.map(({ version, from, to }) => `${version} ${from} → ${to} %`),
+    ...overrides,
     ...held.map(({ version, wanted, allowed, reason }) => `${version} held at ${allowed} % of ${wanted} %: ${reason}`),
   ]
   return parts.join('; ') || 'no share changed'

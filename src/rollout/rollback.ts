@@ -3,6 +3,7 @@
 import { diffText, editRoute, entryText, type RouteChanges, sameEntry } from '../config/edit.ts'
 import { hashBytes } from '../config/load.ts'
 import { messageOf, UnderstudyError } from '../errors.ts'
+import { holdbackOf } from './holdback.ts'
 import { type Resolution, resolve } from './lock.ts'
 import type { EntryBody, LogEntry } from './log.ts'
 import { inTurn, type RolloutPorts } from './ports.ts'
@@ -35,6 +36,7 @@ export function rollback(
     const repeated = alreadyDone(ports, request, 'rollback')
     if (repeated !== undefined) return repeated
     const begun = begin(ports, request)
+    if (request.version !== undefined && isHoldback(begun, request.version)) throw holdbackStays(request.version)
     const off = rolledBack(begun, request)
     if (off.length > 0) {
       const changes = withoutTraffic(begun, request.route, off)
@@ -90,6 +92,7 @@ export function abort(
     const { version, evidenceDigest } = request
     if (version === begun.state.live.version) throw new UnderstudyError('CONFLICT', `${version} is live: roll it back`)
     if (!(version in begun.route.versions)) throw unknownVersion(request.route, version)
+    if (isHoldback(begun, version)) throw holdbackStays(version)
     const digest = request.digest ?? begun.state.granted[version]?.digest
     const { text } = begun.loaded
     if (digest === undefined)
@@ -165,7 +168,21 @@ export function clear(
   })
 }
 
-const LOG_FAILED = 'the rollout log could not be written; it is written as soon as it can be'
+/** Whether it has traffic as the previous live: a latch on it would leave nothing to go back to. */
+function isHoldback({ route, state }: Begun, version: string): boolean {
+  const { granted } = state
+  const weights = { [version]: granted[version]?.weight ?? 0 }
+  return holdbackOf(route, state, weights, { [version]: granted[version]?.digest })?.version === version
+}
+
+function holdbackStays(version: string): UnderstudyError {
+  return new UnderstudyError(
+    'CONFLICT',
+    `${version} is the holdback, which a rollback goes back to: give it weight 0 instead`,
+  )
+}
+
+export const LOG_FAILED = 'the rollout log could not be written; it is written as soon as it can be'
 
 interface Latched {
   readonly version: string
@@ -273,7 +290,8 @@ function editedElsewhere(ports: RolloutPorts, name: string, text: string, change
   return edited
 }
 
-async function resolved(
+/** How the lock takes a state that makes things safer. No verdicts, so that nothing is raised by it. */
+export async function resolved(
   ports: RolloutPorts,
   name: string,
   { route }: Begun,

@@ -1,5 +1,6 @@
 // What the rollout log says of one route: what serves, by which licence, what is latched. Data only; lock.ts decides.
 import { z } from 'zod'
+import { METRICS } from '../config/schema.ts'
 
 const Promoted = z.strictObject({
   version: z.string(),
@@ -26,6 +27,16 @@ const Latch = z.strictObject({
   at: z.number(),
 })
 
+const BoundOverride = z.strictObject({
+  /** The bytes that it was applied to; no others are covered. */
+  digest: z.string(),
+  metrics: z.array(z.enum(METRICS)),
+  reason: z.string(),
+  until: z.string(),
+})
+
+const Pause = z.strictObject({ who: z.string(), reason: z.string(), at: z.number() })
+
 /** The state of one route. `granted` has every version but live; live has what they leave. */
 export const RouteState = z.strictObject({
   live: Promoted,
@@ -38,11 +49,18 @@ export const RouteState = z.strictObject({
   clears: z.record(z.string(), z.int()),
   /** sha256 of the routes.yaml that was last held against this state. */
   fileHash: z.string(),
+  /** By version: overrides of the file, each for the bytes that it was applied to. */
+  overrides: z.record(z.string(), BoundOverride).optional(),
+  /** A person has stopped raises that happen by themselves. */
+  paused: Pause.optional(),
+  /** When a version other than live last got a larger share or became live, ms since the Unix epoch. */
+  raisedAt: z.number().optional(),
 })
 
 export type RouteState = z.infer<typeof RouteState>
 export type Promoted = z.infer<typeof Promoted>
 export type Grant = z.infer<typeof Grant>
+export type BoundOverride = z.infer<typeof BoundOverride>
 export type Latch = z.infer<typeof Latch>
 
 /** How many promotions back are remembered; only the newest is reachable at once, the rest after it by another rollback. */

@@ -119,6 +119,8 @@ export function fakeControl(overrides: Partial<Control> = {}): { control: Contro
     rollback: changed('rollback'),
     abort: changed('abort'),
     clear: changed('clear'),
+    pause: changed('pause'),
+    resume: changed('resume'),
     setWeight: changed('set-weight'),
     mirror: async (...rest) => void asked.push({ what: 'mirror', arguments: rest }),
     history: (...rest) => {
