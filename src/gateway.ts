@@ -4,10 +4,12 @@ import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { startAdmin } from './admin/server.ts'
 import { loadRoutes } from './config/load.ts'
+import { noticesOfRoute } from './config/notices.ts'
 import { listenAddress } from './config/units.ts'
 import { type RoutesWatch, watchRoutes } from './config/watch.ts'
-import { writeAtomically } from './config/write.ts'
+import { whyUnwritable, writeAtomically } from './config/write.ts'
 import { ControlActions } from './control/actions.ts'
+import { Automatic } from './control/automatic.ts'
 import { Cycle, PENDING_KEPT } from './control/cycle.ts'
 import { Desired } from './control/desired.ts'
 import { EpochCollector } from './control/epochs.ts'
@@ -24,7 +26,8 @@ import { SHADOW, Threads } from './control/threads.ts'
 import { Verdicts } from './control/verdicts.ts'
 import { messageOf, UnderstudyError } from './errors.ts'
 import { createPoster } from './notify/post.ts'
-import { epochAt, monotonicMs } from './record/clock.ts'
+import { EPOCH_MS, epochAt, monotonicMs } from './record/clock.ts'
+import { waiverOf } from './rollout/override.ts'
 import type { RolloutPorts } from './rollout/ports.ts'
 import { recover } from './rollout/promote.ts'
 import { reload } from './rollout/reload.ts'
@@ -107,11 +110,20 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
 
   const collector = new EpochCollector()
   const meters = new Meters(new Metrics())
-  const book = new EvidenceBook(store)
+  const book = new EvidenceBook(store, (route, version, digest) =>
+    waiverOf(desired.standing?.change.resolutions[route]?.state ?? null, version, digest, now()),
+  )
   const verdicts = new Verdicts(book)
   const history = new VerdictHistory(book, key => store.value(key))
   const seenUnits = new SeenUnits(store)
-  const labels = new Labels(store, (route, outcome) => meters.metrics.labels(route, outcome))
+  const labels = new Labels({
+    store,
+    compareDigestOf: key => book.compareDigestOf(key),
+    // The start of the newest epoch rather than its end: admission and answer are timed a moment apart.
+    settledMs: () => startedAt + collector.released * EPOCH_MS,
+    onOutcome: (route, outcome) => meters.metrics.labels(route, outcome),
+    armsKept: PENDING_KEPT,
+  })
   const identities = new Identities(store, key => void desired.reread(`${key} names another build`))
   const notifier = new Notifier({
     store,
@@ -134,6 +146,13 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
     apply: change => desired.apply(change),
     now,
   }
+  const automatic = new Automatic({
+    raise: raise => control.raise(raise),
+    unwritable: () => whyUnwritable(routesFile),
+    standing: () => desired.standing,
+    log,
+    now,
+  })
   const cycle = new Cycle({
     collector,
     book,
@@ -145,6 +164,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
     seenUnits,
     ports,
     notifier,
+    automatic,
     log,
     config: () => desired.loaded.config,
     standing: () => desired.standing,
@@ -250,6 +270,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
       storeError: cycle.storeError,
       mirrorOff: route => desired.isMirrorOff(route),
       notices: route => noticesOf(route),
+      automatic: route => automatic.status(route),
     }),
     setMirror: (on, route) => desired.setMirror(on, route),
     submitLabels: body => labels.submit(body, desired.loaded.config, now()),
@@ -257,11 +278,12 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
   })
   /** What a person must know of a route beside what the lock says. */
   const noticesOf = (route: string): readonly string[] => {
-    const sticky = desired.loaded.config.routes[route]?.sticky
-    const seen = sticky === undefined ? undefined : seenUnits.notice(route)
+    const configured = desired.loaded.config.routes[route]
+    const seen = configured?.sticky === undefined ? undefined : seenUnits.notice(route)
     const { cut } = labels.counts(route)
     const tooMany = `predictions were given up before their label could come: ${cut}, beyond the newest ${PENDING_KEPT} of a candidate`
-    return [...(seen === undefined ? [] : [seen]), ...(cut > 0 ? [tooMany] : []), ...notifier.notices(route)]
+    const own = configured === undefined ? [] : noticesOfRoute(configured, now())
+    return [...own, ...(seen === undefined ? [] : [seen]), ...(cut > 0 ? [tooMany] : []), ...notifier.notices(route)]
   }
   const admin = await startAdmin({
     ...listenOn(options.admin, config.admin.listen),

@@ -3,7 +3,7 @@ import { worstIntake } from '../evidence/accounting.ts'
 import { addAll, type Counters, count, SLOT, splitSlot } from '../evidence/counters.ts'
 import { type CounterDeltas, type EpochDelta, slotsOf } from '../evidence/epochPost.ts'
 import { type LatencyLimits, unpairedExceedances } from '../evidence/latency.ts'
-import type { Evidence } from '../gate/evidence.ts'
+import type { Evidence, Waiver } from '../gate/evidence.ts'
 import {
   type AppliedRoute,
   currentPeriods,
@@ -17,7 +17,7 @@ import { type BlockSetting, nextBlocks, type OpenBlocks } from './blocks.ts'
 
 /** What is to be kept together with the epochs: labels, and what they came to. */
 export interface Extra {
-  readonly counters: CounterDeltas
+  readonly counters: Iterable<readonly [evidenceKey: string, slots: Counters]>
   readonly labelled?: readonly { readonly scope: string; readonly id: string; readonly label: string }[]
   readonly resolved: readonly { readonly scope: string; readonly id: string }[]
 }
@@ -229,6 +229,7 @@ export class EvidenceBook {
     const startedAt = stepStartedAt(periods) ?? open.startedAt
     const judged = new Set(all.periods.filter(period => period.endedAt === undefined).map(period => period.version))
     const present = periods.filter(period => period.startedAt >= startedAt)
+    const waiver = this.#waiver(route, version, open.candidateDigest)
     return {
       route,
       baseline: { version: open.baselineVersion, digest: open.baselineDigest },
@@ -245,6 +246,7 @@ export class EvidenceBook {
       })),
       stepElapsedMs: present.reduce((sum, { key }) => sum + (this.counters(key).get(SLOT.timeMs) ?? 0), 0),
       mirrored: worstIntake(present.map(({ key }) => this.counters(key))),
+      ...(waiver === undefined ? {} : { waiver }),
     }
   }
 
