@@ -15,7 +15,7 @@ interface StatusOptions extends AdminOptions {
 
 const EVERY_MS = 1000
 /** Uptime and rates change all the time; what is compared to see whether anything happened is everything else. */
-const RESTLESS = new Set(['uptimeMs', 'perSecond', 'elapsedMs'])
+const RESTLESS = new Set(['uptimeMs', 'perSecond', 'elapsedMs', 'timeToVerdict'])
 
 export function addStatus(program: Command, context: CommandContext): void {
   withAdmin(

@@ -1,9 +1,11 @@
 // What a gateway says of itself at one moment: plain data, the JSON of `status` and `report`.
+import type { MetricName } from '../config/schema.ts'
 import type { Account } from '../evidence/accounting.ts'
 import type { Verdict, Waiver } from '../gate/evidence.ts'
 import type { Manifest } from '../models/manifest.ts'
 import type { Held } from '../rollout/lock.ts'
 import type { Charts, MetricHistory } from './charts.ts'
+import type { TimeToVerdict } from './timeToVerdict.ts'
 
 /** Changes when a field is removed or changes its meaning; new fields do not change it. */
 export const STATUS_VERSION = 1
@@ -23,6 +25,8 @@ export interface CandidateStatus {
   readonly latency: { readonly baseline: LatencySummary; readonly candidate: LatencySummary }
   /** Observations a second over the last minute, for "at this rate". */
   readonly perSecond: { readonly comparisons: number; readonly labels: number; readonly requests: number }
+  /** What the verdict waits for and how long at the measured rate; absent where waiting changes nothing. */
+  readonly timeToVerdict?: TimeToVerdict | undefined
 }
 
 export interface VersionStatus {
@@ -32,7 +36,7 @@ export interface VersionStatus {
   readonly target: string
   /** For an HTTP version without `identity`. */
   readonly identityVerified: boolean
-  readonly role: 'live' | 'canary' | 'shadow' | 'idle'
+  readonly role: 'live' | 'canary' | 'holdback' | 'shadow' | 'idle'
   /** Percent that applies now, and percent that routes.yaml asks for. */
   readonly weight: number
   readonly wanted: number
@@ -52,12 +56,60 @@ export interface AutomaticStatus {
   readonly nextAt?: string
 }
 
+/** The share that the previous live keeps after a promotion. */
+export interface HoldbackStatus {
+  readonly version: string
+  /** Percent of live traffic. */
+  readonly weight: number
+  /** ISO 8601: when live was promoted, and when the holdback ends. */
+  readonly since: string
+  readonly until: string
+  /** Why it has not ended though its time is over. */
+  readonly problem?: string
+}
+
+/** The watch for a decline of live after its promotion. */
+export interface DeclineStatus {
+  /** What a decline brings about. */
+  readonly policy: 'tell' | 'rollback'
+  /** `holdback`: the previous live, at the same time. `frozen`: the error rate at the promotion. `counting`: that is still to be had. */
+  readonly reference: 'holdback' | 'frozen' | 'counting'
+  /** The frozen error rate, 0 to 1, where there is one. */
+  readonly errorRate?: number
+  /** ISO 8601. */
+  readonly since: string
+  /** Epochs of 10 s that had traffic. */
+  readonly epochs: number
+  /** ln of the evidence for a decline, and where the alarm is; null: none yet. */
+  readonly log: number | null
+  readonly logNeeded: number
+  readonly alarm?: DeclineAlarm
+}
+
+export interface DeclineAlarm {
+  readonly metric: MetricName
+  /** One sentence for a person. */
+  readonly reason: string
+  /** ISO 8601: when the decline seems to have begun, and when it was noticed. */
+  readonly since: string
+  readonly at: string
+  /** What was seen in between: how many observations and their mean; of the reference too. */
+  readonly live: { readonly n: number; readonly mean: number | null }
+  readonly reference: { readonly n: number; readonly mean: number | null }
+  /** Why it is not rolled back though the policy says so. */
+  readonly problem?: string
+}
+
 export interface RouteStatus {
   readonly name: string
   readonly live: string
   readonly versions: readonly VersionStatus[]
   readonly held: readonly Held[]
   readonly automatic?: AutomaticStatus
+  /** Absent: the previous live has no share. */
+  readonly holdback?: HoldbackStatus
+  /** Absent: live is not watched (`rollout.detector: off`), or has just become live. */
+  readonly decline?: DeclineStatus
   readonly notices: readonly string[]
   readonly candidates: readonly CandidateStatus[]
   readonly mirror: 'on' | 'off'
@@ -70,10 +122,20 @@ export interface LabelStatus {
   readonly joined: number
   /** Labels whose prediction never came. */
   readonly unmatched: number
+  /** Labels that came after `labels.within`. */
+  readonly late: number
   /** Predictions whose label never came. */
   readonly expired: number
   /** Predictions that were given up before that, because too many waited. */
   readonly cut: number
+  /** Where the answer changes the outcome: live answers of both arms, each counted when its label has had its time. */
+  readonly arms?: {
+    readonly waiting: number
+    /** When the oldest of them is counted; null: none waits. */
+    readonly nextDueAt: string | null
+    /** Answers left out, of both arms alike: too many would wait, or the settings they belong to were changed. */
+    readonly cut: number
+  }
 }
 
 export interface Status {
@@ -160,4 +222,6 @@ export interface Report {
   readonly waiver: Waiver | undefined
   /** Observations a second over the last minute; absent where nobody watched. */
   readonly perSecond: CandidateStatus['perSecond'] | undefined
+  /** As in the status; absent where nobody watched. */
+  readonly timeToVerdict?: TimeToVerdict | undefined
 }

@@ -1,9 +1,11 @@
 // Writes a gateway's status for a person in a terminal. Decides nothing.
 import type { Verdict } from '../gate/evidence.ts'
 import { about, duration, numeral } from '../gate/wording.ts'
-import { sentenceOf } from './content.ts'
+import { figure, sentenceOf } from './content.ts'
 import type { CandidateStatus, RouteStatus, Status, VersionStatus } from './status.ts'
 import { type Cell, printable, type Style, styleFor, table } from './table.ts'
+import { nameOf } from './timeToVerdict.ts'
+import { dominatesText, neededText, waitText } from './waitText.ts'
 
 export interface TextOptions {
   readonly colour: boolean
@@ -92,16 +94,64 @@ function versionNotes(version: VersionStatus, style: Style): string[] {
   return notes
 }
 
-function candidateText({ verdict, perSecond }: CandidateStatus, style: Style): string[] {
+function candidateText(candidate: CandidateStatus, style: Style): string[] {
+  const { verdict, perSecond, timeToVerdict } = candidate
   const rate = [
     perSecond.comparisons > 0 ? `${about(perSecond.comparisons)} comparisons/s` : '',
     perSecond.labels > 0 ? `${about(perSecond.labels)} labels/s` : '',
   ].filter(text => text !== '')
+  const waits = timeToVerdict ?? undefined
+  // What the table says of a metric is not said again.
+  const inTable = waits === undefined ? [] : verdict.metrics.map(nameOf).concat('exposure', 'time')
+  const missing = verdict.missing.filter(phrase => !inTable.some(name => phrase.startsWith(`${name}:`)))
   return [
     `  ${paintDecision(verdict.decision, style)}  ${printable(sentenceOf(verdict))}`,
-    ...needs(verdict.missing),
+    ...metricLines(candidate, style),
+    ...needs(missing),
+    ...(waits === undefined ? [] : dominatesText(waits).map(line => `        ${printable(line)}`)),
     ...(rate.length === 0 ? [] : [style.dim(`        ${rate.join(', ')}`)]),
   ]
+}
+
+/** Segments that are listed; the report has them all. */
+const GUILTY_SEGMENTS = 3
+
+/** What decides: metrics that must be shown safe, are guilty or waived, and what the step itself still lacks. */
+function metricLines({ verdict, timeToVerdict }: CandidateStatus, style: Style): string[] {
+  const waits = timeToVerdict?.waits ?? []
+  const segments = verdict.metrics
+    .filter(({ segment, state }) => segment !== undefined && state === 'guilty')
+    .slice(0, GUILTY_SEGMENTS)
+  const shown = verdict.metrics
+    .map((row, index) => ({ row, wait: waits.find(wait => wait.row === index) }))
+    .filter(({ row }) => (row.segment === undefined ? row.state !== 'watched' : segments.includes(row)))
+  if (shown.length === 0) return []
+  const paints = { guilty: style.bad, safe: style.good, open: style.warn, waived: style.dim, watched: style.dim }
+  const rows = shown.map(({ row, wait }): Cell[] => [
+    printable(row.segment === undefined ? nameOf(row) : `${nameOf(row)} at ${row.segment}`),
+    { text: row.state, paint: paints[row.state] },
+    figure(row, row.estimate),
+    row.interval === undefined ? '' : `${figure(row, row.interval[0])} to ${figure(row, row.interval[1])}`,
+    figure(row, row.limit),
+    wait === undefined ? '' : neededText(wait),
+    wait === undefined ? '' : waitText(wait),
+  ])
+  const { exposure } = verdict
+  for (const wait of waits) {
+    if (wait.row !== undefined) continue
+    const isTime = wait.what === 'time'
+    rows.push([
+      wait.what,
+      { text: 'open', paint: paints.open },
+      isTime ? duration(exposure.elapsedMs) : numeral(exposure.requests),
+      '',
+      isTime ? duration(exposure.neededMs) : numeral(exposure.requestsNeeded),
+      neededText(wait),
+      waitText(wait),
+    ])
+  }
+  const head = ['metric', 'state', 'estimate', '95 % sequence', 'limit', 'needs', 'takes']
+  return [table(rows, { head, right: [2, 4], indent: '        ', style })]
 }
 
 /** The report has them all. */

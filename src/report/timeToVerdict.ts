@@ -1,0 +1,162 @@
+// Says how long each metric still takes at the measured rate, and which setting that is due to. Pure: no clock, no traffic.
+import type { Evidence, MetricVerdict, Policy, Verdict } from '../gate/evidence.ts'
+import { judge } from '../gate/verdict.ts'
+import { looser, settingOf, withSetting } from './settings.ts'
+
+/** Observations a second over the last minute. */
+export interface Rates {
+  readonly comparisons: number
+  readonly labels: number
+  readonly requests: number
+}
+
+/** One thing that a verdict still waits for. */
+export interface Wait {
+  /** The metric, `live errors`, `exposure` (requests of this step) or `time` (of this step). */
+  readonly what: string
+  /** Index into `verdict.metrics`; absent for exposure and time. */
+  readonly row?: number
+  /** Observations, or seconds of `time`; null: not within its limit as it looks now, or nothing has come yet. */
+  readonly needed: number | null
+  readonly unit: string
+  readonly perSecond: number | null
+  /** Whether the rate is of the last minute or, where that saw too little, the mean of this step. */
+  readonly rateOf: 'minute' | 'step' | null
+  readonly secondsToVerdict: number | null
+  readonly setting?: string
+}
+
+export interface TimeToVerdict {
+  /** The longest first; those that nobody can foresee before all others. */
+  readonly waits: readonly Wait[]
+  /** Until all of them are over; null: not foreseeable. 0: nothing is waited for. */
+  readonly secondsToVerdict: number | null
+  /** Serving time of this step until the verdict is hold, seconds. */
+  readonly secondsToHold: number
+  /** What takes longest. */
+  readonly dominates: Dominating | null
+}
+
+export interface Dominating {
+  readonly what: string
+  readonly secondsToVerdict: number | null
+  readonly setting?: string
+  /** Its value now; ms where it is a duration. */
+  readonly value?: number
+  /** The same evidence judged with this value: how long it would take then. Present only where that is less. */
+  readonly at?: { readonly value: number; readonly secondsToVerdict: number }
+}
+
+/** Below this many observations a minute the mean of the step is the better estimate of the rate. */
+const FEW_A_MINUTE = 30
+
+/** Undefined where no time would bring another verdict: promote, abort, invalid, or a hold that evidence does not end. */
+export function timeToVerdict(
+  evidence: Evidence,
+  policy: Policy,
+  verdict: Verdict,
+  rates: Rates,
+): TimeToVerdict | undefined {
+  const isLate = verdict.decision === 'hold' && evidence.stepElapsedMs >= policy.gate.exposure.atMost
+  if (verdict.decision !== 'continue' && !isLate) return undefined
+  const waits = waitsOf(verdict, rates)
+  const first = waits[0]
+  return {
+    waits,
+    secondsToVerdict: first === undefined ? 0 : first.secondsToVerdict,
+    secondsToHold: Math.max(0, policy.gate.exposure.atMost - evidence.stepElapsedMs) / 1000,
+    dominates: first === undefined ? null : dominating(evidence, policy, first, rates),
+  }
+}
+
+/** The verdict on the same evidence under one other setting. It licenses nothing. */
+export function whatIf(
+  evidence: Evidence,
+  policy: Policy,
+  change: { readonly setting: string; readonly value: number },
+): Verdict {
+  return judge(evidence, withSetting(policy, change.setting, change.value))
+}
+
+function dominating(evidence: Evidence, policy: Policy, wait: Wait, rates: Rates): Dominating {
+  const { what, secondsToVerdict, setting } = wait
+  const value = setting === undefined ? undefined : settingOf(policy, setting)
+  const start = { what, secondsToVerdict }
+  if (setting === undefined || value === undefined) return start
+  const other = looser(setting, value)
+  if (other === undefined) return { ...start, setting, value }
+  const then = whatIf(evidence, policy, { setting, value: other })
+  const seconds = then.decision === 'promote' ? 0 : (waitsOf(then, rates)[0]?.secondsToVerdict ?? null)
+  const isShorter =
+    (then.decision === 'continue' || then.decision === 'promote') &&
+    seconds !== null &&
+    (secondsToVerdict === null || seconds < 0.95 * secondsToVerdict)
+  return { ...start, setting, value, ...(isShorter && { at: { value: other, secondsToVerdict: seconds } }) }
+}
+
+function waitsOf(verdict: Verdict, rates: Rates): Wait[] {
+  const { exposure, metrics } = verdict
+  const elapsedSeconds = exposure.elapsedMs / 1000
+  const waits: Wait[] = metrics.flatMap((row, index) => {
+    if (row.segment !== undefined || row.state !== 'open') return []
+    const { perSecond, rateOf } = rateFor(row.unit, row.n, elapsedSeconds, rates)
+    return [
+      {
+        what: nameOf(row),
+        row: index,
+        needed: row.needed,
+        unit: row.unit,
+        perSecond,
+        rateOf,
+        secondsToVerdict: row.needed === null || perSecond === null ? null : row.needed / perSecond,
+        ...(row.setting !== undefined && { setting: row.setting }),
+      },
+    ]
+  })
+  if (exposure.requests < exposure.requestsNeeded) {
+    const unit = verdict.stage === 'canary' ? 'candidate requests' : 'comparisons'
+    const needed = exposure.requestsNeeded - exposure.requests
+    const { perSecond, rateOf } = rateFor(unit, exposure.requests, elapsedSeconds, rates)
+    const secondsToVerdict = perSecond === null ? null : needed / perSecond
+    waits.push({
+      what: 'exposure',
+      needed,
+      unit,
+      perSecond,
+      rateOf,
+      secondsToVerdict,
+      setting: 'gate.exposure.requests',
+    })
+  }
+  if (exposure.elapsedMs < exposure.neededMs) {
+    const needed = (exposure.neededMs - exposure.elapsedMs) / 1000
+    waits.push({
+      what: 'time',
+      needed,
+      unit: 'seconds',
+      perSecond: 1,
+      rateOf: null,
+      secondsToVerdict: needed,
+      setting: 'gate.exposure.for',
+    })
+  }
+  const length = ({ secondsToVerdict }: Wait) => secondsToVerdict ?? Number.POSITIVE_INFINITY
+  return waits.sort((a, b) => (length(a) === length(b) ? 0 : length(b) - length(a)))
+}
+
+/** `live errors` are not the errors of pairs. */
+export function nameOf({ metric, unit }: Pick<MetricVerdict, 'metric' | 'unit'>): string {
+  return metric === 'errors' && unit !== 'comparisons' ? 'live errors' : metric
+}
+
+function rateFor(
+  unit: string,
+  n: number,
+  elapsedSeconds: number,
+  rates: Rates,
+): { perSecond: number | null; rateOf: Wait['rateOf'] } {
+  const now = { comparisons: rates.comparisons, labels: rates.labels, 'candidate requests': rates.requests }[unit] ?? 0
+  if (now * 60 >= FEW_A_MINUTE) return { perSecond: now, rateOf: 'minute' }
+  if (n > 0 && elapsedSeconds > 0) return { perSecond: n / elapsedSeconds, rateOf: 'step' }
+  return now > 0 ? { perSecond: now, rateOf: 'minute' } : { perSecond: null, rateOf: null }
+}
