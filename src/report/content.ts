@@ -80,7 +80,8 @@ export function metricsTable(rows: readonly MetricVerdict[]): Table {
   }
 }
 
-function stillNeeded({ state, needed, n }: MetricVerdict): string {
+/** What an undecided metric still needs; nothing for the others. */
+export function stillNeeded({ state, needed, n }: MetricVerdict): string {
   if (state !== 'open') return ''
   if (needed !== null) return `about ${approximate(needed)} more`
   return n === 0 ? 'no data yet' : 'not within the limit as it looks now'
@@ -258,9 +259,10 @@ function manifestRows({
   ]
 }
 
-function figure({ metric }: MetricVerdict, value: number | null | undefined): string {
+/** A metric's value in its own unit: losses and differences as they are, latencies in ms, everything else a share. */
+export function figure({ metric }: Pick<MetricVerdict, 'metric'>, value: number | null | undefined): string {
   if (value === null || value === undefined) return '–'
-  if (metric === 'labels' || metric.startsWith('latency')) return about(value)
+  if (metric === 'labels' || metric === 'difference' || metric.startsWith('latency')) return about(value)
   return percentage(value)
 }
 
