@@ -280,10 +280,17 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
   const noticesOf = (route: string): readonly string[] => {
     const configured = desired.loaded.config.routes[route]
     const seen = configured?.sticky === undefined ? undefined : seenUnits.notice(route)
-    const { cut } = labels.counts(route)
+    const { cut, arms } = labels.counts(route, desired.loaded.config, now())
     const tooMany = `predictions were given up before their label could come: ${cut}, beyond the newest ${PENDING_KEPT} of a candidate`
     const own = configured === undefined ? [] : noticesOfRoute(configured, now())
-    return [...own, ...(seen === undefined ? [] : [seen]), ...(cut > 0 ? [tooMany] : []), ...notifier.notices(route)]
+    const sample = `live answers that wait for no label: ${arms?.cut}, of both arms alike, since more than ${PENDING_KEPT} would wait or their settings were changed`
+    return [
+      ...own,
+      ...(seen === undefined ? [] : [seen]),
+      ...(cut > 0 ? [tooMany] : []),
+      ...(arms !== undefined && arms.cut > 0 ? [sample] : []),
+      ...notifier.notices(route),
+    ]
   }
   const admin = await startAdmin({
     ...listenOn(options.admin, config.admin.listen),

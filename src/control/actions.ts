@@ -280,7 +280,7 @@ export class ControlActions implements Control {
   }
 
   #routeStatus(route: SnapshotRoute): RouteStatus {
-    const { standing, labels, facts } = this.#parts
+    const { standing, labels, facts, ports } = this.#parts
     const { change } = standing()
     const resolution = change.resolutions[route.name]!
     const automatic = facts().automatic(route.name)
@@ -296,7 +296,7 @@ export class ControlActions implements Control {
         evidenceKey === undefined ? [] : (this.#candidateStatus(route, version) ?? []),
       ),
       mirror: facts().mirrorOff(route.name) ? 'off' : 'on',
-      labels: config?.labels === undefined ? undefined : labels.counts(route.name),
+      labels: config?.labels === undefined ? undefined : labels.counts(route.name, change.loaded.config, ports.now()),
     }
   }
 

@@ -1,6 +1,7 @@
 // The heartbeat of the control thread: commits settled epochs, asks the gate, acts on an abort. A store that fails ends nothing.
 import type { RoutesFile } from '../config/schema.ts'
 import { messageOf, UnderstudyError } from '../errors.ts'
+import type { EpochDelta } from '../evidence/epochPost.ts'
 import type { Policy, Verdict } from '../gate/evidence.ts'
 import { EPOCH_MS, monotonicMs } from '../record/clock.ts'
 import type { RolloutPorts } from '../rollout/ports.ts'
@@ -55,7 +56,7 @@ export class Cycle {
   readonly #parts: CycleParts
   readonly #aborting = new Set<string>()
   readonly #toldOnce = new Set<string>()
-  #unsaved: ReturnType<EpochCollector['release']> = []
+  #unsaved: readonly EpochDelta[] = []
   #arrived: PendingPrediction[] = []
   #storeError: string | undefined
   #judgedMs = 0
@@ -141,10 +142,11 @@ export class Cycle {
     if (isLast) history.keepAll()
     // A store that failed is tried with a write even when there is nothing else to write.
     if (this.#storeError !== undefined) book.keepValue('tried', String(this.#parts.now()))
-    const epochs = [...this.#unsaved, ...collector.release()]
+    const nowMs = this.#parts.now()
+    const epochs = [...this.#unsaved, ...labels.admitted(collector.release(), config(), nowMs)]
     let isWritten: boolean
     try {
-      isWritten = book.commit(epochs, labels.take())
+      isWritten = book.commit(epochs, labels.take(config(), nowMs))
     } catch (error) {
       // Kept for the next try; serving goes on, and nothing is promoted meanwhile.
       this.#unsaved = epochs.slice(-MOST_UNSAVED)
@@ -158,7 +160,7 @@ export class Cycle {
     meters.committed(epochs, standing()?.snapshot)
     this.#arrived.push(...epochs.flatMap(epoch => epoch.pending))
     this.#arrived.splice(0, this.#arrived.length - MOST_ARRIVED)
-    labels.arrived(this.#arrived, config(), this.#parts.now())
+    labels.arrived(this.#arrived, config())
     this.#arrived = []
     if (isWritten && this.#storeError !== undefined) {
       log.info('the state store works again')

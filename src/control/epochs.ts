@@ -55,6 +55,11 @@ export class EpochCollector {
     if (this.#settled.has(thread)) this.#settled.set(thread, Math.max(post.settled, this.#settled.get(thread)!))
   }
 
+  /** Every epoch up to this one is released; −1: none. */
+  get released(): number {
+    return this.#released
+  }
+
   /** Epochs that every thread has settled, oldest first. */
   release(): EpochDelta[] {
     const last = this.#settled.size === 0 ? Number.POSITIVE_INFINITY : Math.min(...this.#settled.values())

@@ -1,13 +1,13 @@
 // Joins true outcomes to predictions that wait for them, within bounds. Says what to count; the caller keeps it.
 import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
-import type { Route } from '../config/schema.ts'
 import { UnderstudyError } from '../errors.ts'
 import type { PendingPrediction, StateStore } from '../state/store.ts'
+import { ArmLabels, type ArmRoute, armScope } from './armLabels.ts'
 import { count, segmentSlot } from './counters.ts'
 import { type CounterDeltas, slotsOf } from './epochPost.ts'
 import { differenceBin } from './histogram.ts'
-import { type Label, lossDifference, type Prediction } from './loss.ts'
+import { lossDifference, type Prediction } from './loss.ts'
 
 const LabelValue = z.union([z.number(), z.string().max(1000), z.boolean()])
 const LabelEntry = z.strictObject({
@@ -33,20 +33,24 @@ interface PendingBody {
 }
 
 /** A route that takes labels, with the candidates that predictions wait for. */
-export interface LabelRoute {
-  readonly labels: NonNullable<Route['labels']>
-  readonly threshold: number | undefined
+export interface LabelRoute extends ArmRoute {
   readonly candidates: readonly string[]
+  /** The answer changes the outcome: live answers wait for labels too, each by itself. */
+  readonly affectedByAnswer: boolean
 }
 
 /** What a batch of labels came to. */
 export interface LabelResult {
-  /** Labels joined to at least one pair of predictions. */
+  /** Labels joined to at least one prediction, or pair of predictions. */
   joined: number
   /** Labels kept a while, since their prediction may be on its way. */
   waiting: number
   /** Labels that do not fit the route's loss. */
   unusable: number
+  /** Labels that came after `labels.within`. */
+  late: number
+  /** Labels of a request that has one: the first stays. */
+  repeated: number
 }
 
 // A prediction is committed within a few seconds of its answer; a label that is quicker waits for it here.
@@ -81,11 +85,13 @@ export function parseLabels(body: Uint8Array): readonly LabelEntry[] {
 }
 
 /** What became of a label: `unmatched`, its prediction did not come while it was kept. */
-export type LabelOutcome = 'joined' | 'unusable' | 'unmatched'
+export type LabelOutcome = 'joined' | 'unusable' | 'late' | 'repeated' | 'unmatched'
 
 /** A label that is kept a while, with what it has been joined to. */
 interface Early {
   readonly entry: LabelEntry
+  /** ms since the Unix epoch: a prediction that is committed later makes no label late. */
+  readonly receivedMs: number
   /** The route that it is counted under; '' when it may be of several. */
   readonly route: string
   /** Scopes that it was joined in. An id may be used again, and its old label must not count for the new prediction. */
@@ -93,8 +99,12 @@ interface Early {
   isCounted: boolean
 }
 
+/** The best that became of a label under any of its predictions is what is told of it. */
+const FROM_BEST = ['joined', 'unusable', 'repeated', 'late', 'waiting'] as const satisfies (keyof LabelResult)[]
+
 export class LabelJoin {
-  readonly #store: Pick<StateStore, 'pending'>
+  readonly #store: Pick<StateStore, 'pending' | 'due'>
+  readonly #arms: ArmLabels
   readonly #onOutcome: (route: string, outcome: LabelOutcome) => void
   readonly #early = new LRUCache<string, Early>({
     max: EARLY_LABELS,
@@ -105,6 +115,7 @@ export class LabelJoin {
   readonly #waiting = new Map<string, number>()
   readonly #joined = new Map<string, number>()
   readonly #unmatched = new Map<string, number>()
+  readonly #late = new Map<string, number>()
   #counters: CounterDeltas = new Map()
   #resolved: { scope: string; id: string }[] = []
   /** Resolved since the last commit: the store still has them. */
@@ -112,27 +123,32 @@ export class LabelJoin {
 
   /** @param onOutcome called once a label and route, when it is known what became of it */
   constructor(
-    store: Pick<StateStore, 'pending'>,
+    store: Pick<StateStore, 'pending' | 'due'>,
+    arms: ArmLabels = new ArmLabels(store),
     onOutcome: (route: string, outcome: LabelOutcome) => void = () => {},
   ) {
     this.#store = store
+    this.#arms = arms
     this.#onOutcome = onOutcome
   }
 
   /** Joins what can be joined now; `nowMs` since the Unix epoch. @throws STATE_FAILED; what was joined before it stays */
   submit(entries: readonly LabelEntry[], routes: ReadonlyMap<string, LabelRoute>, nowMs: number): LabelResult {
-    const result: LabelResult = { joined: 0, waiting: 0, unusable: 0 }
+    const result: LabelResult = { joined: 0, waiting: 0, unusable: 0, late: 0, repeated: 0 }
     for (const entry of entries) result[this.#join(entry, routes, nowMs)]++
     return result
   }
 
   /** Joins labels that came before these predictions did. Call it after the predictions are committed. @throws STATE_FAILED */
-  arrived(pending: readonly PendingPrediction[], routes: ReadonlyMap<string, LabelRoute>, nowMs: number): void {
+  arrived(pending: readonly PendingPrediction[], routes: ReadonlyMap<string, LabelRoute>): void {
     if (this.#early.size === 0) return
     for (const { id } of pending) {
       const early = this.#early.get(id)
+      if (early === undefined) continue
       // It stays in the cache: other candidates' predictions of the same request may still come.
-      if (early !== undefined) this.#joinAll(early, routes, nowMs)
+      if (this.#joinAll(early, routes) !== 'unusable' || early.joined.size > 0) continue
+      this.#early.delete(id)
+      this.#onOutcome(early.route, 'unusable')
     }
   }
 
@@ -153,22 +169,36 @@ export class LabelJoin {
     this.#early.purgeStale()
   }
 
-  /** Labels of one route, and those that may be of any, that were joined to nothing yet, ever and never. */
-  counts(route: string): { waiting: number; joined: number; unmatched: number } {
+  /** Labels of one route, and those that may be of any: joined to nothing yet, ever and never, and those that came too late. */
+  counts(route: string): { waiting: number; joined: number; unmatched: number; late: number } {
     const of = (counts: ReadonlyMap<string, number>) => (counts.get(route) ?? 0) + (counts.get('') ?? 0)
-    return { waiting: of(this.#waiting), joined: of(this.#joined), unmatched: of(this.#unmatched) }
+    return {
+      waiting: of(this.#waiting),
+      joined: of(this.#joined),
+      unmatched: of(this.#unmatched),
+      late: of(this.#late),
+    }
   }
 
   #join(entry: LabelEntry, routes: ReadonlyMap<string, LabelRoute>, nowMs: number): keyof LabelResult {
     const before = this.#early.get(entry.request_id)
     const only = routes.size === 1 ? [...routes.keys()][0] : undefined
     const route = entry.route ?? only ?? ''
-    const early: Early = { entry, route, joined: before?.joined ?? new Set(), isCounted: false }
-    const outcome = this.#joinAll(early, routes, nowMs)
-    if (outcome === 'unusable') {
+    // The first label of a request stays, also while it waits.
+    const isRepeated = before !== undefined && before.entry.route === entry.route
+    const early: Early = isRepeated
+      ? before
+      : { entry, receivedMs: nowMs, route, joined: before?.joined ?? new Set(), isCounted: false }
+    let outcome = this.#joinAll(early, routes)
+    if (outcome === 'waiting' && (isRepeated || early.joined.size > 0)) outcome = 'repeated'
+    if (outcome === 'late') add(this.#late, route, 1)
+    if (outcome !== 'waiting' && outcome !== 'joined') {
+      // A right one may follow.
+      if (outcome === 'unusable' && early.joined.size === 0) this.#early.delete(entry.request_id)
       this.#onOutcome(route, outcome)
       return outcome
     }
+    if (isRepeated) return outcome
     // Also after a join: a slower candidate's prediction of the same request may come later.
     this.#early.set(entry.request_id, early)
     if (early.joined.size === 0) {
@@ -178,28 +208,31 @@ export class LabelJoin {
     return outcome
   }
 
-  #joinAll(early: Early, routes: ReadonlyMap<string, LabelRoute>, nowMs: number): keyof LabelResult {
+  #joinAll(early: Early, routes: ReadonlyMap<string, LabelRoute>): keyof LabelResult {
     const { entry, joined } = early
-    let outcome: keyof LabelResult = 'waiting'
+    let best: number = FROM_BEST.indexOf('waiting')
     for (const [name, route] of routes) {
       if (entry.route !== undefined && entry.route !== name) continue
       const scopes = route.candidates.map(version => pendingScope(name, version))
+      if (route.affectedByAnswer) scopes.push(armScope(name))
       for (const scope of scopes) {
         if (joined.has(scope)) continue
-        const fits = this.#joinOne(entry, scope, route, nowMs)
-        if (fits === undefined) continue
-        if (fits) {
-          outcome = 'joined'
-          if (!scopes.some(other => joined.has(other))) {
-            add(this.#joined, name, 1)
-            this.#onOutcome(name, 'joined')
-          }
-          joined.add(scope)
-          this.#left(early, false)
-        } else if (outcome !== 'joined') outcome = 'unusable'
+        const outcome =
+          scope === armScope(name)
+            ? this.#arms.join(name, entry.request_id, entry.label, route, early.receivedMs)
+            : this.#joinPair(entry, scope, route, early.receivedMs)
+        if (outcome === undefined) continue
+        best = Math.min(best, FROM_BEST.indexOf(outcome))
+        if (outcome !== 'joined') continue
+        if (!scopes.some(other => joined.has(other))) {
+          add(this.#joined, name, 1)
+          this.#onOutcome(name, 'joined')
+        }
+        joined.add(scope)
+        this.#left(early, false)
       }
     }
-    return outcome
+    return FROM_BEST[best]!
   }
 
   /** It waits no more. */
@@ -213,27 +246,30 @@ export class LabelJoin {
     this.#onOutcome(early.route, 'unmatched')
   }
 
-  /** True: counted; false: the label does not fit; undefined: nothing waits for it. */
-  #joinOne(entry: LabelEntry, scope: string, { labels, threshold }: LabelRoute, nowMs: number): boolean | undefined {
+  /** Both sides of a pair share the label, whenever it comes, so it is counted at once. Undefined: nothing waits for it. */
+  #joinPair(
+    entry: LabelEntry,
+    scope: string,
+    route: LabelRoute,
+    receivedMs: number,
+  ): 'joined' | 'unusable' | 'late' | undefined {
     const id = entry.request_id
     const taken = `${scope}\0${id}`
     if (this.#taken.has(taken)) return undefined
     const pending = this.#store.pending(scope, id)
-    if (pending === undefined || nowMs - pending.at > labels.within) return undefined
+    if (pending === undefined) return undefined
+    if (receivedMs - pending.at > route.within) return 'late'
     const body = JSON.parse(pending.body) as PendingBody
-    const difference = lossDifference(body.b, body.c, entry.label as Label, {
-      loss: labels.loss,
-      clip: labels.clip,
-      threshold,
-    })
-    if (difference === undefined) return false
+    if (!route.isPresent(body.key)) return undefined
+    const difference = lossDifference(body.b, body.c, entry.label, route.spec)
+    if (difference === undefined) return 'unusable'
     const slots = slotsOf(this.#counters, body.key)
     const slot = `loss.${differenceBin(difference)}`
     count(slots, slot)
     for (const segment of body.s) count(slots, segmentSlot(slot, segment))
     this.#resolved.push({ scope, id })
     this.#taken.add(taken)
-    return true
+    return 'joined'
   }
 }
 

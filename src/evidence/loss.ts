@@ -74,6 +74,31 @@ export function lossDifference(
   return Math.max(-1, Math.min(1, (c - b) / spec.clip))
 }
 
+/**
+ * The loss of one prediction in [0, 1], to be counted in `arm.x.loss.<bin>`; undefined when no prediction could be held
+ * against this label. The unbounded losses are clipped to `clip` and divided by it. A prediction that is missing, or of a form
+ * that the label does not fit, has the greatest loss: whether a label counts depends on the label alone, since labels that
+ * one arm's form made unusable would spare that arm.
+ *
+ * The difference of two such losses is `lossDifference` for zero-one and brier; for the others, where each side is clipped by
+ * itself, it has that sign and is nowhere larger.
+ */
+export function boundedLoss(prediction: Prediction, label: Label, spec: LossSpec): number | undefined {
+  if (!isUsableLabel(label, spec.loss)) return undefined
+  const loss = lossOf(prediction, label, spec)
+  if (loss === undefined) return 1
+  return Math.min(1, spec.loss === 'zero-one' || spec.loss === 'brier' ? loss : loss / spec.clip)
+}
+
+function isUsableLabel(label: Label, loss: Loss): boolean {
+  if (typeof label === 'number' && !Number.isFinite(label)) return false
+  if (loss === 'zero-one') return true
+  const truth = number(label)
+  if (truth === undefined) return false
+  // A class index: how many classes there are only a prediction knows.
+  return loss === 'absolute' || loss === 'squared' || (Number.isInteger(truth) && truth >= 0)
+}
+
 /** The loss of one prediction; undefined when prediction and label do not fit this loss. Zero-one and brier in [0, 1]. */
 export function lossOf(prediction: Prediction, label: Label, spec: LossSpec): number | undefined {
   if (!isUsable(prediction)) return undefined
