@@ -1,26 +1,26 @@
 // Follows each recorded request through its second looks to evidence counts, waiting labels and spans.
 import { type DropReason, MIRROR } from '../evidence/accounting.ts'
 import { AnswerSlots } from '../evidence/answerSlots.ts'
-import { type ArmPending, armScope } from '../evidence/armLabels.ts'
+import { armScope } from '../evidence/armLabels.ts'
 import { addAll, type Counters, count } from '../evidence/counters.ts'
 import { type CounterDeltas, type EpochDelta, type EpochPost, slotsOf } from '../evidence/epochPost.ts'
 import { latencyThresholds, type QuantileName, type Threshold } from '../evidence/latency.ts'
-import { predictionOf } from '../evidence/loss.ts'
 import { SegmentSlots } from '../evidence/segments.ts'
 import { type Book, EpochLedger } from '../record/epochs.ts'
 import type { RequestRecord } from '../record/format.ts'
 import type { Snapshot, SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
-import { sampled } from '../routing/assign.ts'
 import type { ScoringProcess } from '../scoring/pool.ts'
 import type { PendingPrediction } from '../state/store.ts'
 import { VERSION } from '../version.ts'
+import { armPendingOf } from './armAnswer.ts'
 import { countAgain, countPair, countPairLatency } from './count.ts'
 import type { Promotion, ShadowDelta } from './message.ts'
-import { answeredOutputs, type Ended, pairOf, reversedPairOf, segmentsOfTask } from './pair.ts'
+import { Noise } from './noise.ts'
+import { answeredOutputs, type Ended, pairOf, reversedPairOf } from './pair.ts'
 import { SecondRun } from './secondRun.ts'
 import { SpanWriter } from './spans.ts'
 import { SNAPSHOT_KEPT_MS, Targets } from './targets.ts'
-import { type Observation, Task } from './task.ts'
+import { liveOf, type Observation, Task } from './task.ts'
 
 interface ShadowCounts {
   readonly counters: CounterDeltas
@@ -66,8 +66,7 @@ export class Comparer {
   readonly #tallies = new Map<string, Tally>()
   readonly #ledger = new EpochLedger<ShadowCounts>(() => ({ counters: new Map(), pending: [] }))
   readonly #memory = new Map<string, KeyMemory>()
-  /** Versions that have contradicted themselves, by route and digest. */
-  readonly #noisy = new Set<string>()
+  readonly #noise = new Noise()
   #current: Snapshot | undefined
 
   constructor(options: { process: ScoringProcess; wallShiftMs: number }) {
@@ -97,7 +96,13 @@ export class Comparer {
     const route = this.#snapshots.get(record.revision)?.routes[record.route]
     if (route === undefined) return
     const task = new Task(record, route)
-    if (record.labelled) this.#keepAnswer(task)
+    if (record.labelled) {
+      try {
+        this.#keepAnswer(task)
+      } catch {
+        // As with a pair: what cannot be read ends nothing.
+      }
+    }
     const candidates = route.versions.filter((_, index) => (record.candidates & (1 << index)) !== 0)
     if (record.paired) candidates.push(route.versions[record.version]!)
     if (candidates.length === 0) {
@@ -105,7 +110,7 @@ export class Comparer {
       return
     }
     const book = this.#ledger.book(record.epoch)
-    const second = this.#isRunTwice(task) ? this.#runAgain(task, book) : undefined
+    const second = this.#noise.isRunTwice(task) ? this.#runAgain(task, book) : undefined
     const pairs: Ended[] = []
     let open = candidates.length
     for (const candidate of candidates) {
@@ -204,7 +209,7 @@ export class Comparer {
       const candidateDiffers = pair.result === 'mismatch'
       second.join(pair.baselineOutputs, secondDiffers => {
         countAgain(slots, candidateDiffers, secondDiffers)
-        if (secondDiffers) this.#noisy.add(noiseKey(route))
+        if (secondDiffers) this.#noise.seen(route)
       })
     }
     if (route.labels !== undefined && pair.baseline !== null) {
@@ -214,16 +219,6 @@ export class Comparer {
     bump(this.#tallyOf(route.name, asked(looking).version).outcomes, outcome.ok ? 'ok' : outcome.code)
     bump(this.#tallyOf(route.name, candidate.version).comparisons, pair.result)
     return { version: candidate, observation, pair, isReversed }
-  }
-
-  /**
-   * Whether live scores this request again: a sample of what it answered, and everything once it has contradicted itself.
-   * The choice rests on the past alone, so what is run twice is like what is not.
-   */
-  #isRunTwice({ route, record, servedOk }: Task): boolean {
-    if (route.again <= 0 || !(servedOk || record.paired)) return false
-    const percent = route.isNoisy || this.#noisy.has(noiseKey(route)) ? 100 : route.again
-    return sampled(route.salts.mirror, `again\0${record.serverSpanId}`, percent)
   }
 
   /** Asks live once more. The epoch stays open for it, but whatever becomes of it is nobody's drop and nobody's error. */
@@ -253,31 +248,10 @@ export class Comparer {
     return second
   }
 
-  /** Keeps a live answer for its label, under the evidence of every canary whose arms it belongs to. */
+  /** Keeps a live answer for its label. */
   #keepAnswer(task: Task): void {
-    const { route, record, served, servedOk } = task
-    const isLive = route.versions[record.version]!.version === route.live
-    const canaries = route.versions.filter(
-      (version, index) => version.weight > 0 && version.version !== route.live && (isLive || index === record.version),
-    )
-    const spec = route.compare[0] ?? { output: undefined, kind: undefined }
-    const body: ArmPending = {
-      arms: canaries.flatMap(({ evidenceKey }) =>
-        evidenceKey === undefined ? [] : [[evidenceKey, isLive ? 'b' : 'c'] as const],
-      ),
-      p: servedOk && served !== undefined ? predictionOf(served, spec) : null,
-      s: (route.segments.length > 0 ? segmentsOfTask(task) : []).map(segment => this.#takeSegment(canaries, segment)),
-    }
-    this.#keepPending(this.#ledger.book(record.epoch), task, armScope(route.name), body)
-  }
-
-  /** One name for all evidence keys of a request, within the bounds of each. */
-  #takeSegment(versions: readonly SnapshotVersion[], segment: string): string {
-    return versions.reduce(
-      (name, version) =>
-        version.evidenceKey === undefined ? name : this.#memoryOf(version.evidenceKey, version).segments.take(name),
-      segment,
-    )
+    const body = armPendingOf(task, (version, key, segment) => this.#memoryOf(key, version).segments.take(segment))
+    this.#keepPending(this.#ledger.book(task.record.epoch), task, armScope(task.route.name), body)
   }
 
   #keepPending({ counts }: Book<ShadowCounts>, { record }: Task, scope: string, body: unknown): void {
@@ -339,22 +313,12 @@ export class Comparer {
     timer.unref()
     const keys = new Set(next.routes.flatMap(route => route.versions.map(version => version.evidenceKey)))
     for (const key of this.#memory.keys()) if (!keys.has(key)) this.#memory.delete(key)
-    const noises = new Set(next.routes.map(noiseKey))
-    for (const key of this.#noisy) if (!noises.has(key)) this.#noisy.delete(key)
+    this.#noise.keep(next.routes)
     const versions = new Set(
       next.routes.flatMap(({ name, versions }) => versions.map(each => `${name}/${each.version}`)),
     )
     for (const [key, { inFlight }] of this.#tallies) if (!versions.has(key) && inFlight === 0) this.#tallies.delete(key)
   }
-}
-
-function liveOf(route: SnapshotRoute): SnapshotVersion | undefined {
-  return route.versions.find(version => version.version === route.live)
-}
-
-/** Live's noise is about its bytes, and about what of its answers is compared. */
-function noiseKey(route: SnapshotRoute): string {
-  return JSON.stringify([route.name, liveOf(route)?.digest, route.compare])
 }
 
 /** The version that is asked in the shadow. */

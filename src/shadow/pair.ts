@@ -111,17 +111,18 @@ export function answeredOutputs(
   return { json: JSON.parse(text.toString()) }
 }
 
-/** The segments of a request. */
-export function segmentsOfTask({ route, inputs }: Task): string[] {
-  return inputs === undefined ? [] : segmentsOf({ tensors: inputs }, route.segments)
+/** The segments of a request, which is not decoded where the route has none. */
+export function segmentsOfTask(task: Task): string[] {
+  const { segments } = task.route
+  const inputs = segments.length > 0 ? task.inputs : undefined
+  return inputs === undefined ? [] : segmentsOf({ tensors: inputs }, segments)
 }
 
 function nothingOf(task: Task): Omit<Pair, 'result' | 'errorType'> {
   return {
     comparison: undefined,
     errors: undefined,
-    // Without segments the request need not be decoded.
-    segments: task.route.segments.length > 0 ? segmentsOfTask(task) : [],
+    segments: segmentsOfTask(task),
     baseline: null,
     candidate: null,
     firstRows: undefined,

@@ -8,7 +8,7 @@ import { createLogger } from '../telemetry/log.ts'
 import { openTracing, type Tracing } from '../telemetry/otlp.ts'
 import type { Promotion } from './message.ts'
 import type { Ended } from './pair.ts'
-import type { Task } from './task.ts'
+import { liveOf, type Task } from './task.ts'
 
 const HTTP_ROUTE = '/v2/models/{model_name}/infer'
 const SHUTDOWN_MS = 3_000
@@ -126,7 +126,7 @@ export class SpanWriter {
 
   #shadow({ route }: Task, { version: candidate, observation, isReversed }: Ended): FinishedInference {
     const { outcome, sentMs } = observation
-    const version = isReversed ? liveOf(route) : candidate
+    const version = isReversed ? liveOf(route)! : candidate
     return {
       ...versionOf(version),
       role: 'shadow',
@@ -146,7 +146,7 @@ export class SpanWriter {
   ): FinishedComparison {
     const { comparison } = pair
     const { outcome, sentMs } = observation
-    const [baseline, candidate] = isReversed ? [liveOf(route), served] : [served, version]
+    const [baseline, candidate] = isReversed ? [liveOf(route)!, served] : [served, version]
     const [baselineMs, candidateMs] = isReversed ? [outcome.inferMs, record.inferMs] : [record.inferMs, outcome.inferMs]
     return {
       result: pair.result,
@@ -169,10 +169,6 @@ export class SpanWriter {
       durationMs: 0,
     }
   }
-}
-
-function liveOf(route: SnapshotRoute): SnapshotVersion {
-  return route.versions.find(version => version.version === route.live)!
 }
 
 function versionOf({ version, digest, target }: SnapshotVersion): {

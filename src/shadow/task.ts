@@ -4,7 +4,7 @@ import { parseJson } from '../protocols/json.ts'
 import { decodeInferRequest, decodeInferResponse, type InferRequest } from '../protocols/openInference.ts'
 import type { Tensor } from '../protocols/tensor.ts'
 import { OUTCOME, type RequestRecord } from '../record/format.ts'
-import type { SnapshotRoute } from '../rollout/snapshot.ts'
+import type { SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
 import type { ScoreOutcome } from '../scoring/scorer.ts'
 
 /** What a version did with a request that another one has answered. */
@@ -80,4 +80,8 @@ function attempt<T>(read: () => T): T | null {
   } catch {
     return null
   }
+}
+
+export function liveOf(route: SnapshotRoute): SnapshotVersion | undefined {
+  return route.versions.find(version => version.version === route.live)
 }

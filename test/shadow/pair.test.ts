@@ -1,0 +1,156 @@
+import { describe, expect, it } from 'vitest'
+import { OUTCOME, type OutcomeCode, type RequestRecord } from '../../src/record/format.ts'
+import type { SnapshotRoute } from '../../src/rollout/snapshot.ts'
+import type { ScoreOutcome } from '../../src/scoring/scorer.ts'
+import { pairOf, reversedPairOf } from '../../src/shadow/pair.ts'
+import { type Observation, Task } from '../../src/shadow/task.ts'
+
+const route = {
+  name: 'm',
+  limits: { depth: 64, elements: 1000 },
+  segments: [],
+  labels: { loss: 'brier', clip: 1, affectedByAnswer: false },
+  compare: [{ output: undefined, kind: undefined, tolerance: { absolute: 0.1 } }],
+} as unknown as SnapshotRoute
+
+interface Served {
+  readonly outcome?: OutcomeCode
+  readonly answer?: string
+  readonly asked?: readonly string[]
+  readonly compare?: SnapshotRoute['compare']
+}
+
+const answerOf = (...outputs: [name: string, value: number | null][]) =>
+  JSON.stringify({
+    model_name: 'm',
+    outputs: outputs.map(([name, value]) => ({ name, datatype: 'FP32', shape: [1], data: [value] })),
+  })
+
+function task({ outcome = OUTCOME.ok, answer = answerOf(['p', 0.5]), asked, compare }: Served = {}): Task {
+  const request = {
+    inputs: [{ name: 'x', datatype: 'FP32', shape: [1], data: [1] }],
+    ...(asked && { outputs: asked.map(name => ({ name })) }),
+  }
+  const record = {
+    request: Buffer.from(JSON.stringify(request)),
+    answer: Buffer.from(answer),
+    outcome,
+    errorType: outcome === OUTCOME.ok ? '' : 'VERSION_FAILED',
+  }
+  return new Task(record as unknown as RequestRecord, compare === undefined ? route : { ...route, compare })
+}
+
+const observed = (outcome: ScoreOutcome): Observation => ({ outcome, batched: false, sentMs: 0 })
+const answered = (...outputs: [name: string, value: number][]) =>
+  observed({
+    ok: true,
+    outputs: outputs.map(([name, value]) => ({
+      name,
+      datatype: 'FP32' as const,
+      shape: [1],
+      data: Float32Array.of(value),
+    })),
+    inferMs: 1,
+    queueMs: 0,
+  })
+const failed = (code: Extract<ScoreOutcome, { ok: false }>['code']) =>
+  observed({ ok: false, code, message: code, inferMs: 1, queueMs: 0 })
+
+describe('a pair of which live was served', () => {
+  it('has both sides in their places', () => {
+    const pair = pairOf(task(), answered(['p', 0.75]))
+    expect(pair).toMatchObject({ result: 'mismatch', baseline: 0.5, candidate: 0.75 })
+    expect(pair.errors).toEqual({ baseline: false, candidate: false })
+    expect(pair.firstRows).toMatchObject([{ score: 0.5 }, { score: 0.75 }])
+  })
+
+  it.each([
+    ['VERSION_FAILED', 'candidate_error'],
+    ['BAD_TENSOR', 'candidate_error'],
+    ['VERSION_DEADLINE', 'timeout'],
+  ] as const)('is an error of a candidate that gave %s where live answered', (code, result) => {
+    expect(pairOf(task(), failed(code))).toMatchObject({
+      result,
+      errors: { baseline: false, candidate: true },
+      baseline: 0.5,
+      candidate: null,
+    })
+  })
+
+  it('is an error of live where it failed, and not of a candidate that refused the request', () => {
+    const broken = task({ outcome: OUTCOME.failed, answer: '{}' })
+    expect(pairOf(broken, answered(['p', 1])).errors).toEqual({ baseline: true, candidate: false })
+    expect(pairOf(broken, failed('BAD_TENSOR')).errors).toEqual({ baseline: true, candidate: false })
+    expect(pairOf(broken, failed('VERSION_FAILED')).errors).toEqual({ baseline: true, candidate: true })
+  })
+
+  it('is no evidence where the answer cannot be read', () => {
+    expect(pairOf(task({ answer: 'no JSON' }), answered(['p', 1]))).toMatchObject({
+      result: 'unparseable',
+      errors: undefined,
+    })
+  })
+})
+
+describe('a pair of which the canary was served', () => {
+  it('has the canary as its candidate and live as its baseline', () => {
+    const pair = reversedPairOf(task(), answered(['p', 0.75]))
+    expect(pair).toMatchObject({ result: 'mismatch', baseline: 0.75, candidate: 0.5 })
+    expect(pair.firstRows).toMatchObject([{ score: 0.75 }, { score: 0.5 }])
+  })
+
+  it.each(['VERSION_DEADLINE', 'VERSION_UNREACHABLE', 'VERSION_NOT_READY', 'BAD_TENSOR'] as const)(
+    'is no evidence where live gave %s in the shadow, whatever the canary did',
+    code => {
+      for (const outcome of [OUTCOME.ok, OUTCOME.failed, OUTCOME.clientError]) {
+        const pair = reversedPairOf(task({ outcome }), failed(code))
+        expect(pair).toMatchObject({
+          result: 'baseline_error',
+          errors: undefined,
+          baseline: null,
+          comparison: undefined,
+        })
+      }
+    },
+  )
+
+  it('is an error of live where it failed by itself, as it is of a shadow, so that equal versions are even', () => {
+    expect(reversedPairOf(task(), failed('VERSION_FAILED')).errors).toEqual({ baseline: true, candidate: false })
+    const broken = task({ outcome: OUTCOME.failed, answer: '{}' })
+    expect(reversedPairOf(broken, failed('VERSION_FAILED')).errors).toEqual({ baseline: true, candidate: true })
+    expect(reversedPairOf(broken, answered(['p', 1])).errors).toEqual({ baseline: false, candidate: true })
+  })
+
+  it('is an error of a canary that refused what live takes, or that nobody can read', () => {
+    const refused = task({ outcome: OUTCOME.clientError, answer: '{"error":"no"}' })
+    for (const each of [refused, task({ answer: 'no JSON' })]) {
+      expect(reversedPairOf(each, answered(['p', 0.75]))).toMatchObject({
+        result: 'candidate_error',
+        errors: { baseline: false, candidate: true },
+        baseline: 0.75,
+        candidate: null,
+      })
+    }
+  })
+
+  it('is an error of a canary that gave a NaN of its own, and not of one that gave the infinity that live gives', () => {
+    const broken = task({ answer: answerOf(['p', null]) })
+    expect(reversedPairOf(broken, answered(['p', 1])).errors).toEqual({ baseline: false, candidate: true })
+    expect(reversedPairOf(broken, answered(['p', Number.POSITIVE_INFINITY])).result).toBe('match')
+  })
+
+  it('compares what the client asked for, though live gives everything', () => {
+    const asked = task({ asked: ['p'] })
+    expect(reversedPairOf(asked, answered(['label', 1], ['p', 0.5])).result).toBe('match')
+    const compare = [{ output: 'label', kind: undefined, tolerance: {} }]
+    expect(reversedPairOf(task({ asked: ['p'], compare }), answered(['label', 1], ['p', 0.5])).result).toBe(
+      'unparseable',
+    )
+  })
+
+  it('compares JSON by pointer', () => {
+    const compare = [{ output: '/outputs/0/data/0', kind: undefined, tolerance: { absolute: 0.1 } }]
+    expect(reversedPairOf(task({ compare }), answered(['p', 0.55])).result).toBe('match')
+    expect(reversedPairOf(task({ compare }), answered(['p', 0.75])).result).toBe('mismatch')
+  })
+})
