@@ -115,4 +115,63 @@ describe('the evidence of a candidate', () => {
     expect(book.counters(key).get('loss.0')).toBe(1)
     expect(told.reads).toBeGreaterThan(reads)
   })
+
+  it('keeps its segments in the order of their first sight, over restarts too', () => {
+    const { store, book } = open()
+    const key = book.follow(routeOf(), limits, 1).get('2.0.0')!
+    book.commit([epochOf(key, { 'pair.ok@origin=JFK': 1, 'pair.ok@origin=other': 1 })], nothing)
+    book.commit([epochOf(key, { 'pair.ok@origin=EWR': 1, 'pair.ok@origin=JFK': 1 })], nothing)
+    const late = { counters: new Map([[key, new Map([['loss.0@origin=ATL', 1]])]]), resolved: [] }
+    book.commit([], late)
+    const order = ['origin=JFK', 'origin=other', 'origin=EWR', 'origin=ATL']
+    expect(book.segments(key)).toEqual(order)
+    const restarted = new EvidenceBook(store)
+    restarted.follow(routeOf(), limits, 2)
+    expect(restarted.segments(key)).toEqual(order)
+    expect(restarted.evidence('m', '2.0.0')?.periods.map(({ segments }) => segments)).toEqual([order])
+  })
+
+  it('forgets a segment whose commit failed, and takes it up with the next one that works', () => {
+    const { told, book } = open()
+    const key = book.follow(routeOf(), limits, 1).get('2.0.0')!
+    told.failing = true
+    expect(() => book.commit([epochOf(key, { 'pair.ok@a=1': 1 })], nothing)).toThrow('input or output error')
+    told.failing = false
+    expect(book.segments(key)).toEqual([])
+    book.commit([epochOf(key, { 'pair.ok@a=2': 1, 'pair.ok@a=1': 1 })], nothing)
+    expect(book.segments(key)).toEqual(['a=2', 'a=1'])
+  })
+
+  it('says which classes have slots, and whether live has contradicted itself', () => {
+    const { store, book } = open()
+    const key = book.follow(routeOf(), limits, 1).get('2.0.0')!
+    expect([book.classes(key), book.isNoisy('m')]).toEqual([[], false])
+    book.commit([epochOf(key, { 'class.a|b': 2, 'again.differs': 1 })], nothing)
+    const restarted = new EvidenceBook(store)
+    restarted.follow(routeOf(), limits, 2)
+    expect([restarted.classes(key), restarted.isNoisy('m'), restarted.isNoisy('other')]).toEqual([['a|b'], true, false])
+    // The next step has a key of its own, and the same live.
+    restarted.follow(routeOf(5), limits, 3)
+    expect(restarted.isNoisy('m')).toBe(true)
+  })
+
+  it('counts blocks with the commit in which they end, once, also when it failed before', () => {
+    const { told, book } = open()
+    const key = book.follow(routeOf(5), limits, 1, 1_000).get('2.0.0')!
+    const arms = { 'arm.c.n': 9, 'arm.c.err': 3, 'arm.k.n': 9, 'arm.k.err': 1 }
+    book.commit([{ ...epochOf(key, arms), epoch: 2 }], nothing)
+    const next = [{ ...epochOf(key, arms), epoch: 4 }]
+    told.failing = true
+    expect(() => book.commit(next, nothing)).toThrow('input or output error')
+    told.failing = false
+    book.commit(next, nothing)
+    const slots = book.counters(key)
+    expect(['block.n', 'block.plus', 'block.squares'].map(slot => slots.get(slot))).toEqual([1, 2, 4])
+    // Where the canary has the larger arm a part of it is what counts.
+    const large = book.follow(routeOf(75), limits, 2, 1_000).get('2.0.0')!
+    book.commit([{ ...epochOf(large, { ...arms, 'arm.t.n': 9, 'arm.t.err': 2 }), epoch: 8 }], nothing)
+    book.commit([{ ...epochOf(large, {}), epoch: 12 }], nothing)
+    expect(book.counters(large).get('block.plus')).toBe(1)
+    expect(book.counters(key).get('block.n'), 'the block that was open at the change').toBe(2)
+  })
 })

@@ -1,14 +1,22 @@
 import { describe, expect, it } from 'vitest'
 import type { Book } from '../../src/record/epochs.ts'
-import { OUTCOME } from '../../src/record/format.ts'
+import { OUTCOME, type RequestRecord, readRecord } from '../../src/record/format.ts'
 import { createDoorbell, createRing, RingConsumer, RingProducer } from '../../src/record/ring.ts'
 import { type Admitted, account, countAssigned, countGone, type ServingBook } from '../../src/serving/account.ts'
 import type { Answer } from '../../src/serving/answer.ts'
+import { addRouteCounts } from '../../src/serving/counts.ts'
 import type { Runtime, RuntimeRoute, RuntimeVersion } from '../../src/serving/runtime.ts'
 import { DurationCounts, INFERENCE_BUCKETS_S } from '../../src/telemetry/durations.ts'
 
 /** A route with live at 90 %, a canary at 10 % that is mirrored to as well. */
-function world({ sticky = false, arms = 2, mirrored = true } = {}) {
+function world({
+  sticky = false,
+  arms = 2,
+  mirrored = true,
+  paired = 0,
+  isLabelled = false,
+  ringBytes = 1 << 16,
+} = {}) {
   const version = (index: number, name: string, weight: number): RuntimeVersion =>
     ({
       index,
@@ -24,18 +32,22 @@ function world({ sticky = false, arms = 2, mirrored = true } = {}) {
     snapshot: {
       salts: { split: 's', mirror: 'm', count: 'c' },
       mirrored,
+      paired,
       seenUnits: sticky ? new SharedArrayBuffer(1024) : undefined,
     },
     versions: [live, canary],
     live,
     arms: [live, canary].slice(0, arms).map(({ snapshot }) => snapshot),
     candidates: [canary],
+    cohorts: [],
+    isLabelled,
   } as unknown as RuntimeRoute
   const book: Book<ServingBook> = { epoch: 0, counts: new Map(), underWay: 0 }
-  const ring = createRing(1 << 16)
+  const ring = createRing(ringBytes)
   const producer = new RingProducer(ring, createDoorbell())
   const consumer = new RingConsumer(ring)
-  const records = () => consumer.drain(() => {})
+  const told: RequestRecord[] = []
+  const records = () => consumer.drain(packed => told.push(readRecord(packed)))
   const runtime = {
     snapshot: { revision: 1, traces: { ratio: 0, slow: 1e9 }, mirror: { bodyBytes: 100 } },
   } as unknown as Runtime
@@ -55,7 +67,7 @@ function world({ sticky = false, arms = 2, mirrored = true } = {}) {
     }
   }
   const counts = () => book.counts.get(route)
-  return { live, canary, admit, counts, producer, records }
+  return { live, canary, admit, counts, producer, records, told }
 }
 
 const answer = (change: Partial<Answer> = {}): Answer => ({
@@ -115,5 +127,70 @@ describe('what a serving thread counts', () => {
     account(producer, admit({ version: live }), answer())
     expect(counts()!.intake[1]).toMatchObject({ eligible: 1, notSampled: 1 })
     expect(records()).toBe(0)
+  })
+
+  it('is an eligible request for the canary of each of its own that live is to score, and of no others', () => {
+    const { live, canary, admit, counts, producer, records, told } = world({ paired: 100 })
+    account(producer, admit({ version: canary }), answer())
+    account(producer, admit({ version: canary }), answer({ status: 400, outcome: OUTCOME.clientError }))
+    account(producer, admit({ version: canary }), answer({ status: 500, outcome: OUTCOME.failed }))
+    expect(counts()!.intake[1]).toEqual({ eligible: 3, notSampled: 0, ringFull: 0, tooLarge: 0 })
+    // What may be anybody's fault is left out on both sides.
+    account(producer, admit({ version: canary }), answer({ status: 504, outcome: OUTCOME.deadline }))
+    account(producer, admit({ version: canary }), answer({ status: 503, outcome: OUTCOME.unreachable }))
+    account(producer, admit({ version: canary, forced: true }), answer())
+    expect(counts()!.intake[1]!.eligible).toBe(3)
+    account(producer, admit({ version: canary }, Buffer.alloc(101)), answer())
+    expect(counts()!.intake[1]).toMatchObject({ eligible: 4, tooLarge: 1 })
+    account(producer, admit({ version: live }), answer())
+    records()
+    expect(told.map(({ paired, candidates }) => [paired, candidates]).filter(([paired]) => paired)).toEqual([
+      [true, 0],
+      [true, 0],
+      [true, 0],
+    ])
+    expect(told.at(-1)).toMatchObject({ paired: false, candidates: 0b10 })
+  })
+
+  it('is a dropped pair of the canary where the ring is full', () => {
+    const { canary, admit, counts, producer } = world({ paired: 100, ringBytes: 4096 })
+    for (let request = 0; request < 100; request++) account(producer, admit({ version: canary }), answer())
+    const { eligible, ringFull } = counts()!.intake[1]!
+    expect(eligible).toBe(100)
+    expect(ringFull).toBeGreaterThan(50)
+  })
+
+  it("is every counted answer of both arms where labels are the arms', and what of them is dropped, by arm", () => {
+    const { live, canary, admit, counts, producer, records, told } = world({ isLabelled: true, mirrored: false })
+    account(producer, admit({ version: live }), answer())
+    account(producer, admit({ version: canary }), answer())
+    account(producer, admit({ version: canary }), answer({ status: 504, outcome: OUTCOME.deadline }))
+    account(producer, admit({ version: canary, forced: true }), answer())
+    account(producer, admit({ version: canary }, Buffer.alloc(101)), answer())
+    expect(counts()!.records).toEqual([
+      { answers: 1, ringFull: 0, tooLarge: 0 },
+      { answers: 3, ringFull: 0, tooLarge: 1 },
+    ])
+    records()
+    expect(told.filter(({ labelled }) => labelled).map(({ version }) => version)).toEqual([0, 1, 1])
+    const counters = new Map()
+    const { snapshot } = { snapshot: { live: '1.0.0', versions: [live.snapshot, canary.snapshot] } }
+    addRouteCounts(counters, snapshot as never, counts()!)
+    expect(Object.fromEntries(counters.get('key')!)).toMatchObject({
+      'record.b.n': 1,
+      'record.c.n': 3,
+      'record.c.dropped.too_large': 1,
+    })
+  })
+
+  it('is a request and its error in every cohort that it is compared in', () => {
+    const { live, canary, admit, counts, producer } = world()
+    const broken = answer({ status: 500, outcome: OUTCOME.failed })
+    account(producer, admit({ version: live, cohorts: 0b10 }), broken)
+    account(producer, admit({ version: live, cohorts: 0b10 }), answer())
+    account(producer, admit({ version: live, cohorts: 0 }), broken)
+    account(producer, admit({ version: canary, cohorts: 0b10 }), broken)
+    expect(counts()!.controls[1]).toEqual({ requests: 2, errors: 1 })
+    expect(counts()!.thinned[1]).toEqual({ requests: 1, errors: 1 })
   })
 })
