@@ -11,6 +11,7 @@ import { whyUnwritable, writeAtomically } from './config/write.ts'
 import { ControlActions } from './control/actions.ts'
 import { Automatic } from './control/automatic.ts'
 import { Cycle, PENDING_KEPT } from './control/cycle.ts'
+import { Decline } from './control/decline.ts'
 import { Desired } from './control/desired.ts'
 import { EpochCollector } from './control/epochs.ts'
 import { EvidenceBook } from './control/evidence.ts'
@@ -153,6 +154,16 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
     log,
     now,
   })
+  const decline = new Decline({
+    book,
+    store,
+    ports,
+    metrics: meters.metrics,
+    notifier,
+    log,
+    standing: () => desired.standing,
+    now,
+  })
   const cycle = new Cycle({
     collector,
     book,
@@ -164,6 +175,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
     seenUnits,
     ports,
     notifier,
+    decline,
     automatic,
     log,
     config: () => desired.loaded.config,
@@ -197,6 +209,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
         if (message.kind === 'tick') {
           collector.post(thread, message.post)
           meters.served(message)
+          decline.served(message.requests)
         } else if (message.kind === 'labels') {
           void labels
             .submit(message.body, desired.loaded.config, now())
@@ -271,6 +284,8 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
       mirrorOff: route => desired.isMirrorOff(route),
       notices: route => noticesOf(route),
       automatic: route => automatic.status(route),
+      holdback: route => decline.holdbackStatus(route),
+      decline: route => decline.declineStatus(route),
     }),
     setMirror: (on, route) => desired.setMirror(on, route),
     submitLabels: body => labels.submit(body, desired.loaded.config, now()),
@@ -286,6 +301,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
     const sample = `live answers that wait for no label: ${arms?.cut}, of both arms alike, since more than ${PENDING_KEPT} would wait or their settings were changed`
     return [
       ...own,
+      ...decline.notices(route),
       ...(seen === undefined ? [] : [seen]),
       ...(cut > 0 ? [tooMany] : []),
       ...(arms !== undefined && arms.cut > 0 ? [sample] : []),

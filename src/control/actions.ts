@@ -2,18 +2,21 @@
 import type { ChangeResult, Control, HistoryEntry, Request } from '../admin/control.ts'
 import { UnderstudyError } from '../errors.ts'
 import type { Counters } from '../evidence/counters.ts'
-import type { Evidence, Period, Policy, Verdict } from '../gate/evidence.ts'
+import type { Evidence, Policy, Verdict } from '../gate/evidence.ts'
 import { evidenceJson, policyJson } from '../report/evidenceFile.ts'
 import { accountWithInFlight, buildReport, latencyOf } from '../report/report.ts'
 import {
   type AutomaticStatus,
   type CandidateStatus,
+  type DeclineStatus,
+  type HoldbackStatus,
   type Report,
   type RouteStatus,
   STATUS_VERSION,
   type Status,
   type VersionStatus,
 } from '../report/status.ts'
+import { timeToVerdict } from '../report/timeToVerdict.ts'
 import { history } from '../rollout/log.ts'
 import { pause, resume } from '../rollout/pause.ts'
 import type { Change, RolloutPorts } from '../rollout/ports.ts'
@@ -43,6 +46,8 @@ export interface GatewayFacts {
   readonly mirrorOff: (route: string) => boolean
   readonly notices: (route: string) => readonly string[]
   readonly automatic: (route: string) => AutomaticStatus | undefined
+  readonly holdback: (route: string) => HoldbackStatus | undefined
+  readonly decline: (route: string) => DeclineStatus | undefined
 }
 
 export interface ControlParts {
@@ -101,7 +106,8 @@ export class ControlActions implements Control {
     const baseline = models.known(route.name, evidence.baseline.version)
     const known = models.known(route.name, version)
     const open = periods.at(-1)
-    return buildReport({
+    const perSecond = verdicts.rates(route.name, version)
+    const report = buildReport({
       evidence: {
         ...evidence,
         periods: evidence.periods.map(period => {
@@ -116,8 +122,9 @@ export class ControlActions implements Control {
       inFlight: meters.inFlight(route.name, version),
       history: open === undefined ? [] : history.of(verdict, open, ports.now()),
       policy: this.#policy(route.name),
-      perSecond: verdicts.rates(route.name, version),
+      perSecond,
     })
+    return { ...report, timeToVerdict: timeToVerdict(evidence, this.#policy(route.name), verdict, perSecond) }
   }
 
   gate(route: string, candidate: string | undefined): Verdict {
@@ -284,6 +291,8 @@ export class ControlActions implements Control {
     const { change } = standing()
     const resolution = change.resolutions[route.name]!
     const automatic = facts().automatic(route.name)
+    const holdback = facts().holdback(route.name)
+    const decline = facts().decline(route.name)
     const config = change.loaded.config.routes[route.name]
     return {
       name: route.name,
@@ -291,6 +300,8 @@ export class ControlActions implements Control {
       versions: route.versions.map(version => this.#versionStatus(route, version.version)),
       held: resolution.held,
       ...(automatic === undefined ? {} : { automatic }),
+      ...(holdback === undefined ? {} : { holdback }),
+      ...(decline === undefined ? {} : { decline }),
       notices: [...resolution.notices, ...facts().notices(route.name)],
       candidates: route.versions.flatMap(({ version, evidenceKey }) =>
         evidenceKey === undefined ? [] : (this.#candidateStatus(route, version) ?? []),
@@ -301,19 +312,25 @@ export class ControlActions implements Control {
   }
 
   #versionStatus(route: SnapshotRoute, version: string): VersionStatus {
-    const { standing, models } = this.#parts
+    const { standing, models, book } = this.#parts
     const resolution = standing().change.resolutions[route.name]!
     const wanted = standing().change.loaded.config.routes[route.name]?.versions[version]
     const known = models.known(route.name, version)
     const weight = resolution.weights[version] ?? 0
     const shadowPercent = wanted?.shadow.percent ?? 0
     const latch = known?.digest === undefined ? undefined : resolution.state.latches[known.digest]
+    const roleOf = (): VersionStatus['role'] => {
+      if (version === route.live) return 'live'
+      if (version === book.holdback(route.name)?.version) return 'holdback'
+      if (weight > 0) return 'canary'
+      return shadowPercent > 0 ? 'shadow' : 'idle'
+    }
     return {
       version,
       digest: known?.digest,
       target: known?.described ?? '',
       identityVerified: known?.identityVerified ?? false,
-      role: version === route.live ? 'live' : weight > 0 ? 'canary' : shadowPercent > 0 ? 'shadow' : 'idle',
+      role: roleOf(),
       weight,
       wanted: wanted?.weight ?? 0,
       shadowPercent,
@@ -326,23 +343,27 @@ export class ControlActions implements Control {
     const { ports, meters, verdicts } = this.#parts
     const verdict = ports.verdictNow(route.name, version)
     if (verdict === undefined) return undefined
-    const { total, periods } = this.#counted(route.name, version)
+    const { total, evidence } = this.#counted(route.name, version)
+    const perSecond = verdicts.rates(route.name, version)
     return {
       version,
       verdict,
       account: accountWithInFlight(total, meters.inFlight(route.name, version)),
-      latency: latencyOf(periods, verdict.stage),
-      perSecond: verdicts.rates(route.name, version),
+      latency: latencyOf(evidence?.periods ?? [], verdict.stage),
+      perSecond,
+      ...(evidence !== undefined && {
+        timeToVerdict: timeToVerdict(evidence, this.#policy(route.name), verdict, perSecond),
+      }),
     }
   }
 
   /** Nothing while the store cannot be read: a status is asked for then most of all. */
-  #counted(route: string, version: string): { total: Counters; periods: readonly Period[] } {
+  #counted(route: string, version: string): { total: Counters; evidence: Evidence | undefined } {
     try {
       const { book } = this.#parts
-      return { total: book.total(route, version), periods: book.evidence(route, version)?.periods ?? [] }
+      return { total: book.total(route, version), evidence: book.evidence(route, version) }
     } catch {
-      return { total: new Map(), periods: [] }
+      return { total: new Map(), evidence: undefined }
     }
   }
 
@@ -352,8 +373,9 @@ export class ControlActions implements Control {
     name: string | undefined,
   ): { route: SnapshotRoute; version: string; verdict: Verdict; evidence: Evidence } {
     const route = this.#route(routeName)
+    const holdback = this.#parts.book.holdback(route.name)?.version
     const candidates = route.versions
-      .filter(({ evidenceKey }) => evidenceKey !== undefined)
+      .filter(({ version, evidenceKey }) => evidenceKey !== undefined && version !== holdback)
       .map(({ version }) => version)
     if (name === undefined && candidates.length !== 1) {
       const which = candidates.length === 0 ? 'it has none' : `name one of ${candidates.join(', ')}`
@@ -372,7 +394,7 @@ export class ControlActions implements Control {
     if (verdict === undefined || evidence === undefined) {
       throw new UnderstudyError(
         'UNKNOWN_CANDIDATE',
-        `version "${version}" of "${route.name}" is no candidate: it has neither weight nor shadow, or it is live`,
+        `version "${version}" of "${route.name}" is no candidate: ${version === holdback ? 'it is the holdback' : 'it has neither weight nor shadow, or it is live'}`,
       )
     }
     return { route, version, verdict, evidence }

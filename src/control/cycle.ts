@@ -9,6 +9,7 @@ import { abort } from '../rollout/rollback.ts'
 import type { PendingPrediction } from '../state/store.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Automatic } from './automatic.ts'
+import type { Decline } from './decline.ts'
 import type { EpochCollector } from './epochs.ts'
 import type { EvidenceBook } from './evidence.ts'
 import type { VerdictHistory } from './history.ts'
@@ -31,6 +32,7 @@ export interface CycleParts {
   readonly seenUnits: SeenUnits
   readonly ports: RolloutPorts
   readonly notifier: Pick<Notifier, 'verdict'>
+  readonly decline: Pick<Decline, 'tick'>
   readonly automatic: Pick<Automatic, 'judged' | 'keep'>
   readonly log: Logger
   readonly config: () => RoutesFile
@@ -101,6 +103,7 @@ export class Cycle {
 
   #tick(): void {
     this.#guarded('the commit', () => this.#commit(false))
+    this.#guarded('the watch for a decline', () => this.#parts.decline.tick())
     const now = monotonicMs()
     const standing = this.#parts.standing()
     if (standing === undefined || now - this.#judgedMs < JUDGE_EVERY_MS) return

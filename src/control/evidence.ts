@@ -219,15 +219,19 @@ export class EvidenceBook {
     return total
   }
 
-  /** Everything that a verdict on this candidate is made from; undefined: it gathers no evidence. @throws STATE_FAILED */
+  /**
+   * Everything that a verdict on this candidate is made from; undefined: it gathers no evidence, or it is the holdback,
+   * which nobody judges. @throws STATE_FAILED
+   */
   evidence(route: string, version: string): Evidence | undefined {
     const all = this.#routePeriods(route)
     if (all === undefined) return undefined
     const periods = currentPeriods(all, version)
     const open = periods.at(-1)
-    if (open === undefined) return undefined
+    if (open === undefined || open.holdback) return undefined
     const startedAt = stepStartedAt(periods) ?? open.startedAt
-    const judged = new Set(all.periods.filter(period => period.endedAt === undefined).map(period => period.version))
+    const isJudged = (period: PeriodRecord) => period.endedAt === undefined && !period.holdback
+    const judged = new Set(all.periods.filter(isJudged).map(period => period.version))
     const present = periods.filter(period => period.startedAt >= startedAt)
     const waiver = this.#waiver(route, version, open.candidateDigest)
     return {
@@ -248,6 +252,27 @@ export class EvidenceBook {
       mirrored: worstIntake(present.map(({ key }) => this.counters(key))),
       ...(waiver === undefined ? {} : { waiver }),
     }
+  }
+
+  /** The version that is a route's holdback now, and its periods against the present live, in time order. */
+  holdback(route: string): { readonly version: string; readonly periods: readonly PeriodRecord[] } | undefined {
+    const all = this.#routePeriods(route)
+    const open = all?.periods.find(period => period.endedAt === undefined && period.holdback)
+    if (all === undefined || open === undefined) return undefined
+    return { version: open.version, periods: currentPeriods(all, open.version) }
+  }
+
+  /** Answers and errors of these bytes as a canary, over the last of its attempts that had any. @throws STATE_FAILED */
+  canaryErrors(route: string, digest: string): { readonly n: number; readonly errors: number } {
+    const periods = this.#routePeriods(route)?.periods ?? []
+    const own = periods.filter(each => each.candidateDigest === digest && each.stage === 'canary' && !each.holdback)
+    const last = own.at(-1)?.attemptKey
+    let [n, errors] = [0, 0]
+    for (const { key } of own.filter(({ attemptKey }) => attemptKey === last)) {
+      n += this.counters(key).get(SLOT.armCandidate) ?? 0
+      errors += this.counters(key).get(SLOT.armCandidateError) ?? 0
+    }
+    return { n, errors }
   }
 
   #routePeriods(route: string): RoutePeriods | undefined {

@@ -57,6 +57,7 @@ function routeText(route: RouteStatus, style: Style): string[] {
     const further = held.missing.filter(phrase => !held.reason.includes(phrase))
     if (further.length > 0) lines.push(`        missing: ${printable(further.join('; '))}`)
   }
+  lines.push(...watchText(route, style))
   for (const notice of route.notices) lines.push(`  ${style.warn('note')}  ${printable(notice)}`)
   for (const candidate of route.candidates) lines.push(...candidateText(candidate, style))
   const { labels } = route
@@ -65,6 +66,19 @@ function routeText(route: RouteStatus, style: Style): string[] {
       `  labels: ${numeral(labels.joined)} joined, ${numeral(labels.waiting)} waiting for their prediction, ` +
         `${numeral(labels.unmatched)} unmatched; predictions without a label in time: ${numeral(labels.expired)}`,
     )
+  return lines
+}
+
+/** What watches live after its promotion. An alarm is among the notices, in words. */
+function watchText({ live, holdback, decline }: RouteStatus, style: Style): string[] {
+  const lines: string[] = []
+  if (holdback !== undefined)
+    lines.push(`  holdback  ${printable(holdback.version)} keeps ${share(holdback.weight)} until ${holdback.until}`)
+  if (decline !== undefined && decline.alarm === undefined && decline.reference !== 'counting') {
+    const against = holdback === undefined ? 'what it failed at its promotion' : 'the holdback'
+    const far = `evidence ${about(Math.exp(decline.log ?? Number.NEGATIVE_INFINITY))} of ${about(Math.exp(decline.logNeeded))}`
+    lines.push(style.dim(`  no decline of ${printable(live)} against ${against} (${far})`))
+  }
   return lines
 }
 

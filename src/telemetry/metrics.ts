@@ -111,6 +111,16 @@ export class Metrics {
     'Natural logarithm of the evidence of harm, by metric.',
     ['route', 'candidate', 'metric'],
   )
+  readonly #declineEvidence = this.#gauge(
+    'understudy_decline_log_evidence',
+    'Natural logarithm of the evidence that live has declined since its promotion; an alarm at 13.8.',
+    ['route'],
+  )
+  readonly #declined = this.#gauge(
+    'understudy_declined',
+    '1 while live is said to have declined since its promotion.',
+    ['route', 'metric'],
+  )
   readonly #reloads = this.#counter('understudy_config_reload_total', 'Readings of routes.yaml by result.', ['result'])
   readonly #modelInfo = this.#gauge('understudy_model_info', '1 for every model version that is loaded.', [
     'model',
@@ -214,6 +224,13 @@ export class Metrics {
     this.#logEvalue.set({ route, candidate, metric }, value)
   }
 
+  /** @param metric the one that has declined; undefined: none. @param log −Infinity before any evidence */
+  decline(route: string, log: number, metric: MetricName | undefined): void {
+    this.#declineEvidence.set({ route }, log)
+    this.#declined.removeWhere(labels => labels.route === route && labels.metric !== metric)
+    if (metric !== undefined) this.#declined.set({ route, metric }, 1)
+  }
+
   reload(result: ReloadResult): void {
     this.#reloads.inc({ result })
   }
@@ -273,6 +290,8 @@ export class Metrics {
       this.#weight,
       this.#verdict,
       this.#logEvalue,
+      this.#declineEvidence,
+      this.#declined,
       this.#modelInfo,
       this.#labels,
       this.#notifications,
