@@ -18,12 +18,14 @@ const Frame = z.strictObject({
   at: z.number(),
   /** The candidate's percent of live traffic. */
   step: z.number(),
+  /** By the number of the stream's name. */
   rows: z.record(z.string(), Row),
 })
 type Frame = z.infer<typeof Frame>
 
 const Kept = z.strictObject({
   scope: z.string(),
+  names: z.array(z.string()),
   every: z.int().min(1),
   seen: z.int().min(0),
   kept: z.array(Frame).max(MOST_FRAMES),
@@ -54,6 +56,8 @@ export function decimated<T>(series: Decimated<T>, sample: () => T, most: number
 
 interface Remembered {
   readonly scope: string
+  /** Names of streams, in the order of first sight: kept once, not in every frame. */
+  readonly names: readonly string[]
   readonly frames: Decimated<Frame>
   /** When the store got it last, and how many frames it had seen; ms of the clock that `sample` is given. */
   readonly savedMs: number
@@ -86,24 +90,27 @@ export class VerdictHistory {
     const key = storeKey(verdict.route, verdict.candidate)
     const scope = `${candidateDigest}/${attemptKey}`
     const before = this.#remembered(key, scope)
-    const frames = decimated(before.frames, () => frameOf(verdict, nowMs), MOST_FRAMES)
+    const names = [...before.names]
+    const frames = decimated(before.frames, () => frameOf(verdict, nowMs, names), MOST_FRAMES)
     const isSaved = before.isSaved && frames.kept === before.frames.kept
     const due = !isSaved && nowMs - before.savedMs >= KEPT_EVERY_MS
     this.#byCandidate.set(key, {
       scope,
+      names,
       frames,
       savedMs: due ? nowMs : before.savedMs,
       isSaved: isSaved || due,
     })
-    if (due) this.#keeper.keepValue(key, JSON.stringify({ scope, ...frames }))
+    if (due) this.#keeper.keepValue(key, JSON.stringify({ scope, names, ...frames }))
   }
 
   /** Hands over what the store has not got yet: before an orderly end. */
   keepAll(): void {
-    for (const [key, { scope, frames, isSaved, savedMs }] of this.#byCandidate) {
-      if (isSaved) continue
-      this.#keeper.keepValue(key, JSON.stringify({ scope, ...frames }))
-      this.#byCandidate.set(key, { scope, frames, isSaved: true, savedMs })
+    for (const [key, known] of this.#byCandidate) {
+      if (known.isSaved) continue
+      const { scope, names, frames } = known
+      this.#keeper.keepValue(key, JSON.stringify({ scope, names, ...frames }))
+      this.#byCandidate.set(key, { ...known, isSaved: true })
     }
   }
 
@@ -118,21 +125,22 @@ export class VerdictHistory {
   of(verdict: Verdict, { attemptKey, candidateDigest }: Scope, nowMs: number): readonly MetricHistory[] {
     const known = this.#byCandidate.get(storeKey(verdict.route, verdict.candidate))
     const isSame = known?.scope === `${candidateDigest}/${attemptKey}`
-    const frames = [...(isSame ? known.frames.kept : []), frameOf(verdict, nowMs)]
-    const metrics = new Set(frames.flatMap(({ rows }) => Object.keys(rows)))
-    return [...metrics].map(metric => ({
-      metric,
-      points: frames.flatMap(({ at, step, rows }) => {
-        const row = rows[metric]
+    const names = isSame ? [...known.names] : []
+    const frames = [...(isSame ? known.frames.kept : []), frameOf(verdict, nowMs, names)]
+    return names.map((name, index) => {
+      const [metric = '', what = ''] = name.split(BETWEEN)
+      const points = frames.flatMap(({ at, step, rows }) => {
+        const row = rows[index]
         return row === undefined ? [] : [[at, step, ...row] as const]
-      }),
-    }))
+      })
+      return { metric, what, points }
+    })
   }
 
   #remembered(key: string, scope: string): Remembered {
     const known = this.#byCandidate.get(key) ?? this.#stored(key)
     if (known?.scope === scope) return known
-    return { scope, frames: NONE, savedMs: Number.NEGATIVE_INFINITY, isSaved: false }
+    return { scope, names: [], frames: NONE, savedMs: Number.NEGATIVE_INFINITY, isSaved: false }
   }
 
   #stored(key: string): Remembered | undefined {
@@ -140,24 +148,30 @@ export class VerdictHistory {
     if (text === undefined) return undefined
     const parsed = Kept.safeParse(jsonOrNothing(text))
     if (!parsed.success) return undefined
-    const { scope, ...frames } = parsed.data
-    return { scope, frames, savedMs: Number.NEGATIVE_INFINITY, isSaved: true }
+    const { scope, names, ...frames } = parsed.data
+    return { scope, names, frames, savedMs: Number.NEGATIVE_INFINITY, isSaved: true }
   }
 }
 
 const PREFIX = 'verdicts/'
+const BETWEEN = '\n'
 
 function storeKey(route: string, version: string): string {
   return `${PREFIX}${route}/${version}`
 }
 
-/** Segments come and go among a verdict's rows, so only the whole of each metric is remembered. */
-function frameOf({ step, metrics }: Verdict, nowMs: number): Frame {
+/**
+ * Segments come and go among a verdict's rows, so only the whole of each stream is remembered.
+ * @param names new streams are added
+ */
+function frameOf({ step, metrics }: Verdict, nowMs: number, names: string[]): Frame {
   const rows: Record<string, Row> = {}
   for (const row of metrics) {
     if (row.segment !== undefined) continue
     const [low, high] = row.interval ?? [null, null]
-    rows[row.metric] = [
+    const name = `${row.metric}${BETWEEN}${row.what}`
+    if (!names.includes(name)) names.push(name)
+    rows[names.indexOf(name)] = [
       row.n,
       short(row.estimate),
       short(low),

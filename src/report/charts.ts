@@ -7,6 +7,8 @@ import type { Stage } from '../gate/evidence.ts'
 /** One metric over time: `at` in ms since the Unix epoch, the candidate's percent of live traffic, then the verdict's row. */
 export interface MetricHistory {
   readonly metric: string
+  /** One metric may have several streams: paired errors, and those of live answers. */
+  readonly what: string
   readonly points: readonly HistoryPoint[]
 }
 
@@ -61,7 +63,7 @@ export interface Charts {
   }
 }
 
-const LOSS_BINS = 40
+const LOSS_BINS = 60
 const DECILES = 10
 /** More classes than these are drawn as one. */
 const CLASSES = 16

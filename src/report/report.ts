@@ -32,7 +32,8 @@ export interface ReportInput {
   /** What the gateway knows of the two versions beside their manifests. */
   readonly known?: Readonly<Record<'baseline' | 'candidate', Pick<ReportSide, 'target' | 'identityVerified'>>>
   readonly history?: readonly MetricHistory[]
-  readonly policy?: Policy
+  /** With how answers are compared, where it is known. */
+  readonly policy?: Policy & { readonly compare?: unknown }
   readonly perSecond?: CandidateStatus['perSecond']
 }
 
@@ -88,7 +89,7 @@ export function buildReport({
     charts: chartsOf(whole, periods, verdict.stage, policy?.gate.latency),
     history,
     attempt,
-    policy: policy === undefined ? undefined : policyJson(policy),
+    policy: policy === undefined ? undefined : { ...policyJson(policy), compare: policy.compare },
     waiver,
     perSecond,
   }

@@ -81,6 +81,7 @@ test('each metric comes with time, step, figures and the present as its last poi
   const [only] = history.of(verdict([{ ...row, n: 12 }]), scope, 2000)
   expect(only).toEqual({
     metric: 'errors',
+    what: 'error rate',
     points: [
       [1000, 5, 10, 0.12346, 0.1, 0.2, 0.5, 1, null],
       [2000, 5, 12, 0.12346, 0.1, 0.2, 0.5, 1, null],
@@ -88,11 +89,23 @@ test('each metric comes with time, step, figures and the present as its last poi
   })
 })
 
+test('two streams of one metric go their own ways', () => {
+  const history = storeOf().open()
+  const paired = { ...row, what: 'paired', n: 1 }
+  history.sample(verdict([paired]), scope, 0)
+  history.sample(verdict([row, paired]), scope, 1000)
+  const ways = history.of(verdict([row, paired]), scope, 2000)
+  expect(ways.map(({ what, points }) => [what, ...points.map(([at, , n]) => [at, n])])).toEqual([
+    ['paired', [0, 1], [1000, 1], [2000, 1]],
+    ['error rate', [1000, 10], [2000, 10]],
+  ])
+})
+
 test('rows of segments, and figures that JSON lacks, are left out', () => {
   const history = storeOf().open()
   const nan = { ...row, estimate: Number.NaN, logHarm: Number.POSITIVE_INFINITY }
   expect(history.of(verdict([nan, { ...row, segment: 'origin=JFK' }]), scope, 5)).toEqual([
-    { metric: 'errors', points: [[5, 5, 10, null, 0.1, 0.2, 0.5, null, null]] },
+    { metric: 'errors', what: 'error rate', points: [[5, 5, 10, null, 0.1, 0.2, 0.5, null, null]] },
   ])
   expect(history.of(verdict([]), scope, 5)).toEqual([])
 })

@@ -7,15 +7,16 @@ import { type Axis, logAxis } from './scale.ts'
 import { type Area, at, clipped, columnsOf, polyline, svg, WIDTH } from './svg.ts'
 import { isFigure } from './words.ts'
 
-const AREA: Area = { left: 44, top: 22, width: WIDTH - 60, height: 190 }
+const AREA: Area = { left: 44, top: 24, width: WIDTH - 60, height: 190 }
 const HEIGHT = 248
 const LINES = [
   ['p50', 0.5],
   ['p95', 0.95],
   ['p99', 0.99],
 ] as const
-/** The axis of shares is stretched towards 1, each power of ten of what is left as high as the last: −log10(1 − p). */
-const TOP_DECADES = 3.2
+const TICKS = [['p10', 0.1], ...LINES, ['p99.9', 0.999]] as const
+/** The axis of shares is log10(p/(1 − p)), between these: the tail has as much room as the middle. */
+const [LOWEST, HIGHEST] = [logit(0.03), logit(0.9993)]
 
 type Bins = Charts['latency']['baseline']
 
@@ -33,7 +34,7 @@ export function ecdfPlot({ charts, latency, baseline, candidate }: Report): Mark
     n === 0 ? `${name}: no answer` : `${name}: p50 ${orDash(p50Ms)} ms, p99 ${orDash(p99Ms)} ms over ${numeral(n)}`
   const description = `${said(`baseline ${baseline.version}`, latency.baseline)}; ${said(`candidate ${candidate.version}`, latency.candidate)}.`
   return svg('ecdf', HEIGHT, 'Share of answers within a time', description, [
-    ...LINES.map(([name, p]) => {
+    ...TICKS.map(([name, p]) => {
       const [, y] = at(AREA, 0, height(p))
       return html`<line class="grid" x1="${AREA.left}" x2="${AREA.left + AREA.width}" y1="${y}" y2="${y}"/><text class="tick" x="${AREA.left - 6}" y="${y + 3.5}" text-anchor="end">${name}</text>`
     }),
@@ -72,7 +73,11 @@ function curve(bins: Bins, axis: Axis): [number, number][] {
 }
 
 function height(p: number): number {
-  return Math.min(-Math.log10(Math.max(1 - p, 1e-9)) / TOP_DECADES, 1)
+  return (logit(Math.min(Math.max(p, 1e-9), 1 - 1e-9)) - LOWEST) / (HIGHEST - LOWEST)
+}
+
+function logit(p: number): number {
+  return Math.log10(p / (1 - p))
 }
 
 function orDash(value: number | null): string {

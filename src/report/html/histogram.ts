@@ -25,10 +25,11 @@ export function differencePlot(
   const others = known.filter(([edge]) => edge > 0)
   const area: Area = { ...AREA, left: AREA.left + ZERO, width: AREA.width - ZERO }
   const within = isFigure(tolerance) && tolerance > 0 ? tolerance : undefined
-  const edges = [...others.map(([edge]) => edge), ...(within === undefined ? [] : [within])]
+  const edges = [lowEnd(others), ...others.slice(-1).map(([edge]) => edge), within].filter(isFigure)
   const axis = logAxis(Math.min(...edges), Math.max(...edges))
   const counts = new Array<number>(BARS).fill(0)
-  for (const [edge, count] of others) counts[Math.min(Math.floor(axis.place(edge) * BARS), BARS - 1)]! += count
+  for (const [edge, count] of others)
+    counts[Math.min(Math.max(Math.floor(axis.place(edge) * BARS), 0), BARS - 1)]! += count
   const most = Math.max(equal, ...counts, 1)
   const description =
     `${percentage(equal / total)} of ${numeral(total)} pairs are equal` +
@@ -41,6 +42,17 @@ export function differencePlot(
     ...(others.length === 0 ? [] : columnsOf(area, axis)),
     ...(within === undefined ? [] : [mark(area, axis.place(within), `tolerance ${about(within)}`, 'limit')]),
   ])
+}
+
+/** The few smallest share the first bar: decades of next to nothing would leave the rest no room. */
+function lowEnd(bins: readonly (readonly [edge: number, count: number])[]): number | undefined {
+  const total = bins.reduce((sum, [, count]) => sum + count, 0)
+  let seen = 0
+  for (const [edge, count] of bins) {
+    seen += count
+    if (seen >= total * 0.005) return edge
+  }
+  return undefined
 }
 
 function zeroBar(equal: number, most: number, total: number): Markup {

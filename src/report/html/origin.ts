@@ -7,7 +7,7 @@ import { countOr, moment } from './words.ts'
 
 export function stepsSection({ periods }: Report): Markup | undefined {
   if (periods.length === 0) return undefined
-  return html`<section><h2>Steps so far</h2><div class="scroll"><table>
+  return html`<section><h2>Steps so far</h2><div class="scroll"><table class="narrow">
 <thead><tr><th>stage</th><th class="r">share of traffic</th><th>since</th><th class="r">requests</th></tr></thead>
 <tbody>${periods.map(
     ({ stage, step, startedAt, requests }) =>
@@ -30,7 +30,7 @@ export function policySection({ policy, attempt, verdict }: Report): Markup {
   return html`<section><h2>The policy that judged</h2><p>Settings of routes.yaml, defaults included.${level}${again}</p>${
     rows.length === 0
       ? html`<p class="none">Not given.</p>`
-      : html`<div class="panels">${halves(rows).map(
+      : html`<div class="panels">${thirds(rows).map(
           half =>
             html`<table><tbody>${half.map(([name, value]) => html`<tr><th scope="row" class="name"><code>${name}</code></th><td class="r wide">${value}</td></tr>`)}</tbody></table>`,
         )}</div>`
@@ -64,7 +64,7 @@ export function provenanceSection({ baseline, candidate, verdict }: Report): Mar
 type Row = readonly [name: string, value: string]
 
 function isDigest(name: string): boolean {
-  return name === 'sha256' || name === 'identity digest'
+  return name === 'sha256' || name === 'data sha256' || name === 'identity digest'
 }
 
 function rowsOf({ digest, manifest, target, identityVerified }: ReportSide): Row[] {
@@ -123,7 +123,7 @@ function flat(value: unknown, path: string): Row[] {
   return [[path, String(value)]]
 }
 
-function halves<T>(rows: readonly T[]): (readonly T[])[] {
-  const middle = Math.ceil(rows.length / 2)
-  return [rows.slice(0, middle), rows.slice(middle)].filter(half => half.length > 0)
+function thirds<T>(rows: readonly T[]): (readonly T[])[] {
+  const size = Math.ceil(rows.length / 3)
+  return [0, 1, 2].map(index => rows.slice(index * size, (index + 1) * size)).filter(third => third.length > 0)
 }

@@ -7,8 +7,8 @@ import { type Axis, linearAxis } from './scale.ts'
 import { type Area, at, clipped, place, polyline, rowsOf, slug, svg, WIDTH } from './svg.ts'
 import { isFigure, lasting, typeset, valueText } from './words.ts'
 
-const AREA: Area = { left: 52, top: 14, width: WIDTH - 60, height: 128 }
-const EVIDENCE: Area = { left: 52, top: 174, width: WIDTH - 60, height: 48 }
+const AREA: Area = { left: 54, top: 14, width: WIDTH - 62, height: 128 }
+const EVIDENCE: Area = { left: 54, top: 174, width: WIDTH - 62, height: 48 }
 const HEIGHT = 248
 
 interface Point {
@@ -28,26 +28,43 @@ interface Point {
  * @param history points in time order; the last is the present
  */
 export function pathPlot(row: MetricVerdict, history: readonly HistoryPoint[]): Markup {
-  const points = history.map(pointOf)
-  const id = slug(row.metric)
-  if (!points.some(({ estimate }) => isFigure(estimate)))
-    return html`<p class="none">No observation yet: nothing to draw.</p>`
+  const points = sinceFirst(history.map(pointOf))
+  const id = slug(`${row.metric} ${row.what}`)
+  if (points.length === 0) return html`<p class="none">No observation yet: nothing to draw.</p>`
   const [start, end] = [points[0]!.at, points.at(-1)!.at]
   const x = (time: number) => (end > start ? (time - start) / (end - start) : 0.5)
   const stretches = stretchesOf(points)
-  const axis = linearAxis(...rangeOf(row, points), 4)
-  const limit = row.limit
+  const decides = evidenceKinds(row).length > 0
+  const plot: Plot = {
+    area: decides ? AREA : { ...AREA, height: EVIDENCE.top + EVIDENCE.height - AREA.top },
+    axis: linearAxis(...rangeOf(row, points), 4),
+    x,
+  }
   return svg(`path-${id}`, HEIGHT, `${row.metric}: ${row.what}, over time`, describe(row, points), [
-    ...rowsOf(AREA, axis, tick => valueText(row, tick)),
-    clipped(`clip-${id}`, AREA, [
-      ...stretches.flatMap(stretch => stretchMarks(stretch, axis, x)),
-      ...limitLine(stretches, axis, x),
+    ...rowsOf(plot.area, plot.axis, tick => valueText(row, tick)),
+    clipped(`clip-${id}`, plot.area, [
+      ...stretches.flatMap(stretch => stretchMarks(stretch, plot)),
+      ...limitLine(stretches, plot),
     ]),
-    ...(isFigure(limit) ? [limitText(row, limit, axis)] : []),
+    ...stretches.flatMap(stretch => lastDot(stretch, plot)),
+    ...(isFigure(row.limit) ? [limitText(row, row.limit, plot)] : []),
     ...stepMarks(stretches, x),
-    ...evidenceMarks(row, stretches, x),
+    ...(decides ? evidenceMarks(row, stretches, x) : []),
     ...timeMarks(start, end),
   ])
+}
+
+/** Where a plot's values and times stand. */
+interface Plot {
+  readonly area: Area
+  readonly axis: Axis
+  readonly x: (time: number) => number
+}
+
+/** Without what came before the first observation. */
+function sinceFirst(points: readonly Point[]): readonly Point[] {
+  const first = points.findIndex(({ estimate }) => isFigure(estimate))
+  return first < 0 ? [] : points.slice(first)
 }
 
 /** The same as a table: about thirty points, the last among them. */
@@ -107,11 +124,10 @@ function rangeOf(row: MetricVerdict, points: readonly Point[]): [number, number]
   return [low === 0 ? 0 : low - room, high + room]
 }
 
-function stretchMarks(stretch: readonly Point[], axis: Axis, x: (time: number) => number): Markup[] {
-  const to = (point: Point, value: number) => at(AREA, x(point.at), axis.place(value))
+function stretchMarks(stretch: readonly Point[], { area, axis, x }: Plot): Markup[] {
+  const to = (point: Point, value: number) => at(area, x(point.at), axis.place(value))
   const banded = stretch.filter(point => isFigure(point.low) && isFigure(point.high))
   const line = stretch.filter(({ estimate }) => isFigure(estimate))
-  const last = line.at(-1)
   const lastBand = banded.at(-1)
   const marks: (Markup | undefined)[] = [
     banded.length > 1
@@ -128,7 +144,6 @@ function stretchMarks(stretch: readonly Point[], axis: Axis, x: (time: number) =
       line.map(point => to(point, point.estimate!)),
       'candidate',
     ),
-    last === undefined ? undefined : dot(to(last, last.estimate!)),
   ]
   return marks.filter(mark => mark !== undefined)
 }
@@ -137,30 +152,36 @@ function bar([x, low]: readonly [number, number], [, high]: readonly [number, nu
   return html`<line class="whisker" x1="${x}" x2="${x}" y1="${low}" y2="${high}"/>`
 }
 
-function dot([x, y]: readonly [number, number]): Markup {
-  return html`<circle class="dot" cx="${x}" cy="${y}" r="3"/>`
+/** Where the estimate stood last; nothing where that lies beyond the axis. */
+function lastDot(stretch: readonly Point[], { area, axis, x }: Plot): Markup[] {
+  const last = stretch.findLast(({ estimate }) => isFigure(estimate))
+  if (last === undefined) return []
+  const y = axis.place(last.estimate!)
+  if (y < 0 || y > 1) return []
+  const [cx, cy] = at(area, x(last.at), y)
+  return [html`<circle class="dot" cx="${cx}" cy="${cy}" r="3.25"/>`]
 }
 
 /** A limit may move: that of a latency follows the baseline. */
-function limitLine(stretches: readonly Point[][], axis: Axis, x: (time: number) => number): Markup[] {
+function limitLine(stretches: readonly Point[][], { area, axis, x }: Plot): Markup[] {
   return stretches.flatMap(stretch => {
     const known = stretch.filter(({ limit }) => isFigure(limit))
     const line = polyline(
-      known.map(point => at(AREA, x(point.at), axis.place(point.limit!))),
+      known.map(point => at(area, x(point.at), axis.place(point.limit!))),
       'limit',
     )
     const only = known[0]
     if (line !== undefined) return [line]
     if (only === undefined) return []
-    const [, y] = at(AREA, 0, axis.place(only.limit!))
-    return [html`<line class="limit" x1="${AREA.left}" x2="${AREA.left + AREA.width}" y1="${y}" y2="${y}"/>`]
+    const [, y] = at(area, 0, axis.place(only.limit!))
+    return [html`<line class="limit" x1="${area.left}" x2="${area.left + area.width}" y1="${y}" y2="${y}"/>`]
   })
 }
 
-function limitText(row: MetricVerdict, limit: number, axis: Axis): Markup {
-  const [, y] = at(AREA, 0, axis.place(limit))
+function limitText(row: MetricVerdict, limit: number, { area, axis }: Plot): Markup {
+  const [, y] = at(area, 0, axis.place(limit))
   const word = row.metric === 'split' ? 'due' : 'limit'
-  const above = y > AREA.top + 14 ? y - 5 : y + 13
+  const above = y > area.top + 14 ? y - 5 : y + 13
   return html`<text class="mark bad halo" x="${AREA.left + AREA.width - 2}" y="${above}" text-anchor="end">${word} ${valueText(row, limit)}</text>`
 }
 
@@ -187,22 +208,17 @@ function stepMarks(stretches: readonly Point[][], x: (time: number) => number): 
 function evidenceMarks(row: MetricVerdict, stretches: readonly Point[][], x: (time: number) => number): Markup[] {
   const [, top] = at(EVIDENCE, 0, ENOUGH)
   const bottom = EVIDENCE.top + EVIDENCE.height
-  const kinds = [
-    ['harm', 'logHarm', row.logHarmNeeded],
-    ['safety', 'logSafe', row.logSafe === null ? null : row.logSafeNeeded],
-  ] as const
-  const lines = kinds.flatMap(([name, key, needed]) =>
-    isFigure(needed) && needed > 0
-      ? stretches.flatMap(stretch => {
-          const shown = stretch
-            .filter(point => isFigure(point[key]))
-            .map(point => at(EVIDENCE, x(point.at), Math.min(Math.max((point[key]! / needed) * ENOUGH, 0), 1)))
-          const line = polyline(shown, name)
-          return line === undefined
-            ? shown.slice(-1).map(([cx, cy]) => html`<circle class="${name}" cx="${cx}" cy="${cy}" r="2.5"/>`)
-            : [line]
-        })
-      : [],
+  const lines = evidenceKinds(row).flatMap(({ name, key, needed }) =>
+    stretches.flatMap(stretch => {
+      const shown = stretch
+        .filter(point => isFigure(point[key]))
+        .map(point => at(EVIDENCE, x(point.at), Math.min(Math.max((point[key]! / needed) * ENOUGH, 0), 1)))
+      const line = polyline(shown, name)
+      // A line along nothing would only cover the axis.
+      if (!stretch.some(point => isFigure(point[key]) && point[key] > 0)) return []
+      if (line !== undefined) return [line]
+      return shown.map(([cx, cy]) => html`<circle class="${name}" cx="${cx}" cy="${cy}" r="2.5"/>`)
+    }),
   )
   return [
     html`<text class="tick" x="${EVIDENCE.left - 6}" y="${place(top + 3.5)}" text-anchor="end">enough</text>`,
@@ -211,6 +227,16 @@ function evidenceMarks(row: MetricVerdict, stretches: readonly Point[][], x: (ti
     html`<line class="axis" x1="${EVIDENCE.left}" x2="${EVIDENCE.left + EVIDENCE.width}" y1="${bottom}" y2="${bottom}"/>`,
     ...lines,
   ]
+}
+
+/** The evidence that this metric can gather: for harm where it can abort, for safety where it can withhold. */
+function evidenceKinds(row: MetricVerdict) {
+  return (
+    [
+      { name: 'harm', key: 'logHarm', needed: row.logHarmNeeded },
+      { name: 'safety', key: 'logSafe', needed: isFigure(row.logSafe) ? row.logSafeNeeded : null },
+    ] as const
+  ).flatMap(({ name, key, needed }) => (isFigure(needed) && needed > 0 ? [{ name, key, needed }] : []))
 }
 
 /** Where "enough" stands in the lower plot: what goes beyond it has a little room. */

@@ -3,7 +3,7 @@ import { droppedOf, failedOf } from '../../evidence/accounting.ts'
 import type { MetricVerdict } from '../../gate/evidence.ts'
 import { about, approximate, duration, numeral, percentage } from '../../gate/wording.ts'
 import type { Distances, MetricHistory } from '../charts.ts'
-import { metricsTable, stillNeeded } from '../content.ts'
+import { stillNeeded } from '../content.ts'
 import type { LatencySummary, Report } from '../status.ts'
 import { ecdfPlot } from './ecdf.ts'
 import { differencePlot, differenceTable, lossPlot, lossTable } from './histogram.ts'
@@ -11,7 +11,7 @@ import { html, type Markup } from './markup.ts'
 import { type Matrix, matrixPlot, matrixTable } from './matrix.ts'
 import { pathPlot, pathTable } from './paths.ts'
 import { place } from './svg.ts'
-import { countOr, figureOr, isFigure, signed, typeset, valueText } from './words.ts'
+import { countOr, figureOr, isFigure, logText, signed, typeset, valueText } from './words.ts'
 
 /** Every metric with a path, then the table of all rows, segments too. */
 export function metricsSection(report: Report): Markup {
@@ -23,12 +23,12 @@ export function metricsSection(report: Report): Markup {
       ? html`<p>No metric could be judged.</p>`
       : html`<p>Each estimate with its 95 % confidence sequence (the band), against its limit. Below it the evidence: <span class="good">no worse than the limit</span>, <span class="bad">worse</span>. A metric is decided where a line reaches “enough”.</p>`
   return html`<section><h2>Metrics on their way to a decision</h2>${lead}
-<div class="panels">${seen.map(row => metricFigure(row, history, report))}</div>
+<div class="panels aligned">${seen.map(row => metricFigure(row, history, report))}</div>
 ${whole.length > 0 && metricRows(report)}</section>`
 }
 
 function metricFigure(row: MetricVerdict, history: readonly MetricHistory[], report: Report): Markup {
-  const points = history.find(({ metric }) => metric === row.metric)?.points ?? [
+  const points = history.find(({ metric, what }) => metric === row.metric && what === row.what)?.points ?? [
     [
       Date.parse(report.generatedAt) || 0,
       report.verdict.step,
@@ -43,10 +43,10 @@ function metricFigure(row: MetricVerdict, history: readonly MetricHistory[], rep
   ]
   const interval = row.interval
   return html`<figure><figcaption><h3>${row.metric}</h3><span class="state ${row.state}">${stateOf(row)}</span></figcaption>
-<p>${typeset(row.what)}, ${numeral(row.n)} ${row.unit ?? 'observations'}</p>
-<div class="figures"><span><b>${valueText(row, row.estimate)}</b>${isFigure(row.baseline) && html` baseline ${valueText(row, row.baseline)}`}</span>${interval && html`<span>${valueText(row, interval[0])} to ${valueText(row, interval[1])}</span>`}<span>limit ${valueText(row, row.limit)}</span></div>
+<p>${typeset(row.what.replace(/, ms$/, ''))}, ${numeral(row.n)} ${row.unit ?? 'observations'}</p>
+<div class="figures"><span><b>${valueText(row, row.estimate)}</b>${isFigure(row.baseline) && html` baseline ${valueText(row, row.baseline)}`}</span>${interval && html`<span>${valueText(row, interval[0])} to ${valueText(row, interval[1])}</span>`}${isFigure(row.limit) && html`<span>${row.metric === 'split' ? 'due' : 'limit'} ${valueText(row, row.limit)}</span>`}</div>
 ${pathPlot(row, points)}
-<p>${evidenceText(row)}</p>${needText(row, report) !== '' && html`<p class="warn">${needText(row, report)}</p>`}
+<p>${evidenceText(row)}</p><p class="warn">${typeset(needText(row, report))}</p>
 ${pathTable(row, points)}</figure>`
 }
 
@@ -66,10 +66,10 @@ function stateOf({ state }: MetricVerdict): string {
 function evidenceText(row: MetricVerdict): string {
   const parts = [
     isFigure(row.logHarm) && isFigure(row.logHarmNeeded)
-      ? `ln e for worse ${figureOr(row.logHarm)} of ${figureOr(row.logHarmNeeded)}`
+      ? `ln e for worse ${logText(row.logHarm)} of ${logText(row.logHarmNeeded)}`
       : 'cannot abort',
     isFigure(row.logSafe) && isFigure(row.logSafeNeeded)
-      ? `for safe ${figureOr(row.logSafe)} of ${figureOr(row.logSafeNeeded)}`
+      ? `for safe ${logText(row.logSafe)} of ${logText(row.logSafeNeeded)}`
       : 'withholds nothing',
   ]
   return parts.join(', ')
@@ -90,27 +90,21 @@ function rateOf({ unit }: MetricVerdict, perSecond: Report['perSecond']): number
   return unit === 'comparisons' ? perSecond.comparisons : 0
 }
 
+/** Every row of the verdict, a metric's segments under it. */
 function metricRows({ verdict }: Report): Markup {
-  const { head, rows, right } = metricsTable(verdict.metrics)
+  const { metrics, guilty } = verdict
   const isGuilty = (row: MetricVerdict) =>
-    row.state === 'guilty' ||
-    verdict.guilty.some(({ metric, segment }) => metric === row.metric && segment === row.segment)
-  const cell = (text: string, column: number) => {
-    if (column === 0) return html`<th scope="row" class="name">${text}</th>`
-    if (right.includes(column)) return html`<td class="r">${typeset(text)}</td>`
-    if (head[column] === 'state') return html`<td class="${text}">${text}</td>`
-    return html`<td>${typeset(text)}</td>`
-  }
+    row.state === 'guilty' || guilty.some(({ metric, segment }) => metric === row.metric && segment === row.segment)
   return html`<div class="scroll"><table>
-<thead><tr>${head.map((text, column) => html`<th${right.includes(column) && html` class="r"`}>${text}</th>`)}<th class="r">ln e, worse</th><th class="r">ln e, safe</th></tr></thead>
-<tbody>${rows.map((cells, index) => {
-    const row = verdict.metrics[index]!
-    return html`<tr${isGuilty(row) && html` class="row-guilty"`}>${cells.map(cell)}<td class="r">${ofNeeded(row.logHarm, row.logHarmNeeded)}</td><td class="r">${ofNeeded(row.logSafe, row.logSafeNeeded)}</td></tr>`
-  })}</tbody></table></div>`
+<thead><tr><th>metric</th><th>state</th><th class="r">n</th><th class="r">baseline</th><th class="r">estimate</th><th class="r">95 % from</th><th class="r">to</th><th class="r">limit</th><th class="r">ln e, worse</th><th class="r">ln e, safe</th></tr></thead>
+<tbody>${metrics.map(
+    row =>
+      html`<tr${isGuilty(row) && html` class="row-guilty"`}><th scope="row" class="name">${row.segment === undefined || row.segment === null ? row.metric : html`<span class="under">${row.segment}</span>`}</th><td class="${row.state}">${stateOf(row)}</td><td class="r">${countOr(row.n)}</td>${[row.baseline, row.estimate, row.interval?.[0], row.interval?.[1], row.limit].map(value => html`<td class="r">${valueText(row, value)}</td>`)}<td class="r">${ofNeeded(row.logHarm, row.logHarmNeeded)}</td><td class="r">${ofNeeded(row.logSafe, row.logSafeNeeded)}</td></tr>`,
+  )}</tbody></table></div>`
 }
 
 function ofNeeded(value: number | null, needed: number | null): string {
-  return isFigure(value) && isFigure(needed) ? `${figureOr(value)} of ${figureOr(needed)}` : '–'
+  return isFigure(value) && isFigure(needed) ? `${logText(value)} of ${logText(needed)}` : '–'
 }
 
 /** What became of every request that could be mirrored. */
@@ -123,7 +117,7 @@ export function coverageSection({ account }: Report): Markup {
       .join(', ')
   const parts = [
     ['compared', compared, 'bar-b', ''],
-    ['not sampled', notSampled, 'bar-idle', 'the mirror was to leave them out'],
+    ['not sampled', notSampled, 'bar-idle', notSampled > 0 ? 'left out on purpose: shadow percent and limit' : ''],
     ['dropped', droppedOf(account), 'bar-warn', reasons(account.dropped)],
     ['failed', failedOf(account), 'bar-bad', reasons(account.failed)],
     ['in flight', inFlight, 'bar-good', ''],
@@ -137,7 +131,7 @@ export function coverageSection({ account }: Report): Markup {
       : `What became of ${numeral(eligible)} requests that could be mirrored.`
   }${gap !== 0 && ` ${numeral(Math.abs(gap))} ${gap > 0 ? 'are missing from' : 'are too many in'} this account.`}</p>
 ${eligible > 0 && coverageBar(parts, Math.max(sum, eligible))}
-<div class="scroll"><table><thead><tr><th></th><th class="r">requests</th><th class="r">share</th><th>why</th></tr></thead>
+<div class="scroll"><table class="narrow"><thead><tr><th></th><th class="r">requests</th><th class="r">share</th><th>why</th></tr></thead>
 <tbody>${parts.map(
     ([name, amount, colour, why]) =>
       html`<tr><th scope="row"><svg class="swatch" viewBox="0 0 10 10" aria-hidden="true"><rect class="${colour}" width="10" height="10" rx="2"/></svg>${name}</th><td class="r">${numeral(amount)}</td><td class="r">${eligible === 0 ? '–' : percentage(amount / eligible)}</td><td>${why}</td></tr>`,
@@ -226,7 +220,7 @@ export function latencySection(report: Report): Markup {
       : 'Of live answers, each version’s own.'
   }</p><div class="panels">
 <figure><figcaption><h3>Share of answers within a time</h3></figcaption>${plot ?? html`<p class="none">No latency yet: nothing to draw.</p>`}</figure>
-<div class="scroll"><table><thead><tr><th>ms</th><th class="r">n</th><th class="r">p50</th><th class="r">p95</th><th class="r">p99</th></tr></thead><tbody>
+<div class="scroll rest"><table class="narrow"><thead><tr><th>ms</th><th class="r">n</th><th class="r">p50</th><th class="r">p95</th><th class="r">p99</th></tr></thead><tbody>
 ${row(`baseline ${verdict.baseline}`, latency.baseline)}${row(`candidate ${verdict.candidate}`, latency.candidate)}
 <tr><th scope="row">ratio</th><td></td><td class="r">${ratio(side => side.p50Ms)}</td><td class="r">${ratio(side => side.p95Ms)}</td><td class="r">${ratio(side => side.p99Ms)}</td></tr>
 <tr><th scope="row">limit</th><td></td>${[limits.p50, limits.p95, limits.p99].map(ms => html`<td class="r">${figureOr(ms)}</td>`)}</tr>

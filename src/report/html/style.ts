@@ -45,7 +45,13 @@ h2 { font-size: 18px; line-height: 1.3; font-weight: 600; letter-spacing: -0.005
 h3 { font-size: 15px; font-weight: 600; }
 section > p, .lead { color: var(--soft); max-width: 68em; margin-bottom: 16px; }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 320px), 1fr)); gap: 34px 40px; }
-.panels + .scroll, .grid + table { margin-top: 28px; }
+.panels + .scroll { margin-top: 32px; }
+.panels table { height: fit-content; }
+.aligned figure { display: grid; grid-row: span 7; grid-template-rows: subgrid; row-gap: 0; align-content: start; }
+.aligned { row-gap: 0; }
+.aligned figure > :last-child { margin-bottom: 30px; }
+.aligned + .scroll { margin-top: 10px; }
+@media (min-width: 800px) { .rest { grid-column: 2 / -1; } }
 figure { margin: 0; min-width: 0; break-inside: avoid; }
 figcaption { display: flex; align-items: baseline; gap: 10px; justify-content: space-between; }
 figure > p { color: var(--soft); font-size: 13px; }
@@ -95,6 +101,8 @@ tbody th { font-weight: 500; }
 .r { text-align: right; white-space: nowrap; }
 .wide { overflow-wrap: anywhere; min-width: 9em; }
 .name { overflow-wrap: anywhere; min-width: 7em; }
+table.narrow { max-width: 720px; }
+.under { padding-left: 16px; font-weight: 400; color: var(--soft); }
 tr.row-guilty { background: var(--bad-wash); }
 .none { color: var(--soft); font-size: 13.5px; padding: 10px 0; }
 .note { border-left: 3px solid var(--warn); background: var(--warn-wash); padding: 10px 14px; margin: 16px 0 0; max-width: 68em; }

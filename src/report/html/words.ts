@@ -15,7 +15,13 @@ export function isFigure(value: number | null | undefined): value is number {
 
 /** A metric's value in its own unit; a dash where there is none. */
 export function valueText(row: Pick<MetricVerdict, 'metric' | 'what'>, value: number | null | undefined): string {
-  return isFigure(value) ? typeset(figure(row, value)) : '–'
+  if (!isFigure(value)) return '–'
+  return typeset(figure(row, value)) + (row.metric.startsWith('latency') ? ' ms' : '')
+}
+
+/** A logarithm of an e-value; what rounding left of 0 is 0. */
+export function logText(value: number | null | undefined): string {
+  return isFigure(value) ? typeset(about(Math.abs(value) < 1e-9 ? 0 : value)) : '–'
 }
 
 export function figureOr(value: number | null | undefined, none = '–'): string {
