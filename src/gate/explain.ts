@@ -1,8 +1,8 @@
 // Puts what a verdict found into sentences. Decides nothing.
-import { logMean, observationsNeeded } from './eprocess.ts'
-import type { Evidence, Stage, Verdict } from './evidence.ts'
+import type { Check } from './checks.ts'
+import type { Evidence, Stage, Verdict, Waiver } from './evidence.ts'
 import { ALPHA_PROMOTE, guiltySegments, isGuilty } from './levels.ts'
-import type { Stream } from './stream.ts'
+import { logSafeOf, neededOf, type Stream } from './stream.ts'
 import { about, approximate, duration, numeral, percentage } from './wording.ts'
 
 /** Why a version is aborted: the metric that weighs most, its figures and where it is worst. */
@@ -20,17 +20,32 @@ export function abortReason({ candidate, baseline }: Evidence, accusers: readonl
   return `${candidate.version} is worse than ${baseline.version}: ${together}${worst.what} is ${figure(worst, history.estimate)}${against}${limit} over ${numeral(history.n)} ${worst.unit}${most}`
 }
 
+/** Why the evidence is invalid by a check of its own. */
+export function checkReason({ metric, estimate, limit }: Check): string {
+  const [seen, due] = [percentage(estimate ?? 0), percentage(limit ?? 0)]
+  return metric === 'split'
+    ? `the live split is broken: the candidate got ${seen} of requests where ${due} was due, so its arms cannot be compared`
+    : `labels arrive unevenly: ${seen} of labelled answers are the candidate's where ${due} was due, so its arms cannot be compared`
+}
+
 /** What a stream still lacks for promotion, as phrases. */
 export function missingOf(stream: Stream, safeNeeded: number): string[] {
-  const name = stream.metric === 'errors' && !stream.isPaired ? 'live errors' : stream.metric
-  if (stream.logWithhold !== undefined)
-    return stream.logWithhold >= Math.log(1 / ALPHA_PROMOTE) ? [`${name}: the shadow is slower than the limit`] : []
-  if (stream.safe === undefined || logMean(stream.safe) >= safeNeeded) return []
-  if (stream.present.n === 0) return [`${name}: no ${stream.unit} in this step yet`]
-  const needed = observationsNeeded(stream.safe, safeNeeded)
+  const name = stream.isPaired
+    ? stream.metric
+    : { errors: 'live errors', labels: 'live labels' }[stream.metric as string]
+  const title = name ?? stream.metric
+  if (isWithheld(stream)) return [`${title}: ${stream.withheldFor ?? 'it is worse'}`]
+  if (stream.safe === undefined || logSafeOf(stream) >= safeNeeded) return []
+  if (stream.present.n === 0) return [`${title}: no ${stream.unit} in this step yet`]
+  const needed = neededOf(stream, safeNeeded)
   if (needed === null)
-    return [`${name}: not within the limit as it looks now (${numeral(stream.present.n)} ${stream.unit})`]
-  return [`${name}: about ${approximate(needed)} more ${name === stream.unit ? '' : stream.unit}`.trimEnd()]
+    return [`${title}: not within the limit as it looks now (${numeral(stream.present.n)} ${stream.unit})`]
+  return [`${title}: about ${approximate(needed)} more ${title === stream.unit ? '' : stream.unit}`.trimEnd()]
+}
+
+/** Whether a stream shows the candidate worse at 5 %, which is no abort and no proof. */
+export function isWithheld({ logWithhold }: Stream): boolean {
+  return logWithhold !== undefined && logWithhold >= Math.log(1 / ALPHA_PROMOTE)
 }
 
 /** What the step still lacks of its least exposure, as phrases. */
@@ -45,11 +60,24 @@ export function missingExposure(stage: Stage, exposure: Verdict['exposure']): st
   return missing
 }
 
+/** " (waived until 2026-12-01: disagreement; the old one rounds)", or nothing. */
+export function waiverNote(waiver: Waiver | undefined): string {
+  if (waiver === undefined || waiver.expired) return ''
+  return ` (waived until ${dayOf(waiver.until)}: ${waiver.metrics.join(', ')}; ${waiver.reason})`
+}
+
+/** ISO day in UTC; a moment that no calendar has is given as it is. */
+export function dayOf(ms: number): string {
+  return Number.isFinite(ms) && Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString().slice(0, 10) : String(ms)
+}
+
 function figure({ metric }: Stream, value: number | null): string {
   if (value === null) return 'unknown'
-  if (metric === 'disagreement' || metric === 'errors' || metric === 'stability') return percentage(value)
+  if (SHARES.has(metric)) return percentage(value)
   return about(value)
 }
+
+const SHARES: ReadonlySet<string> = new Set(['disagreement', 'errors', 'stability', 'distribution'])
 
 /** "in the shadow" or "at 25 %". */
 export function where(stage: Stage, step: number): string {

@@ -1,66 +1,52 @@
-// The streams that the arms of the live split feed: errors, latency and the split itself. Decides nothing yet.
-import { type Counters, SLOT } from '../evidence/counters.ts'
-import { binsOf, latencyQuantile } from '../evidence/histogram.ts'
+// The streams that the arms of the live split feed: errors and latency. Decides nothing yet.
+import { SLOT } from '../evidence/counters.ts'
+import { lowerMs, quantileBin, upperMs } from '../evidence/histogram.ts'
 import { QUANTILES, type QuantileName } from '../evidence/latency.ts'
-import {
-  type ArmCounts,
-  bettingHarm,
-  bettingSafe,
-  labelOddsHarm,
-  labelOddsSafe,
-  logMean,
-  mix,
-  shareHarm,
-  splitMixture,
-} from './eprocess.ts'
-import type { Policy, Stage } from './evidence.ts'
-import { added, arms, type SortedPeriod, segmentsWith } from './periods.ts'
-import { get, ratio, type Stream, type Summary, share, withSegments } from './stream.ts'
+import { type Bet, logMean, mix } from './bet.ts'
+import { bettingHarm, shareHarm, shareSafe } from './betting.ts'
+import type { Bins } from './binnedBetting.ts'
+import { type ArmCounts, errorOddsHarm, labelOddsSafe, latencyOddsHarm, SAFE_RATIOS_LATENCY } from './labelOdds.ts'
+import { ALPHA_ABORT } from './levels.ts'
+import { symmetricHarm } from './mixtures.ts'
+import { type ArmSlots, arms, binsOf, get, sizeOf, type Tally, tallyOf } from './periods.ts'
+import { ratio, type Stream, type Summary, segmentHarms, type View, withSegments } from './stream.ts'
 
-/**
- * The split check over all periods: ln E of P4, and the share seen at present.
- */
-export function splitOf(periods: readonly SortedPeriod[], present: readonly SortedPeriod[]) {
-  const slots = {
-    candidate: SLOT.armCandidate,
-    candidateEvents: SLOT.armCandidateError,
-    baseline: SLOT.armBaseline,
-    baselineEvents: SLOT.armBaselineError,
-  }
-  const now = arms(present, slots)
-  const seen = now.reduce((sum, period) => sum + period.candidate, 0)
-  const n = now.reduce((sum, period) => sum + period.candidate + period.baseline, 0)
-  return { log: splitMixture(arms(periods, slots)), n, estimate: ratio(seen, n), limit: now.at(-1)?.share ?? null }
+const ERRORS: ArmSlots = {
+  candidate: SLOT.armCandidate,
+  candidateEvents: SLOT.armCandidateError,
+  baseline: SLOT.armBaseline,
+  baselineEvents: SLOT.armBaselineError,
 }
+
+/** Of the safe mixture: the ratio to the baseline, and the floor for routes that hardly ever fail. */
+const RATIO_WEIGHT = 0.7
 
 /**
  * Errors of the live split. Harm: more than the baseline's *and* more than the floor (the smaller of the two e-values,
  * since either being true is fine). Safe: H0 "at least M times the baseline's and at least the floor", so evidence
- * against either counts, half and half; without any error about 6,800 candidate requests at a floor of 0.1 % (first attempt).
+ * against either counts; without any error about 5,900 candidate requests at a floor of 0.1 % (first attempt).
+ *
+ * With `gate.blocks` P3 takes the place of P1 in the harm test: where an arm fails as a whole, its errors are not the
+ * independent draws that P1 needs, but the difference to an equal control cohort is symmetric from block to block. The safe
+ * test stays, and nothing may be shown worse by blocks meanwhile.
  */
-export function canaryErrors(
-  policy: Policy,
-  v: number,
-  stage: Stage,
-  periods: readonly SortedPeriod[],
-  present: readonly SortedPeriod[],
-): Stream | undefined {
+export function canaryErrors(view: View, v: number): Stream | undefined {
+  const { policy, stage, periods, present } = view
   const { floor, ratio: most } = policy.gate.errors
-  const slots = {
-    candidate: SLOT.armCandidate,
-    candidateEvents: SLOT.armCandidateError,
-    baseline: SLOT.armBaseline,
-    baselineEvents: SLOT.armBaselineError,
-  }
+  if (!periods.some(period => period.stage === 'canary')) return undefined
+  const byBlocks = policy.gate.blocks !== undefined
+  const blocks = (tally: Tally): Bet[] =>
+    symmetricHarm(
+      get(tally, SLOT.blockPlus) - get(tally, SLOT.blockMinus),
+      get(tally, SLOT.blockSquares),
+      get(tally, SLOT.blocks),
+      ALPHA_ABORT,
+    )
   const harmOf = (segment: string) => {
-    const counts = arms(periods, slots, segment)
+    const counts = arms(periods, ERRORS, segment)
     const { candidateEvents, candidate } = totals(counts)
-    // A tenth of the mixture bets on non-events, for baselines that fail often; it costs the others 0.1 of a logarithm.
-    const odds = mix([
-      [0.9, labelOddsHarm(counts)],
-      [0.1, labelOddsHarm(counts, [0.08, 0.15, 0.3, 0.5])],
-    ])
-    return Math.min(logMean(odds), logMean(shareHarm(candidateEvents, candidate, floor)))
+    const compared = byBlocks ? blocks(tallyOf(view.all, segment)) : errorOddsHarm(counts)
+    return Math.min(logMean(compared), logMean(shareHarm(candidateEvents, candidate, floor)))
   }
   const summarise = (counts: readonly ArmCounts[]): Summary => {
     const { candidate, candidateEvents, baseline, baselineEvents } = totals(counts)
@@ -72,31 +58,45 @@ export function canaryErrors(
       limit: rate === null ? null : Math.max(floor, most * rate),
     }
   }
-  if (!periods.some(period => period.stage === 'canary')) return undefined
-  const now = arms(present, slots)
+  const now = arms(present, ERRORS)
   const { candidate, candidateEvents } = totals(now)
-  const segments = segmentsWith(periods, [SLOT.armCandidate, SLOT.armBaseline]).map(segment => ({
-    segment,
-    logHarm: harmOf(segment),
-    ...summarise(arms(periods, slots, segment)),
-  }))
+  const safe = { odds: labelOddsSafe(now, most), floor: shareSafe(candidateEvents, candidate, floor) }
+  // Blocks are counted for the whole traffic only.
+  const segments = byBlocks
+    ? []
+    : segmentHarms(
+        view,
+        segment => {
+          const { counters } = tallyOf(view.all, segment)
+          return counters.has(SLOT.armCandidate) || counters.has(SLOT.armBaseline)
+        },
+        segment => ({ logHarm: harmOf(segment), ...summarise(arms(periods, ERRORS, segment)) }),
+      )
   return {
     metric: 'errors',
     what: 'error rate of live answers',
     unit: 'candidate requests',
+    setting: logMean(safe.odds) > logMean(safe.floor) ? 'gate.errors.ratio' : 'gate.errors.floor',
     isPaired: false,
     weight: v,
-    logHarm: withSegments(harmOf(''), segments),
+    logHarm: byBlocks ? harmOf('') : withSegments(view, harmOf(''), segments),
     segments,
     safe:
       stage === 'canary'
-        ? mix([
-            [0.5, labelOddsSafe(now, most)],
-            [0.5, bettingSafe(share(candidateEvents, candidate), floor)],
-          ])
+        ? [
+            mix([
+              [RATIO_WEIGHT, safe.odds],
+              [1 - RATIO_WEIGHT, safe.floor],
+            ]),
+          ]
         : undefined,
+    ...(byBlocks &&
+      stage === 'canary' && {
+        logWithhold: logMean(blocks(tallyOf(view.now, ''))),
+        withheldFor: 'its blocks have more errors than the control cohort',
+      }),
     present: summarise(now),
-    history: summarise(arms(periods, slots)),
+    history: summarise(arms(periods, ERRORS)),
   }
 }
 
@@ -106,14 +106,8 @@ export function canaryErrors(
  * promotion while they show a slower candidate, and neither abort nor prove anything: a shadow that sent no pair alone
  * is not held up, since no share can grow past the first step without the test on the live split.
  */
-export function latency(
-  name: QuantileName,
-  policy: Policy,
-  v: number,
-  stage: Stage,
-  periods: readonly SortedPeriod[],
-  present: readonly SortedPeriod[],
-): Stream {
+export function latency(name: QuantileName, view: View, v: number): Stream {
+  const { policy, stage, periods, present } = view
   const limits = policy.gate.latency
   const slots = {
     candidate: 'late.c.n',
@@ -122,37 +116,38 @@ export function latency(
     baselineEvents: `late.${name}.b`,
   }
   // By definition this share of the baseline's answers lies above its quantile: the non-events of p50 count half.
-  const baseRate = name === 'p50' ? 0.5 : 0
-  const harm = labelOddsHarm(arms(periods, slots), [baseRate])
+  const isMedian = name === 'p50'
   const prefix = stage === 'canary' ? 'lat' : 'plat'
-  const summary = (counters: Counters, n: number): Summary => {
-    const estimate = latencyQuantile(counters, `${prefix}.c`, QUANTILES[name]) ?? null
-    const baseline = latencyQuantile(counters, `${prefix}.b`, QUANTILES[name]) ?? null
-    return {
-      n,
-      estimate,
-      baseline,
-      limit: baseline === null ? null : Math.max(baseline * limits[name], baseline + limits.slack),
-    }
+  const now = tallyOf(view.now, '')
+  const estimate = quantileMs(binsOf(now, `${prefix}.c`), QUANTILES[name])
+  const baseline = quantileMs(binsOf(now, `${prefix}.b`), QUANTILES[name])
+  const summary: Summary = {
+    n: stage === 'canary' ? get(now, 'late.c.n') : sizeOf(binsOf(now, 'plat.c')),
+    estimate,
+    baseline,
+    limit: baseline === null ? null : Math.max(baseline * limits[name], baseline + limits.slack),
   }
-  const observed = (counters: Counters) =>
-    stage === 'canary'
-      ? get(counters, 'late.c.n')
-      : binsOf(counters, 'plat.c').reduce((sum, [, amount]) => sum + amount, 0)
-  const now = added(present)
   const pair = (sign: string) => get(now, `pair.late.${name}.${sign}`)
   return {
     metric: `latency.${name}`,
     what:
       stage === 'canary' ? `${name} latency of live answers, ms` : `${name} latency of unbatched shadow answers, ms`,
     unit: stage === 'canary' ? 'candidate requests' : 'unbatched comparisons',
+    setting: `gate.latency.${name}`,
     isPaired: stage === 'shadow',
     weight: v,
-    logHarm: logMean(harm),
+    logHarm: logMean(latencyOddsHarm(arms(periods, slots), isMedian)),
     segments: [],
     safe:
       stage === 'canary'
-        ? labelOddsSafe(arms(present, { ...slots, candidateEvents: `late.${name}.c.may` }), 1, baseRate)
+        ? [
+            labelOddsSafe(
+              arms(present, { ...slots, candidateEvents: `late.${name}.c.may` }),
+              1,
+              isMedian ? 0.5 : 0,
+              SAFE_RATIOS_LATENCY,
+            ),
+          ]
         : undefined,
     ...(stage === 'shadow' && {
       logWithhold: logMean(
@@ -165,10 +160,20 @@ export function latency(
           0,
         ),
       ),
+      withheldFor: 'the shadow is slower than the limit',
     }),
-    present: summary(now, observed(now)),
-    history: summary(now, observed(now)),
+    present: summary,
+    history: summary,
   }
+}
+
+/** The p-quantile of latency bins, ms (geometric middle of its bin); null without data. */
+function quantileMs(bins: Bins, p: number): number | null {
+  const bin = quantileBin(bins, p)
+  if (bin === undefined) return null
+  if (bin <= 0) return upperMs(0)
+  const high = upperMs(bin)
+  return Number.isFinite(high) ? Math.sqrt(lowerMs(bin) * high) : lowerMs(bin)
 }
 
 function totals(periods: readonly ArmCounts[]): Omit<ArmCounts, 'share'> {

@@ -1,33 +1,27 @@
 // The streams that pairs feed: labels, disagreement, errors and stability of the same requests. Decides nothing yet.
-import { type Counters, SLOT } from '../evidence/counters.ts'
-import { binsOf, highDifference, lowDifference } from '../evidence/histogram.ts'
-import {
-  type Bounded,
-  bettingHarm,
-  bettingSafe,
-  confidenceSequence,
-  LOSS_FRACTIONS,
-  logMean,
-  shareHarm,
-} from './eprocess.ts'
+import { SLOT } from '../evidence/counters.ts'
+import { logMean } from './bet.ts'
+import { type Bounded, bettingHarm, bettingSafe, confidenceSequence, LOSS_FRACTIONS, shareHarm } from './betting.ts'
+import { binnedHarm, binnedInterval, binnedSafe, middleOf } from './binnedBetting.ts'
 import type { Policy } from './evidence.ts'
-import { added, type SortedPeriod } from './periods.ts'
+import { type Disagreement, noiseFloorHarm, noiseFloorSafe, secondRuns } from './noiseFloor.ts'
+import { binsOf, get, sizeOf, type Tally, tallyOf } from './periods.ts'
 import {
-  get,
   mean,
   pairedHarm,
   ratio,
   SHOWN_ALPHA,
   type Stream,
   type Summary,
-  share,
   shareSummary,
   size,
   summaries,
+  type View,
+  withSegments,
 } from './stream.ts'
 
-/** Whether labels say anything under this policy: where answers change outcomes, a shadow's labels are only shown. */
-export function labelsCount(policy: Policy): boolean {
+/** Whether labels of pairs say anything under this policy: where answers change outcomes, they are only shown. */
+export function pairedLabelsCount(policy: Policy): boolean {
   return policy.labels !== undefined && !policy.labels.affectedByAnswer
 }
 
@@ -36,111 +30,127 @@ export function labelsCount(policy: Policy): boolean {
  * better may be a little worse somewhere). Safe: it stays below the margin. Bins are read at the edge that works against
  * the claim.
  */
-export function labels(
-  policy: Policy,
-  setting: NonNullable<Policy['labels']>,
-  v: number,
-  periods: readonly SortedPeriod[],
-  present: readonly SortedPeriod[],
-): Stream {
-  const read = (counters: Counters) => {
-    const bins = binsOf(counters, 'loss')
-    const at = (value: (bin: number) => number): Bounded => bins.map(([bin, amount]) => [value(bin), amount] as const)
+export function labels(view: View, setting: NonNullable<Policy['labels']>, v: number): Stream {
+  const read = (tally: Tally) => binsOf(tally, 'loss')
+  const summary = (tally: Tally, isShort = false): Summary => {
+    const bins = read(tally)
+    const n = sizeOf(bins)
     return {
-      low: at(lowDifference),
-      high: at(highDifference),
-      middle: at(bin => (lowDifference(bin) + highDifference(bin)) / 2),
-    }
-  }
-  const summary = (counters: Counters, isShort = false): Summary => {
-    const { low, high, middle } = read(counters)
-    return {
-      n: size(middle),
-      estimate: mean(middle),
-      ...(!isShort && size(middle) > 0 && { interval: confidenceSequence(low, high, SHOWN_ALPHA) }),
+      n,
+      estimate: middleOf(bins),
+      ...(!isShort && n > 0 && { interval: binnedInterval(bins, SHOWN_ALPHA) }),
       limit: setting.margin,
     }
   }
-  const counts = labelsCount(policy)
+  const counts = pairedLabelsCount(view.policy)
   return {
     metric: 'labels',
     what: `mean ${setting.loss} loss above the baseline's`,
     unit: 'labels',
+    setting: 'labels.margin',
     isPaired: true,
     weight: counts ? v : 0,
     ...pairedHarm(
-      periods,
-      ['loss.'],
-      (counters, segment) => bettingHarm(read(counters).low, segment === '' ? 0 : setting.margin, LOSS_FRACTIONS),
+      view,
+      tally => tally.bins.has('loss'),
+      (tally, segment) => binnedHarm(read(tally), segment === '' ? 0 : setting.margin, LOSS_FRACTIONS),
       summary,
     ),
     safe:
-      counts && policy.expect === 'change'
-        ? bettingSafe(read(added(present)).high, setting.margin, LOSS_FRACTIONS)
+      counts && view.policy.expect === 'change'
+        ? [binnedSafe(read(tallyOf(view.now, '')), setting.margin, LOSS_FRACTIONS)]
         : undefined,
-    ...summaries(periods, present, summary),
+    ...summaries(view, summary),
   }
 }
 
-/** Share of compared requests that differ. Harm: above the budget; safe: below it. Shown only where change is expected. */
-export function disagreement(
-  policy: Policy,
-  v: number,
-  periods: readonly SortedPeriod[],
-  present: readonly SortedPeriod[],
-): Stream {
-  const budget = policy.gate.disagreement
-  const read = (counters: Counters) => {
-    const differing = get(counters, SLOT.mismatch)
-    return { differing, n: differing + get(counters, SLOT.match) }
+/**
+ * Share of compared requests that differ, above live's own noise where `compare.again` measures it. Harm: above the budget;
+ * safe: below it. Shown only where change is expected. Second runs are not counted by segment, and a segment may be noisier
+ * than the whole, so with them no segment accuses.
+ */
+export function disagreement(view: View, v: number): Stream {
+  const budget = view.policy.gate.disagreement
+  const read = (tally: Tally): Disagreement => {
+    const differing = get(tally, SLOT.mismatch)
+    return {
+      differing,
+      n: differing + get(tally, SLOT.match),
+      plus: get(tally, SLOT.againPlus),
+      minus: get(tally, SLOT.againMinus),
+      zero: get(tally, SLOT.againZero),
+      differs: get(tally, SLOT.againDiffers),
+    }
   }
-  const gated = policy.expect === 'same'
-  const summary = shareSummary(
-    counters => read(counters).differing,
-    counters => read(counters).n,
-    gated ? budget : null,
+  const gated = view.policy.expect === 'same'
+  const limit = gated ? budget : null
+  const all = read(tallyOf(view.all, ''))
+  const isNoisy = all.differs > 0
+  const shown = shareSummary(
+    tally => read(tally).differing,
+    tally => read(tally).n,
+    limit,
   )
-  const now = read(added(present))
+  // Once live has contradicted itself, the share that differs says little: what counts is the excess over its own noise.
+  const excess = (tally: Tally): Summary => {
+    const counts = read(tally)
+    const values = signed(counts.plus, counts.minus, counts.zero)
+    const n = size(values)
+    return {
+      n,
+      estimate: mean(values),
+      baseline: ratio(counts.differs, n),
+      ...(n > 0 && { interval: confidenceSequence(values, values, SHOWN_ALPHA) }),
+      limit,
+    }
+  }
+  const harm = pairedHarm(
+    view,
+    tally => tally.counters.has(SLOT.match) || tally.counters.has(SLOT.mismatch),
+    tally => (secondRuns(all) > 0 ? [] : shareHarm(read(tally).differing, read(tally).n, budget)),
+    shown,
+  )
   return {
     metric: 'disagreement',
-    what: 'share of answers that differ',
+    what: isNoisy ? "share of answers that differ, above live's own noise" : 'share of answers that differ',
     unit: 'comparisons',
+    setting: 'gate.disagreement',
     isPaired: true,
     weight: gated ? v : 0,
-    ...pairedHarm(
-      periods,
-      [SLOT.match, SLOT.mismatch],
-      counters => shareHarm(read(counters).differing, read(counters).n, budget),
-      summary,
-    ),
-    safe: gated ? bettingSafe(share(now.differing, now.n), budget) : undefined,
-    ...summaries(periods, present, summary),
+    segments: harm.segments,
+    logHarm: withSegments(view, noiseFloorHarm(all, budget), harm.segments),
+    safe: gated ? [noiseFloorSafe(read(tallyOf(view.now, '')), budget)] : undefined,
+    ...summaries(view, isNoisy ? excess : shown),
   }
+}
+
+function signed(plus: number, minus: number, zero: number): Bounded {
+  return [
+    [1, plus],
+    [-1, minus],
+    [0, zero],
+  ]
 }
 
 /**
  * Errors of pairs, D = 1[candidate failed] − 1[baseline failed]. Both tests put the error floor at the border: below it a
  * candidate "is always fine", so an excess below it is no harm either.
  */
-export function pairedErrors(
-  policy: Policy,
-  v: number,
-  periods: readonly SortedPeriod[],
-  present: readonly SortedPeriod[],
-): Stream {
-  const { floor } = policy.gate.errors
-  const read = (counters: Counters): Bounded => [
-    [1, get(counters, SLOT.candidateError)],
-    [-1, get(counters, SLOT.baselineError)],
-    [0, get(counters, SLOT.bothOk) + get(counters, SLOT.bothError)],
-  ]
-  const summary = (counters: Counters, isShort = false): Summary => {
-    const values = read(counters)
+export function pairedErrors(view: View, v: number): Stream {
+  const { floor } = view.policy.gate.errors
+  const read = (tally: Tally): Bounded =>
+    signed(
+      get(tally, SLOT.candidateError),
+      get(tally, SLOT.baselineError),
+      get(tally, SLOT.bothOk) + get(tally, SLOT.bothError),
+    )
+  const summary = (tally: Tally, isShort = false): Summary => {
+    const values = read(tally)
     const n = size(values)
     return {
       n,
       estimate: mean(values),
-      baseline: ratio(get(counters, SLOT.baselineError) + get(counters, SLOT.bothError), n),
+      baseline: ratio(get(tally, SLOT.baselineError) + get(tally, SLOT.bothError), n),
       ...(!isShort && n > 0 && { interval: confidenceSequence(values, values, SHOWN_ALPHA) }),
       limit: floor,
     }
@@ -149,39 +159,37 @@ export function pairedErrors(
     metric: 'errors',
     what: "error rate above the baseline's, same requests",
     unit: 'comparisons',
+    setting: 'gate.errors.floor',
     isPaired: true,
     weight: v,
     ...pairedHarm(
-      periods,
-      [SLOT.bothOk, SLOT.candidateError, SLOT.baselineError],
-      counters => bettingHarm(read(counters), floor),
+      view,
+      ({ counters }) =>
+        counters.has(SLOT.bothOk) || counters.has(SLOT.candidateError) || counters.has(SLOT.baselineError),
+      tally => bettingHarm(read(tally), floor),
       summary,
     ),
-    safe: bettingSafe(read(added(present)), floor),
-    ...summaries(periods, present, summary),
+    safe: [bettingSafe(read(tallyOf(view.now, '')), floor)],
+    ...summaries(view, summary),
   }
 }
 
 /** Answers with a NaN or an infinity that the baseline did not give. Harm: their share exceeds the error floor. */
-export function stability(
-  policy: Policy,
-  v: number,
-  periods: readonly SortedPeriod[],
-  present: readonly SortedPeriod[],
-): Stream {
-  const { floor } = policy.gate.errors
-  const compared = (counters: Counters) => get(counters, SLOT.match) + get(counters, SLOT.mismatch)
-  const summary = shareSummary(counters => get(counters, SLOT.unstable), compared, floor)
-  const all = added(periods)
+export function stability(view: View, v: number): Stream {
+  const { floor } = view.policy.gate.errors
+  const compared = (tally: Tally) => get(tally, SLOT.match) + get(tally, SLOT.mismatch)
+  const summary = shareSummary(tally => get(tally, SLOT.unstable), compared, floor)
+  const all = tallyOf(view.all, '')
   return {
     metric: 'stability',
     what: 'share of answers with a NaN or infinity of their own',
     unit: 'comparisons',
+    setting: 'gate.errors.floor',
     isPaired: true,
     weight: v,
     logHarm: logMean(shareHarm(get(all, SLOT.unstable), compared(all), floor)),
     segments: [],
     safe: undefined,
-    ...summaries(periods, present, summary),
+    ...summaries(view, summary),
   }
 }

@@ -1,30 +1,50 @@
-// Sorts the counters of periods by segment and finds what cannot be true of them. Decides nothing about versions.
-import { type Counters, count, SLOT, splitSlot } from '../evidence/counters.ts'
-import { isDifferenceBin } from '../evidence/histogram.ts'
-import type { ArmCounts } from './eprocess.ts'
-import type { Evidence, Period, Stage } from './evidence.ts'
+// Sorts the counters of periods by segment and adds them up. Decides nothing about versions.
+import type { Counters } from '../evidence/counters.ts'
+import type { Bins } from './binnedBetting.ts'
+import type { Period, Stage } from './evidence.ts'
+import type { ArmCounts } from './labelOdds.ts'
+import { layoutOf } from './layout.ts'
 
-/** A period with its counters sorted by segment; '' is the whole traffic. */
+/** What one segment counted; '' is the whole traffic. */
+export interface Tally {
+  readonly counters: ReadonlyMap<string, number>
+  /** Histograms by prefix: `loss`, `lat.b`, … Bins without a count are left out. */
+  readonly bins: ReadonlyMap<string, Bins>
+}
+
+/** A period with its counters sorted by segment. */
 export interface SortedPeriod {
   readonly stage: Stage
   readonly step: number
   readonly share: number
-  readonly bySegment: ReadonlyMap<string, Counters>
+  readonly segments: readonly string[]
+  readonly bySegment: ReadonlyMap<string, Tally>
 }
+
+const NOTHING: Tally = { counters: new Map(), bins: new Map() }
+const NO_BINS: Bins = []
 
 /** One pass over the slots of a period. */
 export function sortPeriod(period: Period): SortedPeriod {
-  const bySegment = new Map<string, Counters>([['', new Map()]])
-  for (const [name, amount] of period.counters) {
-    const [slot, segment = ''] = splitSlot(name)
-    let counters = bySegment.get(segment)
-    if (counters === undefined) {
-      counters = new Map()
-      bySegment.set(segment, counters)
+  const { counters } = period
+  const bySegment = new Map<string, Tally>()
+  for (const { segment, plain, bins } of layoutOf(counters as Counters).segments) {
+    const amounts = new Map<string, number>()
+    for (const [slot, name] of plain) amounts.set(slot, counters.get(name)!)
+    const histograms = new Map<string, Bins>()
+    for (const [prefix, list] of bins) {
+      const filled: (readonly [number, number])[] = []
+      for (const [bin, name] of list) {
+        const amount = counters.get(name)!
+        if (amount !== 0) filled.push([bin, amount])
+      }
+      histograms.set(prefix, filled)
     }
-    counters.set(slot, amount)
+    bySegment.set(segment, { counters: amounts, bins: histograms })
   }
-  return { stage: period.stage, step: period.step, share: period.share, bySegment }
+  if (!bySegment.has('')) bySegment.set('', NOTHING)
+  const { stage, step, share, segments = [] } = period
+  return { stage, step, share, segments, bySegment }
 }
 
 /** The periods at the end that share the last one's stage and step: what safe tests may read. */
@@ -35,120 +55,99 @@ export function presentStep(periods: readonly SortedPeriod[]): readonly SortedPe
   return periods.slice(from)
 }
 
-/** Counters of one segment ('' is all traffic) added over periods. Only for slots that do not depend on the share. */
-export function added(periods: readonly SortedPeriod[], segment = ''): Counters {
-  if (periods.length === 1) return periods[0]!.bySegment.get(segment) ?? new Map()
-  const sum: Counters = new Map()
-  for (const period of periods) {
-    for (const [slot, amount] of period.bySegment.get(segment) ?? []) count(sum, slot, amount)
-  }
-  return sum
-}
-
-/** Every segment that has one of `slots` (or a slot that starts with one that ends in a dot). */
-export function segmentsWith(periods: readonly SortedPeriod[], slots: readonly string[]): string[] {
-  const found = new Set<string>()
-  for (const period of periods) {
-    for (const [segment, counters] of period.bySegment) {
-      if (segment === '' || found.has(segment)) continue
-      const has = slots.some(slot => (slot.endsWith('.') ? someKey(counters, slot) : counters.has(slot)))
-      if (has) found.add(segment)
+/** Every segment's tally added over periods. Only slots that do not depend on the share may be read from the sum. */
+export function added(periods: readonly SortedPeriod[]): ReadonlyMap<string, Tally> {
+  if (periods.length === 1) return periods[0]!.bySegment
+  const parts = new Map<string, Tally[]>()
+  for (const { bySegment } of periods) {
+    for (const [segment, tally] of bySegment) {
+      const list = parts.get(segment)
+      if (list === undefined) parts.set(segment, [tally])
+      else list.push(tally)
     }
   }
-  return [...found].sort()
+  return new Map([...parts].map(([segment, tallies]) => [segment, sumOf(tallies)]))
 }
 
-function someKey(counters: Counters, start: string): boolean {
-  for (const slot of counters.keys()) if (slot.startsWith(start)) return true
-  return false
-}
-
-/** Events of the two arms, a period each. Periods without two arms (shadow, or a share of all traffic) have none. */
-export function arms(
-  periods: readonly SortedPeriod[],
-  slots: {
-    readonly candidate: string
-    readonly candidateEvents: string
-    readonly baseline: string
-    readonly baselineEvents: string
-  },
-  segment = '',
-): ArmCounts[] {
-  return periods
-    .filter(period => period.stage === 'canary' && period.share < 1)
-    .map(({ share, bySegment }) => {
-      const read = (slot: string) => bySegment.get(segment)?.get(slot) ?? 0
-      return {
-        share,
-        candidate: read(slots.candidate),
-        candidateEvents: read(slots.candidateEvents),
-        baseline: read(slots.baseline),
-        baselineEvents: read(slots.baselineEvents),
+function sumOf(tallies: readonly Tally[]): Tally {
+  if (tallies.length === 1) return tallies[0]!
+  const counters = new Map<string, number>()
+  const histograms = new Map<string, Map<number, number>>()
+  for (const tally of tallies) {
+    for (const [slot, amount] of tally.counters) counters.set(slot, (counters.get(slot) ?? 0) + amount)
+    for (const [prefix, bins] of tally.bins) {
+      let sum = histograms.get(prefix)
+      if (sum === undefined) {
+        sum = new Map()
+        histograms.set(prefix, sum)
       }
-    })
-}
-
-const LATE = ['p50', 'p95', 'p99'] as const
-
-/** Parts that cannot exceed their whole. */
-const PARTS: readonly (readonly [part: string, whole: readonly string[]])[] = [
-  [SLOT.armBaselineError, [SLOT.armBaseline]],
-  [SLOT.armCandidateError, [SLOT.armCandidate]],
-  [SLOT.unstable, [SLOT.mismatch]],
-  ...LATE.flatMap(
-    name =>
-      [
-        [`late.${name}.b`, ['late.b.n']],
-        [`late.${name}.c`, ['late.c.n']],
-        [`late.${name}.c.may`, ['late.c.n']],
-      ] as const,
-  ),
-]
-
-/** Why the evidence cannot be judged at all, as a phrase; undefined when it is sound. */
-export function faultOf(evidence: Evidence, periods: readonly SortedPeriod[]): string | undefined {
-  const { attempt, candidates, stepElapsedMs, mirrored } = evidence
-  if (!Number.isSafeInteger(attempt) || attempt < 1) return `attempt is ${attempt}, expected 1 or more`
-  if (!Number.isSafeInteger(candidates) || candidates < 1) return `candidates is ${candidates}, expected 1 or more`
-  if (!Number.isFinite(stepElapsedMs) || stepElapsedMs < 0) return `the step has lasted ${stepElapsedMs} ms`
-  if (!isCount(mirrored.eligible) || !isCount(mirrored.dropped) || mirrored.dropped > mirrored.eligible)
-    return `${mirrored.dropped} of ${mirrored.eligible} mirrored requests are counted as dropped`
-  for (const [index, period] of evidence.periods.entries()) {
-    const fault = periodFault(period, periods[index]!)
-    if (fault !== undefined) return fault
-  }
-  return undefined
-}
-
-function periodFault(period: Period, sorted: SortedPeriod): string | undefined {
-  const { stage, step, share } = period
-  if (stage !== 'shadow' && stage !== 'canary') return `stage is ${String(stage)}, expected shadow or canary`
-  if (!(step >= 0 && step <= 100)) return `step is ${step}, expected 0 to 100`
-  // 1 is a candidate that has taken all traffic: it has no split to judge, and so no evidence from one.
-  if (stage === 'canary' && !(share > 0 && share <= 1)) return `the candidate's share is ${share}, expected 0 to 1`
-  const whole = sorted.bySegment.get('')!
-  for (const [name, amount] of period.counters) {
-    if (!isCount(amount)) return `${name} is ${amount}, expected a count`
-    const [slot, segment] = splitSlot(name)
-    if (segment !== undefined && amount > (whole.get(slot) ?? 0)) return `${name} exceeds ${slot}`
-    if (slot.startsWith('loss.') && !isDifferenceBin(Number(slot.slice(5)))) return `${name} is no bin of a loss`
-  }
-  for (const counters of sorted.bySegment.values()) {
-    for (const [part, wholes] of PARTS) {
-      const [some, all] = [counters.get(part) ?? 0, sum(counters, wholes)]
-      if (some > all) return `${part} (${some}) exceeds ${wholes.join(' + ')} (${all})`
+      for (const [bin, amount] of bins) sum.set(bin, (sum.get(bin) ?? 0) + amount)
     }
   }
-  const compared = sum(whole, [SLOT.match, SLOT.mismatch])
-  const pairs = sum(whole, [SLOT.bothOk, SLOT.baselineError, SLOT.candidateError, SLOT.bothError])
-  if (compared > pairs) return `${compared} comparisons exceed ${pairs} pairs`
-  return undefined
+  return {
+    counters,
+    bins: new Map([...histograms].map(([prefix, sum]) => [prefix, [...sum].sort((a, b) => a[0] - b[0])])),
+  }
 }
 
-function sum(counters: Counters, slots: readonly string[]): number {
-  return slots.reduce((total, slot) => total + (counters.get(slot) ?? 0), 0)
+/** A counter of a tally; 0 when nothing was counted. */
+export function get(tally: Tally, slot: string): number {
+  return tally.counters.get(slot) ?? 0
 }
 
-function isCount(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= 0
+/** The bins of slots `<prefix>.<bin>`. */
+export function binsOf(tally: Tally, prefix: string): Bins {
+  return tally.bins.get(prefix) ?? NO_BINS
+}
+
+export function sizeOf(bins: Bins): number {
+  let total = 0
+  for (const [, amount] of bins) total += amount
+  return total
+}
+
+/** The tally of one segment. */
+export function tallyOf(tallies: ReadonlyMap<string, Tally>, segment: string): Tally {
+  return tallies.get(segment) ?? NOTHING
+}
+
+/**
+ * Every segment in the order in which it was first seen: the earliest period's, then what later ones saw first. Segments
+ * that no period lists (evidence of a file that has no order) come last, by name.
+ */
+export function segmentOrder(periods: readonly SortedPeriod[]): readonly string[] {
+  const order = new Set<string>()
+  for (const { segments } of periods) for (const segment of segments) order.add(segment)
+  const unlisted = new Set<string>()
+  for (const { bySegment } of periods) {
+    for (const segment of bySegment.keys()) if (segment !== '' && !order.has(segment)) unlisted.add(segment)
+  }
+  return [...order, ...[...unlisted].sort()]
+}
+
+/** Slots of the events of the two arms. */
+export interface ArmSlots {
+  readonly candidate: string
+  readonly candidateEvents: string
+  readonly baseline: string
+  readonly baselineEvents: string
+}
+
+/** Periods with two arms to compare: not the shadow, and not a share of all traffic. */
+export function split(periods: readonly SortedPeriod[]): readonly SortedPeriod[] {
+  return periods.filter(period => period.stage === 'canary' && period.share < 1)
+}
+
+/** Events of the two arms, one entry a period that has both. */
+export function arms(periods: readonly SortedPeriod[], slots: ArmSlots, segment = ''): ArmCounts[] {
+  return split(periods).map(({ share, bySegment }) => {
+    const tally = tallyOf(bySegment, segment)
+    return {
+      share,
+      candidate: get(tally, slots.candidate),
+      candidateEvents: get(tally, slots.candidateEvents),
+      baseline: get(tally, slots.baseline),
+      baselineEvents: get(tally, slots.baselineEvents),
+    }
+  })
 }

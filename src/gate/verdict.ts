@@ -1,249 +1,196 @@
 // Decides abort, continue, hold, promote or invalid from evidence and policy. Knows nothing of traffic, time or storage.
-import { hash } from 'node:crypto'
+import type { MetricName } from '../config/schema.ts'
 import { SLOT } from '../evidence/counters.ts'
-import { logMean, logSumExp, observationsNeeded } from './eprocess.ts'
-import type { Decision, Evidence, MetricVerdict, Policy, Stage, Verdict } from './evidence.ts'
-import { abortReason, list, missingExposure, missingOf, where } from './explain.ts'
-import { ALPHA_ABORT, ALPHA_PROMOTE, ALPHA_SPLIT, guiltySegments, harmNeeded, isGuilty } from './levels.ts'
-import { splitOf } from './liveStreams.ts'
-import { labelsCount } from './pairedStreams.ts'
-import { added, faultOf, presentStep, type SortedPeriod, sortPeriod } from './periods.ts'
-import type { SegmentHarm, Stream, Summary } from './stream.ts'
-import { streamsOf } from './streams.ts'
+import { logSumExp } from './bet.ts'
+import { checksOf, labelsByArms } from './checks.ts'
+import { digestOf } from './digest.ts'
+import type { Decision, Evidence, MetricVerdict, Policy, Verdict } from './evidence.ts'
+import { abortReason, checkReason, dayOf, list, missingExposure, missingOf, waiverNote, where } from './explain.ts'
+import { faultOf } from './faults.ts'
+import { ALPHA_ABORT, ALPHA_PROMOTE } from './levels.ts'
+import { get, presentStep, sortPeriod, tallyOf } from './periods.ts'
+import { checkRow, rowsOf } from './rows.ts'
+import { logSafeOf, type Stream, type View, viewOf } from './stream.ts'
+import { streamsIn } from './streams.ts'
 import { duration, numeral, percentage } from './wording.ts'
 
 /** Below this many eligible requests a single drop would exceed 1 %; the drop limit is judged as if there were this many. */
 const LEAST_ELIGIBLE = 100
-/** Segments that are listed for each stream, the most suspicious first; guilty ones always. */
-const LISTED_SEGMENTS = 10
 
 interface Judged {
   readonly evidence: Evidence
-  readonly policy: Policy
-  readonly stage: Stage
+  readonly view: View
   readonly step: number
-  readonly present: readonly SortedPeriod[]
   readonly streams: readonly Stream[]
+  readonly checks: readonly MetricVerdict[]
   /** ln 1/α for promotion, after attempts and simultaneous candidates. */
   readonly safeNeeded: number
+}
+
+/** A decision with its reason and what it still lacks. */
+interface Outcome {
+  readonly decision: Decision
+  readonly reason: string
+  readonly missing: readonly string[]
 }
 
 /**
  * The verdict on a candidate, from all its evidence and nothing else: the same evidence in any order of counting gives
  * the same verdict. GATE.md, "Verdict".
  *
- * - invalid: evidence that cannot be true, a broken split (P4, α = 0.001), or too many drops. Where only drops are wrong,
- *   the live split, which drops cannot bias, may still abort.
+ * - invalid: evidence that cannot be true, a broken split or uneven labels (P4, α = 0.001), or too many drops. Where only
+ *   drops are wrong, the live split, which drops cannot bias, may still abort.
  * - abort: Σ v_m·E_m ≥ 1/α_A at present, harm over all periods.
  * - promote: every required stream of the present stage and step is safe at α_P/(k(k+1))/candidates, and the exposure is
  *   reached. α_A is not divided by attempts: that would make a retry harder to stop.
- * - hold: `exposure.atMost` is over, or nothing could ever prove the candidate (expect: change without labels that count).
+ * - hold: `exposure.atMost` is over, an override has run out, or nothing could ever prove the candidate.
+ *
+ * Waived metrics neither abort nor withhold; the shares of the others stay as they are.
  */
 export function judge(evidence: Evidence, policy: Policy): Verdict {
   const periods = evidence.periods.map(sortPeriod)
   const fault = faultOf(evidence, periods)
-  if (fault !== undefined) return refused(evidence, policy, `the evidence cannot be judged: ${fault}`)
+  if (fault !== undefined) return refused(evidence, policy, fault)
   const present = presentStep(periods)
-  const stage = present[0]?.stage ?? 'shadow'
+  const view = viewOf(policy, present[0]?.stage ?? 'shadow', periods, present)
+  const streams = streamsIn(view, evidence.waiver)
+  const checks = checksOf(view)
+  const unclear = [
+    ...streams.filter(stream => Number.isNaN(stream.logHarm) || Number.isNaN(logSafeOf(stream))),
+    ...checks.filter(({ log }) => Number.isNaN(log)),
+  ]
+  if (unclear.length > 0)
+    return refused(evidence, policy, `${unclear.map(({ metric }) => metric).join(', ')} came out as no number`)
+  const safeNeeded = Math.log((evidence.attempt * (evidence.attempt + 1) * evidence.candidates) / ALPHA_PROMOTE)
   const judged: Judged = {
     evidence,
-    policy,
-    stage,
+    view,
     step: present[0]?.step ?? 0,
-    present,
-    streams: streamsOf(policy, stage, periods, present),
-    safeNeeded: Math.log((evidence.attempt * (evidence.attempt + 1) * evidence.candidates) / ALPHA_PROMOTE),
+    streams,
+    checks: checks.map(check => checkRow(check, isWaived(evidence, check.metric), safeNeeded)),
+    safeNeeded,
   }
-  const split = splitOf(periods, present)
-  const splitRow: MetricVerdict = {
-    metric: 'split',
-    what: "candidate's share of live requests",
-    unit: 'requests',
-    n: split.n,
-    estimate: split.estimate,
-    limit: split.limit,
-    logHarm: split.log,
-    logHarmNeeded: Math.log(1 / ALPHA_SPLIT),
-    logSafe: Number.NEGATIVE_INFINITY,
-    logSafeNeeded: judged.safeNeeded,
-    state: 'watched',
-    needed: null,
-  }
-  if (split.log >= splitRow.logHarmNeeded) {
-    const seen = percentage(split.estimate ?? 0)
-    const reason = `the live split is broken: the candidate got ${seen} of requests where ${percentage(split.limit ?? 0)} was due, so its arms cannot be compared`
-    return verdict(judged, 'invalid', reason, [], splitRow)
-  }
+  const broken = checks.find(check => !isWaived(evidence, check.metric) && check.log >= check.logNeeded)
+  if (broken !== undefined) return verdict(judged, { decision: 'invalid', reason: checkReason(broken), missing: [] })
   const { eligible, dropped } = evidence.mirrored
   const tooManyDrops = dropped > policy.gate.drops * Math.max(eligible, LEAST_ELIGIBLE)
-  const accusers = judged.streams.filter(stream => stream.weight > 0 && !(tooManyDrops && stream.isPaired))
+  const accusers = streams.filter(stream => stream.weight > 0 && !(tooManyDrops && stream.isPaired))
   const harm = logSumExp(accusers.map(stream => Math.log(stream.weight) + stream.logHarm))
   if (harm >= Math.log(1 / ALPHA_ABORT))
-    return verdict(judged, 'abort', abortReason(evidence, accusers), [], splitRow, accusers)
+    return verdict(
+      judged,
+      { decision: 'abort', reason: `${abortReason(evidence, accusers)}${waiverNote(evidence.waiver)}`, missing: [] },
+      accusers,
+    )
   if (tooManyDrops) {
     const reason = `${numeral(dropped)} of ${numeral(eligible)} mirrored requests were dropped, more than ${percentage(policy.gate.drops)}: what is left may not be like the rest`
-    return verdict(judged, 'invalid', reason, ['fewer dropped mirror requests'], splitRow)
+    return verdict(judged, { decision: 'invalid', reason, missing: ['fewer dropped mirror requests'] })
   }
-  return undecided(judged, splitRow)
+  return verdict(judged, undecided(judged))
+}
+
+function isWaived({ waiver }: Evidence, metric: MetricName): boolean {
+  return waiver !== undefined && !waiver.expired && waiver.metrics.includes(metric)
 }
 
 /** Not aborted and not invalid: promote, hold or continue. */
-function undecided(judged: Judged, splitRow: MetricVerdict): Verdict {
-  const { policy, evidence, streams, safeNeeded } = judged
-  const { candidate, baseline } = evidence
+function undecided(judged: Judged): Outcome {
+  const { evidence, view, step, streams, safeNeeded } = judged
+  const { candidate, baseline, waiver } = evidence
+  const at = where(view.stage, step)
+  const note = waiverNote(waiver)
+  const blocked = neverProved(judged)
+  if (blocked !== undefined) {
+    const [why, missing] = blocked
+    const reason = `${candidate.version} cannot be proved${note}: ${why}`
+    return { decision: 'hold', reason, missing: [missing] }
+  }
   const missing = [
     ...streams.flatMap(stream => missingOf(stream, safeNeeded)),
-    ...missingExposure(judged.stage, exposure(judged)),
+    ...missingExposure(view.stage, exposure(judged)),
   ]
-  if (policy.expect === 'change' && !labelsCount(policy)) {
-    const why =
-      policy.labels === undefined
-        ? 'a changed model must differ, and the route declares no labels that could show it is no worse'
-        : 'its answers change the outcomes, so labels of shadow answers license nothing'
-    return verdict(judged, 'hold', `${candidate.version} cannot be proved: ${why}`, ['labels that count'], splitRow)
-  }
   // A step with all the traffic has no arm to compare with: whatever was needed had to be shown before.
-  if (judged.present.some(period => period.share === 1)) missing.push('traffic on the baseline to compare with')
-  const required = streams.filter(stream => stream.safe !== undefined)
-  if (missing.length === 0 && required.length > 0 && judged.present.length > 0) {
+  if (view.present.some(period => period.share === 1)) missing.push('traffic on the baseline to compare with')
+  if (missing.length === 0 && view.present.length > 0) {
+    const required = streams.filter(stream => stream.safe !== undefined)
     const shown = [...new Set(required.map(stream => stream.metric))].join(', ')
-    return verdict(
-      judged,
-      'promote',
-      `${candidate.version} is shown no worse than ${baseline.version} ${where(judged.stage, judged.step)}: ${shown}`,
-      [],
-      splitRow,
-    )
+    const proved = `${candidate.version} is shown no worse than ${baseline.version} ${at}${note}: ${shown}`
+    if (waiver?.expired)
+      return {
+        decision: 'hold',
+        reason: `${proved}, but the time of its override is over (${dayOf(waiver.until)}, ${waiver.reason})`,
+        missing: ['an override that is renewed or taken out'],
+      }
+    return { decision: 'promote', reason: proved, missing: [] }
   }
-  const { atMost } = policy.gate.exposure
-  if (evidence.stepElapsedMs >= atMost)
-    return verdict(
-      judged,
-      'hold',
-      `not decided within ${duration(atMost)} ${where(judged.stage, judged.step)}: ${list(missing)}`,
-      missing,
-      splitRow,
-    )
-  return verdict(
-    judged,
-    'continue',
-    `not decided yet ${where(judged.stage, judged.step)}: still needs ${list(missing)}`,
-    missing,
-    splitRow,
-  )
+  const { atMost } = view.policy.gate.exposure
+  return evidence.stepElapsedMs >= atMost
+    ? { decision: 'hold', reason: `not decided within ${duration(atMost)} ${at}${note}: ${list(missing)}`, missing }
+    : { decision: 'continue', reason: `not decided yet ${at}${note}: still needs ${list(missing)}`, missing }
 }
 
-function exposure({
-  stage,
-  present,
-  policy,
-  evidence,
-}: Pick<Judged, 'stage' | 'present' | 'policy' | 'evidence'>): Verdict['exposure'] {
-  const counters = added(present)
+/** Why no amount of evidence could prove the candidate under this policy, and what it would take. */
+function neverProved({ evidence, view, streams }: Judged): readonly [why: string, missing: string] | undefined {
+  const { policy, stage } = view
+  const { exposure: least } = policy.gate
+  const isLabelled = isWaived(evidence, 'labels')
+  if (policy.expect === 'change' && !isLabelled) {
+    if (policy.labels === undefined)
+      return [
+        'a changed model must differ, and the route declares no labels that could show it is no worse',
+        'labels that count',
+      ]
+    if (labelsByArms(policy) && stage === 'shadow')
+      return [
+        'its answers change the outcomes, so labels count once it has a share of live traffic (gate.unproven)',
+        'a share of live traffic',
+      ]
+  }
+  if (streams.every(stream => stream.safe === undefined))
+    return ['its override waives everything that could show it is no worse', 'a required metric that is not waived']
+  if (least.for > least.atMost)
+    return [
+      `gate.exposure asks for ${duration(least.for)} in a step and allows ${duration(least.atMost)}`,
+      'an exposure that can be reached',
+    ]
+  return undefined
+}
+
+function exposure({ view, evidence }: Pick<Judged, 'view' | 'evidence'>): Verdict['exposure'] {
+  const tally = tallyOf(view.now, '')
   const slots =
-    stage === 'canary' ? [SLOT.armCandidate] : [SLOT.bothOk, SLOT.baselineError, SLOT.candidateError, SLOT.bothError]
+    view.stage === 'canary'
+      ? [SLOT.armCandidate]
+      : [SLOT.bothOk, SLOT.baselineError, SLOT.candidateError, SLOT.bothError]
   return {
-    requests: slots.reduce((sum, slot) => sum + (counters.get(slot) ?? 0), 0),
-    requestsNeeded: policy.gate.exposure.requests,
+    requests: slots.reduce((sum, slot) => sum + get(tally, slot), 0),
+    requestsNeeded: view.policy.gate.exposure.requests,
     elapsedMs: evidence.stepElapsedMs,
-    neededMs: policy.gate.exposure.for,
+    neededMs: view.policy.gate.exposure.for,
   }
 }
 
-function verdict(
-  judged: Judged,
-  decision: Decision,
-  reason: string,
-  missing: readonly string[],
-  split: MetricVerdict,
-  accusers: readonly Stream[] = [],
-): Verdict {
-  const { evidence, policy, stage, step, streams } = judged
-  const guilty: Verdict['guilty'][number][] = []
-  const metrics: MetricVerdict[] = []
-  for (const stream of streams) {
-    const accused = accusers.includes(stream) && isGuilty(stream)
-    const blamed = accused ? guiltySegments(stream) : []
-    if (accused && !guilty.some(({ metric, segment }) => metric === stream.metric && segment === undefined))
-      guilty.push({ metric: stream.metric })
-    for (const { segment } of blamed) guilty.push({ metric: stream.metric, segment })
-    metrics.push(streamRow(judged, stream, accused))
-    const suspicious = stream.segments.toSorted((a, b) => b.logHarm - a.logHarm)
-    for (const segment of suspicious.slice(0, Math.max(LISTED_SEGMENTS, blamed.length)))
-      metrics.push(segmentRow(judged, stream, segment, blamed.includes(segment)))
-  }
+function verdict(judged: Judged, outcome: Outcome, accusers: readonly Stream[] = []): Verdict {
+  const { evidence, view, step, streams, checks, safeNeeded } = judged
+  const { metrics, guilty } = rowsOf(streams, accusers, safeNeeded)
   return {
     route: evidence.route,
     candidate: evidence.candidate.version,
     baseline: evidence.baseline.version,
-    decision,
-    stage,
+    decision: outcome.decision,
+    stage: view.stage,
     step,
-    reason,
-    missing,
-    metrics: [...metrics, split],
+    reason: outcome.reason,
+    missing: outcome.missing,
+    metrics: [...metrics, ...checks],
     guilty,
     exposure: exposure(judged),
-    evidenceDigest: digestOf(evidence, policy),
+    evidenceDigest: digestOf(evidence, view.policy),
   }
 }
 
-function streamRow({ safeNeeded }: Judged, stream: Stream, accused: boolean): MetricVerdict {
-  const { safe, logWithhold } = stream
-  const logSafe = safe === undefined ? Number.NEGATIVE_INFINITY : logMean(safe)
-  const withheld = logWithhold !== undefined && logWithhold >= Math.log(1 / ALPHA_PROMOTE)
-  // Proof is about this step; blame, and what is only watched, about everything.
-  const shown = accused || (safe === undefined && logWithhold === undefined) ? stream.history : stream.present
-  return {
-    metric: stream.metric,
-    what: stream.what,
-    unit: stream.unit,
-    ...plainSummary(shown),
-    logHarm: stream.logHarm,
-    logHarmNeeded: harmNeeded(stream),
-    logSafe,
-    logSafeNeeded: safeNeeded,
-    state: accused
-      ? 'guilty'
-      : withheld
-        ? 'open'
-        : safe === undefined
-          ? 'watched'
-          : logSafe >= safeNeeded
-            ? 'safe'
-            : 'open',
-    needed: safe === undefined ? null : observationsNeeded(safe, safeNeeded),
-  }
-}
-
-function segmentRow({ safeNeeded }: Judged, stream: Stream, segment: SegmentHarm, blamed: boolean): MetricVerdict {
-  return {
-    metric: stream.metric,
-    segment: segment.segment,
-    what: stream.what,
-    unit: stream.unit,
-    ...plainSummary(segment),
-    logHarm: segment.logHarm,
-    // Alone, at half the stream's weight and one share of the mean over segments.
-    logHarmNeeded: harmNeeded(stream) + Math.log(2 * stream.segments.length),
-    logSafe: Number.NEGATIVE_INFINITY,
-    logSafeNeeded: safeNeeded,
-    state: blamed ? 'guilty' : 'watched',
-    needed: null,
-  }
-}
-
-function plainSummary({ n, estimate, baseline, interval, limit }: Summary) {
-  return {
-    n,
-    estimate,
-    ...(baseline !== undefined && { baseline }),
-    ...(interval !== undefined && { interval }),
-    limit,
-  }
-}
-
-function refused(evidence: Evidence, policy: Policy, reason: string): Verdict {
+/** Evidence that cannot be judged at all. */
+function refused(evidence: Evidence, policy: Policy, fault: string): Verdict {
   const last = evidence.periods.at(-1)
   return {
     route: evidence.route,
@@ -252,7 +199,7 @@ function refused(evidence: Evidence, policy: Policy, reason: string): Verdict {
     decision: 'invalid',
     stage: last?.stage ?? 'shadow',
     step: last?.step ?? 0,
-    reason,
+    reason: `the evidence cannot be judged: ${fault}`,
     missing: [],
     metrics: [],
     guilty: [],
@@ -264,30 +211,4 @@ function refused(evidence: Evidence, policy: Policy, reason: string): Verdict {
     },
     evidenceDigest: digestOf(evidence, policy),
   }
-}
-
-/** sha256, hexadecimal, of what was counted and of the policy, as JSON with sorted keys; the clock is left out. */
-function digestOf(evidence: Evidence, policy: Policy): string {
-  const { stepElapsedMs: _, ...rest } = evidence
-  const periods = rest.periods.map(period => {
-    if (!period.counters.has(SLOT.timeMs)) return period
-    const counters = new Map(period.counters)
-    counters.delete(SLOT.timeMs)
-    return { ...period, counters }
-  })
-  const counted = { ...rest, periods }
-  const { expect, labels, gate } = policy
-  return hash('sha256', canonical({ counted, policy: { expect, labels, gate } }))
-}
-
-/** JSON with sorted keys; a Map is an object, undefined members are left out, numbers that JSON lacks are text. */
-function canonical(value: unknown): string {
-  if (value instanceof Map) return canonical(Object.fromEntries(value))
-  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
-  if (typeof value === 'number' && !Number.isFinite(value)) return JSON.stringify(String(value))
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
-  const members = Object.entries(value)
-    .filter(([, member]) => member !== undefined)
-    .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
-  return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${canonical(member)}`).join(',')}}`
 }

@@ -49,7 +49,10 @@ describe('no data', () => {
 })
 
 describe('published and own vectors', () => {
-  it('P1', () => expect(logMean(labelOddsHarm([arm(0.1, 20, 80)]))).toBeCloseTo(3.017212342505, 10))
+  it('P1 with eight equal bets', () => {
+    const eight = [1.15, 1.35, 1.7, 2.3, 3.5, 6, 12, 40].map(ratio => ({ ratio, weight: 1 / 8 }))
+    expect(logMean(labelOddsHarm([arm(0.1, 20, 80)], [0], eight))).toBeCloseTo(3.017212342505, 10)
+  })
   it('P2 harm', () =>
     expect(
       logMean(

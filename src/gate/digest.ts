@@ -1,0 +1,40 @@
+// Names what was judged: one hash of counters and policy. Judges nothing.
+import { hash } from 'node:crypto'
+import { SLOT } from '../evidence/counters.ts'
+import type { Evidence, Period, Policy } from './evidence.ts'
+import { layoutOf } from './layout.ts'
+
+/** sha256, hexadecimal, of what was counted and of the policy, as JSON with sorted keys; the clock is left out. */
+export function digestOf(evidence: Evidence, policy: Policy): string {
+  const { stepElapsedMs: _, periods, ...rest } = evidence
+  const counted = periods.map(({ counters, ...period }) => `[${canonical(period)},${amounts(counters)}]`)
+  const { expect, labels, gate } = policy
+  return hash(
+    'sha256',
+    `{"counted":${canonical(rest)},"periods":[${counted}],"policy":${canonical({ expect, labels, gate })}}`,
+  )
+}
+
+/** Counters in the order of their names, without the serving time. */
+function amounts(counters: Period['counters']): string {
+  const { names, quoted } = layoutOf(counters)
+  const members: string[] = []
+  for (const [index, name] of names.entries())
+    if (name !== SLOT.timeMs) members.push(`${quoted[index]}:${number(counters.get(name)!)}`)
+  return `{${members.join(',')}}`
+}
+
+/** JSON with sorted keys; undefined members are left out, numbers that JSON lacks are text. */
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
+  if (typeof value === 'number') return number(value)
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
+  const members = Object.entries(value)
+    .filter(([, member]) => member !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+  return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${canonical(member)}`).join(',')}}`
+}
+
+function number(value: number): string {
+  return Number.isFinite(value) ? String(value) : JSON.stringify(String(value))
+}
