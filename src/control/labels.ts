@@ -46,7 +46,7 @@ const MOST_LABELS_A_COMMIT = 20_000
 const MOST_DUE_A_COMMIT = 20_000
 /** Predictions for versions that nobody compares any more, or of routes that take no labels. */
 const LEFT_KEPT_MS = 7 * 86_400_000
-const WAITING_KNOWN_MS = 5_000
+const WAITING_KNOWN_MS = 1_000
 
 /** What is known of the live answers of one route that wait. */
 interface ArmsWaiting {
@@ -120,13 +120,16 @@ export class Labels {
     }
     if (shares.size === 0) return epochs
     const came = new Map<string, number>()
-    const isTaken = ({ scope, id }: PendingPrediction): boolean => {
+    const isTaken = ({ scope, id, at }: PendingPrediction): boolean => {
       const of = shares.get(scope)
       if (of === undefined) return true
       came.set(scope, (came.get(scope) ?? 0) + 1)
       const isIn = of.share >= 1 || uniform(this.#salt, id) < of.share
-      if (isIn) of.waiting.count++
-      else this.#arms.cut(of.route, 1)
+      if (!isIn) this.#arms.cut(of.route, 1)
+      else {
+        of.waiting.count++
+        of.waiting.oldest = Math.min(of.waiting.oldest ?? at, at)
+      }
       return isIn
     }
     const taken = epochs.map(epoch =>

@@ -67,7 +67,7 @@ export const status: Status = {
         },
       ],
       mirror: 'on',
-      labels: { waiting: 7, joined: 400, unmatched: 1, expired: 0, cut: 0 },
+      labels: { waiting: 7, joined: 400, late: 0, unmatched: 1, expired: 0, cut: 0 },
     },
   ],
 }

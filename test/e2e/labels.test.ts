@@ -15,6 +15,7 @@ import {
 } from './gateway.ts'
 
 let gateway: TestGateway
+const none = { joined: 0, waiting: 0, unusable: 0, late: 0, repeated: 0 }
 const versions = {
   '1.0.0': { onnx: 'tumour-risk/1.0.0', weight: 100 },
   '2.0.0': { onnx: 'tumour-risk/2.0.0', shadow: 100 },
@@ -67,10 +68,10 @@ describe('a label', () => {
     await compared()
     const labels = ids.map((request_id, index) => ({ request_id, label: labelOf(index) }))
     const { status, json } = await post(labels)
-    expect({ status, json }).toEqual({ status: 200, json: { joined: 50, waiting: 0, unusable: 0 } })
+    expect({ status, json }).toEqual({ status: 200, json: { ...none, joined: 50 } })
     await eventually(before + 50)
     // The same again, in every form that is accepted.
-    await post(labels)
+    expect((await post(labels)).json).toEqual({ ...none, repeated: 50 })
     await post({ labels })
     await post(labels[0])
     await ask(['another'])
@@ -122,7 +123,7 @@ describe('a label', () => {
     const before = await labelled()
     const ids = Array.from({ length: 20 }, (_, index) => `before-${index}`)
     const { json } = await post(ids.map((request_id, index) => ({ request_id, label: labelOf(index) })))
-    expect(json).toEqual({ joined: 0, waiting: 20, unusable: 0 })
+    expect(json).toEqual({ ...none, waiting: 20 })
     await ask(ids)
     await eventually(before + 20)
     await ask(['yet another'])
@@ -132,7 +133,7 @@ describe('a label', () => {
 
   it('of a request that nobody knows waits and counts for nothing', async () => {
     const before = await labelled()
-    expect((await post({ request_id: 'nobody', label: 1 })).json).toEqual({ joined: 0, waiting: 1, unusable: 0 })
+    expect((await post({ request_id: 'nobody', label: 1 })).json).toEqual({ ...none, waiting: 1 })
     expect(await labelled()).toBe(before)
   })
 
@@ -218,5 +219,114 @@ describe('a label', () => {
     expect((await post({ request_id: 'kept-1', label: 1 })).json.joined).toBe(0)
     expect((await post({ request_id: 'kept-2', label: 1 })).json.joined).toBe(1)
     await eventually(n + 1)
+  })
+})
+
+describe('a label of a live answer that changes the outcome', () => {
+  const within = 2_500
+  const routes = routesOf({
+    risk: {
+      live: '1.0.0',
+      // Adopted: the canary has its share from the start.
+      versions: {
+        '1.0.0': { onnx: 'tumour-risk/1.0.0', weight: 50 },
+        '2.0.0': { onnx: 'tumour-risk/2.0.0', weight: 50, shadow: 100 },
+      },
+      compare,
+      expect: 'change',
+      labels: { loss: 'brier', margin: 0.05, within: `${within}ms`, affectedByAnswer: true },
+    },
+  })
+  const rows = 120
+  const ids = Array.from({ length: rows }, (_, index) => `arm-${index}`)
+
+  const slots = async (at: TestGateway) => {
+    const { evidence } = (await getJson(`${at.admin}/v1/routes/risk/evidence`)) as {
+      evidence: { periods: { counters: Record<string, number> }[] }
+    }
+    const sum = (start: string) =>
+      evidence.periods
+        .flatMap(({ counters }) => Object.entries(counters))
+        .filter(([slot]) => slot.startsWith(start) && !slot.includes('@'))
+        .reduce((all, [, amount]) => all + amount, 0)
+    return {
+      answers: { b: sum('arm.b.n'), c: sum('arm.c.n') },
+      due: { b: sum('arm.b.due'), c: sum('arm.c.due') },
+      losses: { b: sum('arm.b.loss.'), c: sum('arm.c.loss.') },
+      pairs: sum('loss.'),
+    }
+  }
+  const arms = async (at: TestGateway) => (await at.status()).routes[0]!.labels!.arms!
+
+  it('is counted for both arms when every label had its time, over a restart too; of a shadow it is only shown', async () => {
+    let at = await startGateway({ routes, args: ['--adopt'] })
+    const post = (body: unknown) => postJson(`${at.predictions}/v1/labels`, body)
+    const label = (index: number) => ({ request_id: ids[index]!, label: labelOf(index) })
+    // Three of four are labelled at once, most of them before their prediction is kept. The last quarter never is.
+    const versions = await inParallel(rows, 8, async index => {
+      const { status, headers } = await predict(at, 'risk', tumourRequest(rowOf(index).slice(0, 30)), {
+        headers: { 'x-request-id': ids[index]! },
+      })
+      expect(status).toBe(200)
+      if (index < 90) expect((await post(label(index))).status).toBe(200)
+      return headers['x-understudy-version']
+    })
+    const answers = {
+      b: versions.filter(version => version === '1.0.0').length,
+      c: versions.filter(version => version === '2.0.0').length,
+    }
+    expect(answers.b + answers.c).toBe(rows)
+    await until(async () => {
+      const { joined, arms } = (await at.status()).routes[0]!.labels!
+      return joined === 90 && arms!.waiting === rows
+    })
+    // The first label of a request stays.
+    const others = ids.slice(0, 90).map((_, index) => ({ ...label(index), label: 1 - labelOf(index) }))
+    expect((await post(others)).json).toMatchObject({ joined: 0, waiting: 0 })
+    // Answered when it is on disk, and so is all that was joined before it.
+    expect((await post(label(90))).json.joined).toBe(1)
+    await at.kill()
+    at = await startGateway({ folder: at.folder, routes })
+    const all = { answers, due: answers, losses: { b: expect.any(Number), c: expect.any(Number) } }
+    const counted = await until(async () => {
+      const now = await slots(at)
+      return now.due.b + now.due.c === rows ? now : undefined
+    })
+    expect(counted).toMatchObject(all)
+    expect(counted.losses.b + counted.losses.c).toBe(91)
+    const labelled = (version: string) => versions.slice(0, 91).filter(answered => answered === version).length
+    expect(counted.losses).toEqual({ b: labelled('1.0.0'), c: labelled('2.0.0') })
+    expect(await until(async () => ((await arms(at)).waiting === 0 ? arms(at) : undefined))).toEqual({
+      waiting: 0,
+      nextDueAt: null,
+      cut: 0,
+    })
+    // A label that comes now finds nothing, and the counters stay.
+    expect((await post({ request_id: ids[100], label: 1 })).json.joined).toBe(0)
+    // Pairs of the same requests have labels too: they are shown, and no verdict rests on them.
+    expect(counted.pairs).toBeGreaterThan(0)
+    await at.stop()
+  })
+
+  it('is not counted before its time', async () => {
+    const at = await startGateway({
+      routes: routes.replace(`${within}ms`, '1h'),
+      args: ['--adopt'],
+    })
+    await inParallel(20, 4, index =>
+      predict(at, 'risk', tumourRequest(rowOf(index).slice(0, 30)), { headers: { 'x-request-id': ids[index]! } }),
+    )
+    await until(async () => (await arms(at)).waiting === 20)
+    const { json } = await postJson(
+      `${at.predictions}/v1/labels`,
+      ids.slice(0, 20).map((request_id, index) => ({ request_id, label: labelOf(index) })),
+    )
+    expect(json).toEqual({ ...none, joined: 20 })
+    const { nextDueAt } = await arms(at)
+    expect(Date.parse(nextDueAt!)).toBeGreaterThan(Date.now() + 3_000_000)
+    const { due, losses, answers } = await slots(at)
+    expect({ due, losses }).toEqual({ due: { b: 0, c: 0 }, losses: { b: 0, c: 0 } })
+    expect(answers.b + answers.c).toBe(20)
+    await at.stop()
   })
 })
