@@ -3,6 +3,7 @@ import type { HttpBindings } from '@hono/node-server'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { asUnderstudyError, UnderstudyError } from '../errors.ts'
+import { CONTENT_SECURITY_POLICY, reportHtml } from '../report/html/page.ts'
 import {
   MirrorBody,
   PauseBody,
@@ -46,7 +47,15 @@ export function createAdminApi({ control, guard, onInternalError }: AdminApiOpti
     return context.body(body, 200, { 'content-type': contentType })
   })
   app.get('/v1/status', context => json(context, control.status()))
-  app.get('/v1/routes/:route/report', context => json(context, control.report(...candidateOf(context))))
+  app.get('/v1/routes/:route/report', context => {
+    const format = context.req.query('format') ?? 'json'
+    if (format !== 'json' && format !== 'html')
+      throw new UnderstudyError('BAD_REQUEST', 'format: expected json or html')
+    const report = control.report(...candidateOf(context))
+    if (format === 'json') return json(context, report)
+    context.header('content-security-policy', `${CONTENT_SECURITY_POLICY}; frame-ancestors 'none'`)
+    return context.body(reportHtml(report), 200, { 'content-type': 'text/html; charset=utf-8' })
+  })
   app.get('/v1/routes/:route/gate', context => json(context, control.gate(...candidateOf(context))))
   app.get('/v1/routes/:route/evidence', context => json(context, control.evidence(...candidateOf(context))))
   app.get('/v1/history', context =>
@@ -113,10 +122,11 @@ const securityHeaders: MiddlewareHandler<Env> = async (context, next) => {
   headers.set('x-frame-options', 'DENY')
   headers.set('referrer-policy', 'no-referrer')
   headers.set('cross-origin-resource-policy', 'same-origin')
-  headers.set(
-    'content-security-policy',
-    "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-  )
+  // A page says itself what its own style is; nothing else may load anything.
+  if (!headers.has('content-security-policy')) {
+    const nothing = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    headers.set('content-security-policy', nothing)
+  }
   headers.set('cache-control', 'no-store')
 }
 

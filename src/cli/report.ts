@@ -1,14 +1,24 @@
 // The command `report`: one candidate against live, everything that is known of it.
+import { writeFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError } from 'commander'
+import { messageOf } from '../errors.ts'
+import { reportHtml } from '../report/html/page.ts'
 import { reportMarkdown } from '../report/markdown.ts'
 import type { Report } from '../report/status.ts'
 import { reportText } from '../report/text.ts'
 import { type AdminOptions, type CommandContext, withAdmin, withClient } from './context.ts'
+import { CommandFailure, EXIT } from './exit.ts'
 import { candidatePath } from './gate.ts'
 import { jsonText } from './terminal.ts'
 
-const FORMATS = ['text', 'markdown', 'json'] as const
+const FORMATS = ['text', 'markdown', 'html', 'json'] as const
 type Format = (typeof FORMATS)[number]
+
+interface ReportOptions extends AdminOptions {
+  readonly format: Format
+  readonly json?: boolean
+  readonly out?: string
+}
 
 export function addReport(program: Command, { terminal }: CommandContext): void {
   withAdmin(
@@ -17,28 +27,40 @@ export function addReport(program: Command, { terminal }: CommandContext): void 
       .summary('one candidate against live, everything that is known of it')
       .argument('<route>', 'route name')
       .argument('[candidate]', 'version; may be left out where there is one candidate')
-      .option('--format <format>', 'text, markdown or json', parseFormat, 'text'),
-  ).action(
-    async (
-      route: string,
-      candidate: string | undefined,
-      options: AdminOptions & { format: Format; json?: boolean },
-    ) => {
-      const answer = await withClient(options, terminal, client =>
-        client.get(candidatePath(route, 'report', candidate)),
-      )
-      // The gateway's own words.
-      const report = answer as Report
-      const format = options.json === true ? 'json' : options.format
-      if (format === 'json') terminal.out(jsonText(report))
-      else
-        terminal.out(format === 'markdown' ? reportMarkdown(report) : reportText(report, { colour: terminal.colour }))
-    },
-  )
+      .option('--format <format>', 'text, markdown, html (one file with plots) or json', parseFormat, 'text')
+      .option('--out <file>', 'write it to a file instead'),
+  ).action(async (route: string, candidate: string | undefined, options: ReportOptions) => {
+    const answer = await withClient(options, terminal, client => client.get(candidatePath(route, 'report', candidate)))
+    // The gateway's own words.
+    const report = answer as Report
+    const { out } = options
+    const format = options.json === true ? 'json' : options.format
+    const text = written(report, format, out === undefined && terminal.colour)
+    if (out === undefined) return terminal.out(text)
+    try {
+      writeFileSync(out, text)
+    } catch (error) {
+      throw new CommandFailure(EXIT.error, `${out} cannot be written: ${messageOf(error)}`, { cause: error })
+    }
+    terminal.err(`written to ${out}\n`)
+  })
+}
+
+function written(report: Report, format: Format, colour: boolean): string {
+  switch (format) {
+    case 'json':
+      return jsonText(report)
+    case 'html':
+      return reportHtml(report)
+    case 'markdown':
+      return reportMarkdown(report)
+    case 'text':
+      return reportText(report, { colour })
+  }
 }
 
 function parseFormat(text: string): Format {
   const format = FORMATS.find(known => known === text)
   if (format !== undefined) return format
-  throw new InvalidArgumentError(text === 'html' ? 'html is not supported yet.' : `Expected ${FORMATS.join(', ')}.`)
+  throw new InvalidArgumentError(`Expected ${FORMATS.join(', ')}.`)
 }
