@@ -36,7 +36,11 @@ export function printVerdict(verdict: Verdict, asJson: boolean, terminal: Termin
 }
 
 /** Where the admin API tells of one candidate. */
-export function candidatePath(route: string, what: 'gate' | 'report', candidate: string | undefined): string {
+export function candidatePath(
+  route: string,
+  what: 'gate' | 'report' | 'evidence',
+  candidate: string | undefined,
+): string {
   const query = candidate === undefined ? '' : `?candidate=${encodeURIComponent(candidate)}`
   return `/v1/routes/${encodeURIComponent(route)}/${what}${query}`
 }

@@ -1,100 +1,124 @@
 // The command `judge`: the gate alone, from counters and a policy in files. It asks no gateway and changes nothing.
-import { readFile } from 'node:fs/promises'
-import { basename } from 'node:path'
-import type { Command } from 'commander'
-import { readDocument } from '../config/document.ts'
-import { faultsOf } from '../config/problems.ts'
-import { messageOf, UnderstudyError } from '../errors.ts'
-import type { Policy } from '../gate/evidence.ts'
+import { type Command, InvalidArgumentError } from 'commander'
+import { parse } from 'yaml'
+import type { Verdict } from '../gate/evidence.ts'
 import { judge } from '../gate/verdict.ts'
-import { PolicyFile, policyInWords, readEvidence } from '../report/evidenceFile.ts'
+import { changePolicy, type SettingChange } from '../report/policyWhatIf.ts'
+import { judgeWithTolerance, type MismatchBounds } from '../report/toleranceWhatIf.ts'
 import type { CommandContext } from './context.ts'
 import { CommandFailure, EXIT, exitCodeOfDecision } from './exit.ts'
-import { printVerdict } from './gate.ts'
-import type { Terminal } from './terminal.ts'
+import { printVerdict, VERDICT_VERSION } from './gate.ts'
+import { type Question, readQuestion } from './question.ts'
+import { jsonText, type Terminal } from './terminal.ts'
 
 interface JudgeOptions {
-  readonly evidence: string
-  readonly policy: string
+  readonly evidence?: string
+  readonly policy?: string
+  readonly route?: string
+  readonly set: readonly SettingChange[]
+  readonly tolerance?: number
   readonly json?: boolean
 }
+
+const DESCRIPTION = `Judges recorded evidence and ends with the exit codes of \`gate\`. FILE is what
+\`understudy report ROUTE --format evidence > week.json\` writes: the counters, the policy and how answers were compared.
+
+--policy names another policy: a file with the keys expect, labels and gate of a route, or a whole routes.yaml, with --route.
+--set and --tolerance ask "what if". They answer from the same counters and license nothing: only the gateway's own
+verdict does. --tolerance works where one output was compared as a number or as probabilities.
+
+  understudy judge week.json
+  understudy judge week.json --tolerance 1e-3
+  understudy judge week.json --set gate.disagreement=0.02 --set gate.exposure.for=30m
+  understudy judge week.json --policy routes.yaml --route churn`
 
 export function addJudge(program: Command, { terminal, exit }: CommandContext): void {
   program
     .command('judge')
     .summary('the gate alone: counters and policy in, verdict out')
-    .description(
-      'Judges evidence by a policy, both from files, and ends with the exit codes of `gate`. The evidence is the JSON of GET /v1/routes/ROUTE/evidence, or its `evidence` part; the policy is YAML or JSON with the keys expect, labels and gate of a route.',
+    .description(DESCRIPTION)
+    .argument('[file]', 'recorded evidence, JSON (- for stdin)')
+    .option('--evidence <file>', 'the same, by name')
+    .option(
+      '--policy <file>',
+      'policy or routes.yaml, YAML or JSON (- for stdin); that of the evidence file by default',
     )
-    .requiredOption('--evidence <file>', 'evidence, JSON (- for stdin)')
-    .requiredOption('--policy <file>', 'policy, YAML or JSON (- for stdin)')
+    .option('--route <name>', 'route of a routes.yaml; that of the evidence by default')
+    .option('--set <key=value>', 'what if a setting were another, as in routes.yaml; may be repeated', collect, [])
+    .option('--tolerance <number>', 'what if `compare.tolerance.absolute` had been another', parseTolerance)
     .option('--json', 'print JSON')
-    .action(async (options: JudgeOptions) => {
-      if (options.evidence === '-' && options.policy === '-')
-        throw new CommandFailure(EXIT.usage, 'only one of --evidence and --policy can be read from stdin')
-      const evidence = evidenceOf(await text(options.evidence, terminal), options.evidence)
-      const policy = policyOf(await text(options.policy, terminal), options.policy)
-      const verdict = judge(evidence, policy)
-      printVerdict(verdict, options.json === true, terminal)
+    .action(async (file: string | undefined, options: JudgeOptions) => {
+      if (file !== undefined && options.evidence !== undefined)
+        throw new CommandFailure(EXIT.usage, 'name the evidence once: as FILE or with --evidence')
+      const source = file ?? options.evidence
+      if (source === undefined) throw new CommandFailure(EXIT.usage, "missing required argument 'file'")
+      const question = await readQuestion({ source, policy: options.policy, route: options.route }, terminal)
+      const { verdict, note } = answer(question, options)
+      const asked = askedOf(options)
+      if (asked.length === 0) printVerdict(verdict, options.json === true, terminal)
+      else printWhatIf(verdict, asked, note, options.json === true, terminal)
       exit(exitCodeOfDecision(verdict.decision))
     })
 }
 
-function evidenceOf(text: string, file: string) {
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch (error) {
-    throw new CommandFailure(EXIT.usage, `${nameOf(file)} is not JSON: ${messageOf(error)}`)
-  }
-  try {
-    return readEvidence(partOf(json, 'evidence'))
-  } catch (error) {
-    if (!(error instanceof UnderstudyError)) throw error
-    throw new CommandFailure(EXIT.usage, prefixed(error.message.split('\n'), nameOf(file)))
-  }
-}
-
-/** The policy in a text. @throws CommandFailure 2 with every problem, `policy.yaml:3:5 unknown key …` */
-function policyOf(text: string, file: string): Policy {
-  const document = readDocument(text, file === '-' ? 'stdin' : file, process.env)
-  const problems = document.problems.map(({ offset, message }) => ({ offset, message }))
-  const part = partOf(document.value ?? {}, 'policy')
-  const isWhole = part === (document.value ?? part)
-  const inside = isWhole ? [] : ['policy']
-  // A gateway's own answer may say milliseconds; what a person writes has a unit.
-  const value = isWhole ? part : policyInWords(part)
-  if (!document.fatal)
-    for (const { path, what, message } of faultsOf(PolicyFile, value))
-      problems.push({ offset: document.at([...inside, ...path], what), message })
-  if (problems.length === 0) return PolicyFile.parse(value)
-  const lines = problems
-    .map(({ offset, message }) => ({ ...document.position(offset), message }))
-    .sort((a, b) => a.line - b.line || a.column - b.column)
-    .map(({ line, column, message }) => `${nameOf(file)}:${line}:${column} ${message}`)
-  throw new CommandFailure(EXIT.usage, [...new Set(lines)].join('\n'))
-}
-
-/** The answer of GET …/evidence holds both; each may be read from it. */
-function partOf(value: unknown, part: 'evidence' | 'policy'): unknown {
-  const holdsBoth = typeof value === 'object' && value !== null && 'evidence' in value && 'policy' in value
-  return holdsBoth ? (value as Record<string, unknown>)[part] : value
-}
-
-async function text(file: string, terminal: Terminal): Promise<string> {
-  try {
-    const bytes = file === '-' ? await terminal.readStdin() : await readFile(file)
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? messageOf(error)
-    throw new CommandFailure(EXIT.usage, `${nameOf(file)} cannot be read (${code})`)
+function answer({ evidence, policy, compared }: Question, options: JudgeOptions): { verdict: Verdict; note: string } {
+  const { policy: changed, problems } = changePolicy(policy, options.set)
+  if (problems.length > 0) throw new CommandFailure(EXIT.usage, problems.map(line => `--set ${line}`).join('\n'))
+  if (options.tolerance === undefined) return { verdict: judge(evidence, changed), note: '' }
+  const plain = judge(evidence, changed)
+  // Counters that cannot be true answer no question.
+  if (plain.decision === 'invalid') return { verdict: plain, note: '' }
+  const answered = judgeWithTolerance(evidence, changed, compared, options.tolerance)
+  if ('refused' in answered) throw new CommandFailure(EXIT.usage, `--tolerance cannot be answered: ${answered.refused}`)
+  const shown = changed.expect === 'same' ? '' : '; differences are only shown where `expect` is change'
+  return {
+    verdict: answered.verdict,
+    note: `${boundsText(answered.mismatches)} of ${answered.compared} answers would differ${shown}; segments of differences are left out`,
   }
 }
 
-function nameOf(file: string): string {
-  return file === '-' ? 'stdin' : basename(file)
+function boundsText({ atLeast, atMost }: MismatchBounds): string {
+  return atLeast === atMost ? `${atLeast}` : `between ${atLeast} and ${atMost}`
 }
 
-function prefixed(lines: readonly string[], name: string): string {
-  return lines.map(line => `${name}: ${line}`).join('\n')
+function askedOf({ set, tolerance }: JudgeOptions): string[] {
+  return [
+    ...set.map(({ setting, value }) => `${setting} = ${String(value)}`),
+    ...(tolerance === undefined ? [] : [`compare.tolerance.absolute = ${tolerance}`]),
+  ]
+}
+
+function printWhatIf(
+  verdict: Verdict,
+  asked: readonly string[],
+  note: string,
+  asJson: boolean,
+  terminal: Terminal,
+): void {
+  if (asJson) {
+    terminal.out(jsonText({ verdictVersion: VERDICT_VERSION, whatIf: { asked, note }, ...verdict }))
+    return
+  }
+  terminal.out(`what if ${asked.join(', ')} (this licenses nothing):\n`)
+  if (note !== '') terminal.out(`  ${note}\n`)
+  printVerdict(verdict, false, terminal)
+}
+
+function collect(text: string, before: readonly SettingChange[]): SettingChange[] {
+  const at = text.indexOf('=')
+  if (at <= 0) throw new InvalidArgumentError('Expected key=value, such as gate.disagreement=0.02.')
+  let value: unknown
+  try {
+    value = parse(text.slice(at + 1), { schema: 'core' })
+  } catch {
+    throw new InvalidArgumentError(`${JSON.stringify(text.slice(at + 1))} is no value.`)
+  }
+  return [...before, { setting: text.slice(0, at).trim(), value }]
+}
+
+function parseTolerance(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !Number.isFinite(value) || value < 0)
+    throw new InvalidArgumentError('Expected a number from 0, such as 1e-3.')
+  return value
 }

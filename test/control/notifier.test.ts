@@ -114,10 +114,9 @@ test('a webhook that hangs or is gone delays no answer, no abort and no stop, an
     (await predict({ predictions: `http://127.0.0.1:${gateway!.dataPort}` }, 'risk', tumourRequest())).status,
   ).toBe(200)
   expect((await route()).versions.find(({ version }) => version === '2.0.0')!.latched).toBeDefined()
-  const before = performance.now()
   await gateway!.stop()
-  // The receiver would have had ten seconds.
-  expect(performance.now() - before).toBeLessThan(8_000)
+  // It was not waited for.
+  await until(() => target.brokenOff() === 1)
   target.answer(200)
   await start()
   await until(() => target.received.length === 2)

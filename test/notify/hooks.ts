@@ -16,6 +16,8 @@ export type Reply = number | 'hang'
 export interface Hook {
   readonly url: string
   readonly received: Received[]
+  /** Requests whose sender went away before it was answered. */
+  readonly brokenOff: () => number
   /** Answers in turn; the last one for good. */
   answer(...replies: Reply[]): void
   /** From now on connections are refused, until `open`. */
@@ -31,10 +33,12 @@ afterAll(async () => {
 export async function hook(location?: string): Promise<Hook> {
   const received: Received[] = []
   let replies: Reply[] = [200]
+  let brokenOff = 0
   let port = 0
   const make = () =>
     createServer((request, response) => {
       let text = ''
+      response.on('close', () => (brokenOff += response.writableFinished ? 0 : 1))
       request.on('data', (chunk: Buffer) => (text += chunk))
       request.on('end', () => {
         received.push({ headers: request.headers, body: JSON.parse(text) as Notice, path: request.url ?? '' })
@@ -59,5 +63,12 @@ export async function hook(location?: string): Promise<Hook> {
     })
   await open()
   closers.add(close)
-  return { url: `http://127.0.0.1:${port}/T0/secret`, received, answer: (...next) => (replies = next), close, open }
+  return {
+    url: `http://127.0.0.1:${port}/T0/secret`,
+    received,
+    brokenOff: () => brokenOff,
+    answer: (...next) => (replies = next),
+    close,
+    open,
+  }
 }
