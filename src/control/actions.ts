@@ -3,7 +3,7 @@ import type { ChangeResult, Control, HistoryEntry, Request } from '../admin/cont
 import { UnderstudyError } from '../errors.ts'
 import type { Counters } from '../evidence/counters.ts'
 import type { Evidence, Policy, Verdict } from '../gate/evidence.ts'
-import { evidenceJson, policyJson } from '../report/evidenceFile.ts'
+import { evidenceFile } from '../report/evidenceFile.ts'
 import { accountWithInFlight, buildReport, latencyOf } from '../report/report.ts'
 import {
   type AutomaticStatus,
@@ -32,6 +32,7 @@ import type { VerdictHistory } from './history.ts'
 import type { LabelAnswer, Labels } from './labels.ts'
 import type { Meters } from './meters.ts'
 import type { KnownVersion, ModelRegistry } from './models.ts'
+import { comparedOutputs } from './snapshot.ts'
 import type { Verdicts } from './verdicts.ts'
 
 /** What only the composition root knows. */
@@ -133,7 +134,8 @@ export class ControlActions implements Control {
 
   evidence(routeName: string, candidate: string | undefined): { evidence: unknown; policy: unknown } {
     const { route, evidence } = this.#candidate(routeName, candidate)
-    return { evidence: evidenceJson(evidence), policy: policyJson(this.#policy(route.name)) }
+    const config = this.#parts.standing().change.loaded.config.routes[route.name]!
+    return evidenceFile(evidence, config, comparedOutputs(config))
   }
 
   promote(routeName: string, candidate: string | undefined, request: Request): Promise<ChangeResult> {
