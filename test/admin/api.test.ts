@@ -60,6 +60,7 @@ describe('bad requests', () => {
       'BAD_REQUEST',
       /reason/,
     ],
+    ['pause without a reason', '/v1/routes/flight-delay/pause', {}, 400, 'BAD_REQUEST', /reason/],
     ['abort without a version', '/v1/routes/flight-delay/abort', { reason: 'x' }, 400, 'BAD_REQUEST', /version/],
     ['mirror neither on nor off', '/v1/mirror', { on: 'yes' }, 400, 'BAD_REQUEST', /true or false/],
     ['a route that does not exist', '/v1/routes/nope/rollback', {}, 404, 'UNKNOWN_MODEL', /unknown route/],
@@ -216,8 +217,18 @@ describe('changing', () => {
     await post('/v1/routes/flight-delay/abort', { version: '1.1.0', reason: 'x' })
     await post('/v1/routes/flight-delay/clear', { version: '1.1.0', reason: 'x' })
     await post('/v1/routes/flight-delay/weight', { version: '1.1.0', weight: 25 })
+    await post('/v1/routes/flight-delay/pause', { reason: 'a holiday' })
+    await post('/v1/routes/flight-delay/resume', {})
     await post('/v1/mirror', { on: false, route: 'flight-delay' })
-    expect(asked.map(({ what }) => what)).toEqual(['rollback', 'abort', 'clear', 'set-weight', 'mirror'])
+    expect(asked.map(({ what }) => what)).toEqual([
+      'rollback',
+      'abort',
+      'clear',
+      'set-weight',
+      'pause',
+      'resume',
+      'mirror',
+    ])
     expect(asked[3]!.arguments.slice(0, 3)).toEqual(['flight-delay', '1.1.0', 25])
   })
 
