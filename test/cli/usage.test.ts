@@ -13,6 +13,7 @@ describe('a command line that is wrong', () => {
     ['a share above 100', ['set-weight', 'r', '1.0.0', '101'], /percentage between 0 and 100/],
     ['a share that is no number', ['set-weight', 'r', '1.0.0', 'half'], /percentage between 0 and 100/],
     ['a mirror neither on nor off', ['mirror', 'of'], /Allowed choices are on, off/],
+    ['an unknown format', ['report', 'r', '--format', 'pdf'], /Expected text, markdown, html, json/],
     ['a timeout without a unit', ['status', '--timeout', '60'], /Expected a duration/],
     ['no threads', ['serve', '--threads', '0'], /whole number from 1/],
     ['a port beyond the last', ['serve', '--listen', '127.0.0.1:99999'], /port up to 65535/],
