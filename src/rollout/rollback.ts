@@ -1,7 +1,8 @@
 // Actions that make things safer at once, rollback and abort, and the one that lifts their latch, clear. Traffic comes
 // first here: neither a file nor a log that cannot be written keeps a bad version serving.
 import { diffText, editRoute, entryText, type RouteChanges, sameEntry } from '../config/edit.ts'
-import { hashBytes } from '../config/load.ts'
+import { hashBytes, parseEntry } from '../config/load.ts'
+import type { Route, RoutesFile } from '../config/schema.ts'
 import { messageOf, UnderstudyError } from '../errors.ts'
 import { holdbackOf } from './holdback.ts'
 import { type Resolution, resolve } from './lock.ts'
@@ -207,16 +208,13 @@ async function safer(
   begun: Begun,
   { latched, changes, version, from, to, evidenceDigest }: Safer,
 ): Promise<ActionResult> {
-  const { loaded, route, state } = begun
-  const after =
-    changes === undefined
-      ? loaded.text
-      : editRoute(loaded.text, request.route, differing(route, loaded.text, request.route, changes))
+  const { loaded, state } = begun
+  const { after, config, problem: uneditable } = afterwards(ports, request.route, begun, changes)
   const hashAfter = hashBytes(after)
-  const config = parseText(ports, after)
   const withLatches = { ...state, latches: { ...state.latches, ...latchesOf(request, kind, ports.now(), latched) } }
   // The hash of last time: making things safer is no occasion to raise anybody else.
-  const resolution = await resolved(ports, request.route, begun, withLatches, after, state.fileHash)
+  const wanted = config.routes[request.route]!
+  const resolution = await resolvedAs(ports, request.route, begun, withLatches, wanted, after, state.fileHash)
   if (changes?.live !== undefined && resolution.live !== changes.live)
     throw new UnderstudyError(
       'CONFLICT',
@@ -247,7 +245,9 @@ async function safer(
     resolutions: { [request.route]: resolution },
   })
   const { hash, problem } =
-    changes === undefined ? { hash: onDisk } : writeFile(ports, request.route, begun, changes, after)
+    changes === undefined || uneditable !== undefined
+      ? { hash: onDisk, problem: uneditable }
+      : writeFile(ports, request.route, begun, changes, after)
   const applied = recordLater(ports, request.route, {
     ...body,
     phase: 'applied',
@@ -258,6 +258,41 @@ async function safer(
   const entries = [intent, applied].filter((one): one is LogEntry => one !== undefined)
   const problems = [...(problem === undefined ? [] : [problem]), ...(applied === undefined ? [LOG_FAILED] : [])]
   return { ...result, outcome: 'applied', entries, problems }
+}
+
+/**
+ * The text and the configuration that these changes make. Where the text cannot be edited, or would not load (what was put
+ * back contradicts a key that came later), the configuration has them all the same and the text stays as it is: the state
+ * holds it then.
+ */
+function afterwards(
+  ports: RolloutPorts,
+  name: string,
+  { loaded, route }: Begun,
+  changes: RouteChanges | undefined,
+): { after: string; config: RoutesFile; problem?: string } {
+  if (changes === undefined) return { after: loaded.text, config: parseText(ports, loaded.text) }
+  try {
+    const after = editRoute(loaded.text, name, differing(route, loaded.text, name, changes))
+    return { after, config: parseText(ports, after) }
+  } catch (error) {
+    const put = Object.entries(changes.entries ?? {}).map(
+      ([version, text]) => [version, parseEntry(text, ports.fileName, ports.env)] as const,
+    )
+    const versions = Object.fromEntries(
+      Object.entries({ ...route.versions, ...Object.fromEntries(put) }).map(([version, entry]) => [
+        version,
+        { ...entry, weight: changes.weights?.[version] ?? entry.weight },
+      ]),
+    )
+    const config = parseText(ports, loaded.text)
+    const wanted = { ...route, live: changes.live ?? route.live, versions }
+    return {
+      after: loaded.text,
+      config: { ...config, routes: { ...config.routes, [name]: wanted } },
+      problem: `traffic is rolled back, but ${ports.fileName} could not be edited (${messageOf(error)})`,
+    }
+  }
 }
 
 /** Writes the file; where somebody has edited it meanwhile, only our keys of what is there. Says the hash on disk then. */
@@ -294,12 +329,23 @@ function editedElsewhere(ports: RolloutPorts, name: string, text: string, change
 export async function resolved(
   ports: RolloutPorts,
   name: string,
-  { route }: Begun,
+  begun: Begun,
   state: RouteState,
   text: string,
   fileHash: string,
 ): Promise<Resolution> {
-  const asWritten = parseText(ports, text).routes[name]!
+  return resolvedAs(ports, name, begun, state, parseText(ports, text).routes[name]!, text, fileHash)
+}
+
+async function resolvedAs(
+  ports: RolloutPorts,
+  name: string,
+  { route }: Begun,
+  state: RouteState,
+  asWritten: Route,
+  text: string,
+  fileHash: string,
+): Promise<Resolution> {
   const versions = { ...route.versions, ...asWritten.versions }
   const known = await ports.digests(name, versions)
   // No verdicts: nothing is raised here, and a rollback must work while the evidence cannot be read.

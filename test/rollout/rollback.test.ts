@@ -342,3 +342,22 @@ test('a rollback works while the evidence cannot be read', async () => {
   expect((await rollback(ports, back)).outcome).toBe('applied')
   expect(gateway.live).toBe('1.0.0')
 })
+
+describe('a rollback whose file would not load', () => {
+  test('takes the traffic back all the same, leaves the file, says so, and holds over a restart', async () => {
+    gateway.remove()
+    gateway = new Gateway(ROUTES.replace('onnx: m/1.0.0', 'url: http://a').replace('steps: [50, 100]', 'steps: [100]'))
+    await gateway.start()
+    gateway.decisions = { '1.1.0': 'promote' }
+    await promote(gateway.ports, { route: 'm', who: 'ann', reason: '', version: '1.1.0' })
+    expect(gateway.live).toBe('1.1.0')
+    // The old live is gone from the file, and could not be scored twice.
+    await gateway.edit(text => `${text.replace(/ {6}1\.0\.0:.*\n/, '')}    compare: { again: 5 }\n`)
+    const { outcome, problems } = await rollback(gateway.ports, { route: 'm', who: 'ann', reason: 'worse' })
+    expect(outcome).toBe('applied')
+    expect(problems).toEqual([expect.stringMatching(/^traffic is rolled back, but routes\.yaml could not be edited/)])
+    expect([gateway.live, gateway.weights['1.0.0']]).toEqual(['1.0.0', 100])
+    await gateway.start()
+    expect([gateway.live, gateway.weights['1.0.0'], gateway.weights['1.1.0']]).toEqual(['1.0.0', 100, 0])
+  })
+})
