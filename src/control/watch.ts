@@ -9,6 +9,7 @@ import {
   type EpochStream,
   FRESH,
   LEAST_REFERENCE,
+  leadingBet,
   levelOf,
   observe,
   referenceRate,
@@ -17,17 +18,12 @@ import type { Policy } from '../gate/evidence.ts'
 
 const Count = z.int().min(0)
 const Tally = z.strictObject({ n: z.number(), sum: z.number() })
-const Stream = z.strictObject({
-  bets: z.array(z.number()),
-  guard: z.array(z.number()),
-  page: z.array(z.number()),
-  since: z.number(),
-  live: Tally,
-  reference: Tally,
-})
+const Bet = z.strictObject({ log: z.number(), page: z.number(), since: z.number(), live: Tally, reference: Tally })
+const Stream = z.strictObject({ bets: z.array(Bet), guard: z.array(z.number()) })
 const Alarm = z.strictObject({
-  /** Of the stream that says most. */
+  /** The stream that says most, and the bet of it that does. */
   id: z.string(),
+  bet: Count,
   metric: z.enum(METRICS),
   reason: z.string(),
   since: z.number(),
@@ -125,25 +121,17 @@ export function nextWatch(watch: Watch, sources: EpochSources, at: number): Watc
     ...(Number.isFinite(level.log) ? { log: level.log } : {}),
   }
   if (before !== undefined) {
-    // Every bet has lost what it had won: the decline is over, and the next one is looked for from the start.
-    const isOver = detector.streams[before.id]?.page.every(sum => sum === 0) === true
+    // The bet has lost what it had won: that decline is over, and the next one is looked for from the start.
+    const isOver = detector.streams[before.id]?.bets[before.bet]?.page === 0
     return isOver ? { ...next, detector: { epochs: detector.epochs, streams: {} } } : { ...next, alarm: before }
   }
   if (level.log < declineNeeded()) return next
   const worst = streams.reduce((a, b) => (heightOf(level, b) > heightOf(level, a) ? b : a))
-  const { since, live, reference: compared } = detector.streams[worst.id]!
-  return {
-    ...next,
-    alarm: {
-      id: worst.id,
-      metric: worst.metric,
-      reason: declineReason(worst, { live, reference: compared }, holdback?.version),
-      since,
-      at,
-      live,
-      reference: compared,
-    },
-  }
+  const stream = detector.streams[worst.id]!
+  const bet = leadingBet(stream)
+  const { since, live, reference: compared } = stream.bets[bet]!
+  const reason = declineReason(worst, { live, reference: compared }, holdback?.version)
+  return { ...next, alarm: { id: worst.id, bet, metric: worst.metric, reason, since, at, live, reference: compared } }
 }
 
 function heightOf({ byStream }: ReturnType<typeof levelOf>, { id }: EpochStream): number {
@@ -182,10 +170,7 @@ function readSlots(counters: Counters): Record<string, number> {
 
 function copied(streams: ReturnType<typeof observe>['streams']): Watch['detector']['streams'] {
   return Object.fromEntries(
-    Object.entries(streams).map(([id, { bets, guard, page, since, live, reference }]) => [
-      id,
-      { bets: [...bets], guard: [...guard], page: [...page], since, live, reference },
-    ]),
+    Object.entries(streams).map(([id, { bets, guard }]) => [id, { bets: [...bets], guard: [...guard] }]),
   )
 }
 

@@ -5,13 +5,13 @@ import { addAll, type Counters, SLOT } from '../evidence/counters.ts'
 import { binsOf, highDifference } from '../evidence/histogram.ts'
 import { unpairedExceedances } from '../evidence/latency.ts'
 import {
+  type BetState,
   disagreementDecline,
   type EpochStream,
   errorDecline,
   latencyDecline,
   lossDecline,
   referenceDecline,
-  type StreamState,
 } from './detector.ts'
 import type { ArmCounts } from './eprocess.ts'
 import type { Policy } from './evidence.ts'
@@ -140,7 +140,7 @@ const READ: ReadonlySet<string> = new Set([...Object.values(ERRORS), SLOT.match,
 /** Why live is said to have declined: "errors: 4.1 % of 2,300 answers, 0.2 % of 50 of the holdback 1.0.0". */
 export function declineReason(
   { id, metric }: Pick<EpochStream, 'id' | 'metric'>,
-  { live, reference }: Pick<StreamState, 'live' | 'reference'>,
+  { live, reference }: Pick<BetState, 'live' | 'reference'>,
   holdback: string | undefined,
 ): string {
   const rate = (sum: number, n: number) => (n === 0 ? 'none' : percentage(sum / n))

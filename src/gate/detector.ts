@@ -52,17 +52,22 @@ export interface EpochStream {
   readonly reference: Tally
 }
 
-/** JSON. Logarithms are natural; all are finite. */
-export interface StreamState {
-  /** ln(M_k + 1) by bet, 0 at the start. */
-  readonly bets: readonly number[]
-  readonly guard: readonly number[]
-  /** Page's sums max(0, sum + increment) by bet: their last common zero is where a decline may have begun. */
-  readonly page: readonly number[]
+/** One bet of a stream. JSON; logarithms are natural, all are finite. */
+export interface BetState {
+  /** ln(M + 1), 0 at the start. */
+  readonly log: number
+  /** Page's sum max(0, sum + increment): where it was last 0, a decline of this size may have begun. */
+  readonly page: number
   /** That moment, ms, and what was counted since. */
   readonly since: number
   readonly live: Tally
   readonly reference: Tally
+}
+
+export interface StreamState {
+  readonly bets: readonly BetState[]
+  /** ln(M + 1) of the guard's bets. */
+  readonly guard: readonly number[]
 }
 
 export interface DetectorState {
@@ -97,18 +102,17 @@ export function observe(state: DetectorState, streams: readonly EpochStream[], a
 function advanced(before: StreamState | undefined, stream: EpochStream, at: number): StreamState {
   const { bets, guard, live, reference } = stream
   const fits = before?.bets.length === bets.length && before.guard.length === guard.length
-  const from: StreamState = fits
-    ? before
-    : { bets: [], guard: [], page: [], since: at - DECLINE_EPOCH_MS, live: NONE, reference: NONE }
-  const page = bets.map(({ log }, k) => Math.max(0, (from.page[k] ?? 0) + log))
-  const quiet = page.every(sum => sum === 0)
+  const start: BetState = { log: 0, page: 0, since: at - DECLINE_EPOCH_MS, live: NONE, reference: NONE }
   return {
-    bets: nextLogs(from.bets, bets),
-    guard: nextLogs(from.guard, guard),
-    page,
-    since: quiet ? at : from.since,
-    live: quiet ? NONE : plus(from.live, live),
-    reference: quiet ? NONE : plus(from.reference, reference),
+    bets: bets.map(({ log }, k) => {
+      const from = (fits ? before.bets[k] : undefined) ?? start
+      const page = Math.max(0, from.page + log)
+      const next = softplus(log + from.log)
+      if (page === 0) return { log: next, page, since: at, live: NONE, reference: NONE }
+      const { since } = from
+      return { log: next, page, since, live: plus(from.live, live), reference: plus(from.reference, reference) }
+    }),
+    guard: nextLogs(fits ? before.guard : [], guard),
   }
 }
 
@@ -127,10 +131,18 @@ export function levelOf(
   for (const { id, share, bets, guard } of streams) {
     const known = state.streams[id]
     if (known === undefined) continue
-    const odds = mixtureLog(known.bets, bets)
+    const odds = mixtureLog(
+      known.bets.map(bet => bet.log),
+      bets,
+    )
     byStream[id] = Math.log(share) + (guard.length === 0 ? odds : Math.min(odds, mixtureLog(known.guard, guard)))
   }
   return { log: logSumExp(Object.values(byStream)), byStream }
+}
+
+/** The bet of a stream that has won most, which says since when and by how much; −1: there is none. */
+export function leadingBet({ bets }: StreamState): number {
+  return bets.reduce((best, { log }, k) => (best < 0 || log > bets[best]!.log ? k : best), -1)
 }
 
 /** ln(1/α). */
@@ -161,7 +173,7 @@ export function errorDecline(
     // Where live fails as a whole its errors say little, since it has nearly all traffic; that the rest stays well says much.
     bets: mix([
       [0.5, labelOddsHarm(arms)],
-      [0.5, labelOddsHarm(arms, [0.02, 0.08, 0.15, 0.3, 0.5])],
+      [0.5, labelOddsHarm(arms, [0.05, 0.3])],
     ]),
     guard: shareHarm(live.sum, live.n, floor),
     live,
