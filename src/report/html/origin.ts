@@ -20,7 +20,7 @@ export function policySection({ policy, attempt, verdict }: Report): Markup {
   const rows = flat(policy, '')
   const again =
     attempt > 1
-      ? ` This is the ${numeral(attempt)}th evidence key of these bytes: promotion takes more evidence each time, so that trying again buys nothing.`
+      ? ` These bytes are on attempt ${numeral(attempt)}: promotion takes more evidence each time, so that trying again buys nothing.`
       : ''
   const needed = verdict.metrics[0]?.logSafeNeeded
   const level =

@@ -28,7 +28,8 @@ export const CONTENT_SECURITY_POLICY = [
  * One self-contained page, readable without scripts, in light and dark, on screen and on paper. The report may have been
  * through JSON, which turns infinities and NaN into null.
  */
-export function reportHtml(report: Report): string {
+export function reportHtml(given: Report): string {
+  const report = complete(given)
   const { verdict } = report
   const subject = subjectOf(report)
   const page = html`<!doctype html>
@@ -58,6 +59,18 @@ ${reading()}
 </html>
 `
   return page.text
+}
+
+/** A gateway of an earlier release leaves out what is drawn. */
+function complete(report: Report): Report {
+  const { charts, history, attempt }: Partial<Report> = report
+  const nothing = { loss: undefined, scores: undefined, classes: undefined }
+  return {
+    ...report,
+    charts: charts ?? { ...nothing, latency: { baseline: [], candidate: [], limitsMs: {} } },
+    history: history ?? [],
+    attempt: attempt ?? 1,
+  }
 }
 
 /** The verdict in one sentence, what is missing and until when, and what the page is about. */

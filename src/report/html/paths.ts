@@ -4,7 +4,7 @@ import { about, duration, numeral } from '../../gate/wording.ts'
 import type { HistoryPoint } from '../charts.ts'
 import { html, type Markup } from './markup.ts'
 import { type Axis, linearAxis } from './scale.ts'
-import { type Area, at, clipped, place, polyline, rowsOf, slug, svg, WIDTH } from './svg.ts'
+import { type Area, at, clipped, place, polyline, rowsOf, svg, WIDTH } from './svg.ts'
 import { isFigure, lasting, typeset, valueText } from './words.ts'
 
 const AREA: Area = { left: 54, top: 14, width: WIDTH - 62, height: 128 }
@@ -25,11 +25,10 @@ interface Point {
 
 /**
  * The plot of one metric. Each change of the candidate's share breaks the lines: safe evidence restarts there.
- * @param history points in time order; the last is the present
+ * @param id unique on the page; @param history points in time order, the last is the present
  */
-export function pathPlot(row: MetricVerdict, history: readonly HistoryPoint[]): Markup {
+export function pathPlot(id: string, row: MetricVerdict, history: readonly HistoryPoint[]): Markup {
   const points = sinceFirst(history.map(pointOf))
-  const id = slug(`${row.metric} ${row.what}`)
   if (points.length === 0) return html`<p class="none">No observation yet: nothing to draw.</p>`
   const [start, end] = [points[0]!.at, points.at(-1)!.at]
   const x = (time: number) => (end > start ? (time - start) / (end - start) : 0.5)
@@ -40,7 +39,7 @@ export function pathPlot(row: MetricVerdict, history: readonly HistoryPoint[]): 
     axis: linearAxis(...rangeOf(row, points), 4),
     x,
   }
-  return svg(`path-${id}`, HEIGHT, `${row.metric}: ${row.what}, over time`, describe(row, points), [
+  return svg(id, HEIGHT, `${row.metric}: ${row.what}, over time`, describe(row, points), [
     ...rowsOf(plot.area, plot.axis, tick => valueText(row, tick)),
     clipped(`clip-${id}`, plot.area, [
       ...stretches.flatMap(stretch => stretchMarks(stretch, plot)),

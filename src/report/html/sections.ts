@@ -23,11 +23,11 @@ export function metricsSection(report: Report): Markup {
       ? html`<p>No metric could be judged.</p>`
       : html`<p>Each estimate with its 95 % confidence sequence (the band), against its limit. Below it the evidence: <span class="good">no worse than the limit</span>, <span class="bad">worse</span>. A metric is decided where a line reaches “enough”.</p>`
   return html`<section><h2>Metrics on their way to a decision</h2>${lead}
-<div class="panels aligned">${seen.map(row => metricFigure(row, history, report))}</div>
+<div class="panels aligned">${seen.map((row, index) => metricFigure(`path-${index}`, row, history, report))}</div>
 ${whole.length > 0 && metricRows(report)}</section>`
 }
 
-function metricFigure(row: MetricVerdict, history: readonly MetricHistory[], report: Report): Markup {
+function metricFigure(id: string, row: MetricVerdict, history: readonly MetricHistory[], report: Report): Markup {
   const points = history.find(({ metric, what }) => metric === row.metric && what === row.what)?.points ?? [
     [
       Date.parse(report.generatedAt) || 0,
@@ -45,7 +45,7 @@ function metricFigure(row: MetricVerdict, history: readonly MetricHistory[], rep
   return html`<figure><figcaption><h3>${row.metric}</h3><span class="state ${row.state}">${stateOf(row)}</span></figcaption>
 <p>${typeset(row.what.replace(/, ms$/, ''))}, ${numeral(row.n)} ${row.unit ?? 'observations'}</p>
 <div class="figures"><span><b>${valueText(row, row.estimate)}</b>${isFigure(row.baseline) && html` baseline ${valueText(row, row.baseline)}`}</span>${interval && html`<span>${valueText(row, interval[0])} to ${valueText(row, interval[1])}</span>`}${isFigure(row.limit) && html`<span>${row.metric === 'split' ? 'due' : 'limit'} ${valueText(row, row.limit)}</span>`}</div>
-${pathPlot(row, points)}
+${pathPlot(id, row, points)}
 <p>${evidenceText(row)}</p><p class="warn">${typeset(needText(row, report))}</p>
 ${pathTable(row, points)}</figure>`
 }

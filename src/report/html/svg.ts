@@ -60,8 +60,3 @@ export function polyline(points: readonly (readonly [number, number])[], name: s
   if (points.length < 2) return undefined
   return html`<polyline class="${name}" points="${points.map(point => point.join(',')).join(' ')}"/>`
 }
-
-/** A name that may stand in an id. */
-export function slug(text: string): string {
-  return text.replace(/[^A-Za-z0-9]+/g, '-')
-}
