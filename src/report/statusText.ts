@@ -57,6 +57,7 @@ function routeText(route: RouteStatus, style: Style): string[] {
     const further = held.missing.filter(phrase => !held.reason.includes(phrase))
     if (further.length > 0) lines.push(`        missing: ${printable(further.join('; '))}`)
   }
+  lines.push(...automaticText(route, style))
   lines.push(...watchText(route, style))
   for (const notice of route.notices) lines.push(`  ${style.warn('note')}  ${printable(notice)}`)
   for (const candidate of route.candidates) lines.push(...candidateText(candidate, style))
@@ -64,9 +65,31 @@ function routeText(route: RouteStatus, style: Style): string[] {
   if (labels !== undefined && labels !== null)
     lines.push(
       `  labels: ${numeral(labels.joined)} joined, ${numeral(labels.waiting)} waiting for their prediction, ` +
-        `${numeral(labels.unmatched)} unmatched; predictions without a label in time: ${numeral(labels.expired)}`,
+        `${numeral(labels.unmatched)} unmatched${labels.late > 0 ? `, ${numeral(labels.late)} too late` : ''}; ` +
+        `predictions without a label in time: ${numeral(labels.expired)}`,
+    )
+  if (labels?.arms)
+    lines.push(
+      `  live answers that are counted once their label had its time: ${numeral(labels.arms.waiting)} wait` +
+        `${labels.arms.nextDueAt === null ? '' : `, the oldest until ${printable(labels.arms.nextDueAt)}`}` +
+        `${labels.arms.cut > 0 ? `; ${numeral(labels.arms.cut)} left out` : ''}`,
     )
   return lines
+}
+
+/** What the route raises by itself, and what that waits for. */
+function automaticText({ automatic }: RouteStatus, style: Style): string[] {
+  if (automatic === undefined || automatic === null) return []
+  const { mode, paused, waitingFor, nextAt } = automatic
+  if (paused !== undefined && paused !== null) {
+    const { who, reason, at } = paused
+    return [
+      `  ${style.warn('paused')}  by ${printable(who)} since ${printable(at)}: ${printable(reason)} (\`resume\` goes on)`,
+    ]
+  }
+  if (mode === 'manual') return []
+  const until = nextAt === undefined || nextAt === null ? '' : `, ${printable(nextAt)}`
+  return [`  automatic  ${waitingFor ? `the next raise waits: ${printable(waitingFor)}${until}` : 'raises by itself'}`]
 }
 
 /** What watches live after its promotion. An alarm is among the notices, in words. */

@@ -1,4 +1,6 @@
 // Says how long each metric still takes at the measured rate, and which setting that is due to. Pure: no clock, no traffic.
+import { SLOT } from '../evidence/counters.ts'
+import { binsOf } from '../evidence/histogram.ts'
 import type { Evidence, MetricVerdict, Policy, Verdict } from '../gate/evidence.ts'
 import { judge } from '../gate/verdict.ts'
 import { looser, settingOf, withSetting } from './settings.ts'
@@ -59,13 +61,14 @@ export function timeToVerdict(
 ): TimeToVerdict | undefined {
   const isLate = verdict.decision === 'hold' && evidence.stepElapsedMs >= policy.gate.exposure.atMost
   if (verdict.decision !== 'continue' && !isLate) return undefined
-  const waits = waitsOf(verdict, rates)
+  const step = stepCounts(evidence)
+  const waits = waitsOf(verdict, step, rates)
   const first = waits[0]
   return {
     waits,
     secondsToVerdict: first === undefined ? 0 : first.secondsToVerdict,
     secondsToHold: Math.max(0, policy.gate.exposure.atMost - evidence.stepElapsedMs) / 1000,
-    dominates: first === undefined ? null : dominating(evidence, policy, first, rates),
+    dominates: first === undefined ? null : dominating(evidence, policy, first, step, rates),
   }
 }
 
@@ -78,7 +81,7 @@ export function whatIf(
   return judge(evidence, withSetting(policy, change.setting, change.value))
 }
 
-function dominating(evidence: Evidence, policy: Policy, wait: Wait, rates: Rates): Dominating {
+function dominating(evidence: Evidence, policy: Policy, wait: Wait, step: StepCounts, rates: Rates): Dominating {
   const { what, secondsToVerdict, setting } = wait
   const value = setting === undefined ? undefined : settingOf(policy, setting)
   const start = { what, secondsToVerdict }
@@ -86,7 +89,7 @@ function dominating(evidence: Evidence, policy: Policy, wait: Wait, rates: Rates
   const other = looser(setting, value)
   if (other === undefined) return { ...start, setting, value }
   const then = whatIf(evidence, policy, { setting, value: other })
-  const seconds = then.decision === 'promote' ? 0 : (waitsOf(then, rates)[0]?.secondsToVerdict ?? null)
+  const seconds = then.decision === 'promote' ? 0 : (waitsOf(then, step, rates)[0]?.secondsToVerdict ?? null)
   const isShorter =
     (then.decision === 'continue' || then.decision === 'promote') &&
     seconds !== null &&
@@ -94,12 +97,11 @@ function dominating(evidence: Evidence, policy: Policy, wait: Wait, rates: Rates
   return { ...start, setting, value, ...(isShorter && { at: { value: other, secondsToVerdict: seconds } }) }
 }
 
-function waitsOf(verdict: Verdict, rates: Rates): Wait[] {
+function waitsOf(verdict: Verdict, step: StepCounts, rates: Rates): Wait[] {
   const { exposure, metrics } = verdict
-  const elapsedSeconds = exposure.elapsedMs / 1000
   const waits: Wait[] = metrics.flatMap((row, index) => {
     if (row.segment !== undefined || row.state !== 'open') return []
-    const { perSecond, rateOf } = rateFor(row.unit, row.n, elapsedSeconds, rates)
+    const { perSecond, rateOf } = rateFor(row.unit, row.n, step, rates)
     return [
       {
         what: nameOf(row),
@@ -116,7 +118,7 @@ function waitsOf(verdict: Verdict, rates: Rates): Wait[] {
   if (exposure.requests < exposure.requestsNeeded) {
     const unit = verdict.stage === 'canary' ? 'candidate requests' : 'comparisons'
     const needed = exposure.requestsNeeded - exposure.requests
-    const { perSecond, rateOf } = rateFor(unit, exposure.requests, elapsedSeconds, rates)
+    const { perSecond, rateOf } = rateFor(unit, exposure.requests, step, rates)
     const secondsToVerdict = perSecond === null ? null : needed / perSecond
     waits.push({
       what: 'exposure',
@@ -149,14 +151,45 @@ export function nameOf({ metric, unit }: Pick<MetricVerdict, 'metric' | 'unit'>)
   return metric === 'errors' && unit !== 'comparisons' ? 'live errors' : metric
 }
 
+/**
+ * Observations of a unit a second. The last minute counts comparisons, labels and requests as a whole; of a metric that
+ * takes only some of them (second runs, pairs sent alone) the same part of them as in this step.
+ */
 function rateFor(
   unit: string,
   n: number,
-  elapsedSeconds: number,
+  step: StepCounts,
   rates: Rates,
 ): { perSecond: number | null; rateOf: Wait['rateOf'] } {
-  const now = { comparisons: rates.comparisons, labels: rates.labels, 'candidate requests': rates.requests }[unit] ?? 0
-  if (now * 60 >= FEW_A_MINUTE) return { perSecond: now, rateOf: 'minute' }
-  if (n > 0 && elapsedSeconds > 0) return { perSecond: n / elapsedSeconds, rateOf: 'step' }
+  const [minute, whole] = /comparisons$/.test(unit)
+    ? [rates.comparisons, step.comparisons]
+    : unit === 'labels'
+      ? [rates.labels, step.labels]
+      : unit === 'candidate requests'
+        ? [rates.requests, step.requests]
+        : [0, 0]
+  const now = minute * (n > 0 && whole > 0 ? Math.min(1, n / whole) : 1)
+  if (minute * 60 >= FEW_A_MINUTE) return { perSecond: now, rateOf: 'minute' }
+  if (n > 0 && step.elapsedSeconds > 0) return { perSecond: n / step.elapsedSeconds, rateOf: 'step' }
   return now > 0 ? { perSecond: now, rateOf: 'minute' } : { perSecond: null, rateOf: null }
+}
+
+/** What the present step has counted, and how long it took. */
+interface StepCounts {
+  readonly comparisons: number
+  readonly labels: number
+  readonly requests: number
+  readonly elapsedSeconds: number
+}
+
+function stepCounts({ periods, stepElapsedMs }: Evidence): StepCounts {
+  const last = periods.at(-1)
+  let [comparisons, labels, requests] = [0, 0, 0]
+  for (const { stage, step, counters } of periods.toReversed()) {
+    if (stage !== last?.stage || step !== last.step) break
+    comparisons += (counters.get(SLOT.match) ?? 0) + (counters.get(SLOT.mismatch) ?? 0)
+    requests += counters.get(SLOT.armCandidate) ?? 0
+    for (const [, amount] of binsOf(counters, 'loss')) labels += amount
+  }
+  return { comparisons, labels, requests, elapsedSeconds: stepElapsedMs / 1000 }
 }

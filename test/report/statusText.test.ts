@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest'
+import { SLOT } from '../../src/evidence/counters.ts'
+import type { Evidence } from '../../src/gate/evidence.ts'
+import { judge } from '../../src/gate/verdict.ts'
+import type { AutomaticStatus } from '../../src/report/status.ts'
 import { statusText } from '../../src/report/statusText.ts'
+import { timeToVerdict as timedBy } from '../../src/report/timeToVerdict.ts'
 import { status } from '../admin/fakeControl.ts'
+import { period, policyOf } from '../gate/policy.ts'
+import { evidence as sampleEvidence } from './sample.ts'
 
 describe('the status as text', () => {
   it('shows each version with its role, its share and the one that routes.yaml asks for', () => {
@@ -71,4 +78,54 @@ describe('the status as text', () => {
     const text = statusText({ ...status, listen: '\u001b]0;x\u0007' })
     expect(text).not.toContain('\u001b')
   })
+})
+
+describe('what a verdict waits for', () => {
+  const counters = { [SLOT.bothOk]: 900, [SLOT.match]: 890, [SLOT.mismatch]: 10 }
+  const evidence: Evidence = {
+    ...sampleEvidence,
+    periods: [period({ counters })],
+    mirrored: { eligible: 900, dropped: 0 },
+  }
+  const judged = policyOf({ gate: { disagreement: 0.05 } })
+  const verdict = judge(evidence, judged)
+  const perSecond = { comparisons: 3.2, labels: 0, requests: 0 }
+  const timeToVerdict = timedBy(evidence, judged, verdict, perSecond)
+  const withCandidate = (change: object) => ({
+    ...status,
+    routes: status.routes.map(route => ({
+      ...route,
+      candidates: route.candidates.map(candidate => ({ ...candidate, verdict, perSecond, timeToVerdict, ...change })),
+    })),
+  })
+
+  it('is a table of the metrics that decide, with what each needs and how long that takes at this rate', () => {
+    const text = statusText(withCandidate({}))
+    expect(text).toMatch(/errors +open +0 % .* 0\.1 % +about \d[\d,]* comparisons +about .* at 3\.2\/s\n/)
+    expect(text).toMatch(/exposure +open +900 +1,000 +about 100 comparisons +about 32 seconds at 3\.2\/s\n/)
+    expect(text).toMatch(/disagreement +(safe|open) +1\.11 % +0.* to .* +5 %/)
+    expect(text).not.toMatch(/stability/)
+    expect(text).toMatch(/the verdict waits for (errors|time): about /)
+    // The same is not said twice.
+    expect(text).not.toMatch(/needs exposure|needs errors|needs time/)
+  })
+
+  it('is left out where the gateway does not tell it, and what is missing is listed then', () => {
+    expect(statusText(withCandidate({ timeToVerdict: undefined }))).toMatch(/needs errors: about/)
+  })
+})
+
+it('tells what a route raises by itself, what that waits for, and who paused it', () => {
+  const automatic = (automatic: object) =>
+    statusText({
+      ...status,
+      routes: status.routes.map(route => ({ ...route, automatic: automatic as AutomaticStatus })),
+    })
+  expect(
+    automatic({ mode: 'auto', waitingFor: 'raises happen Mon-Fri only', nextAt: '2026-01-05T08:00:00Z' }),
+  ).toContain('automatic  the next raise waits: raises happen Mon-Fri only, 2026-01-05T08:00:00Z\n')
+  expect(
+    automatic({ mode: 'auto', paused: { who: 'ann', reason: 'on\u001bcall', at: '2026-01-05T08:00:00Z' } }),
+  ).toContain('paused  by ann since 2026-01-05T08:00:00Z: on\\u{1b}call (`resume` goes on)\n')
+  expect(automatic({ mode: 'manual' })).toBe(statusText(status))
 })
