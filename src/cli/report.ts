@@ -11,7 +11,7 @@ import { CommandFailure, EXIT } from './exit.ts'
 import { candidatePath } from './gate.ts'
 import { jsonText } from './terminal.ts'
 
-const FORMATS = ['text', 'markdown', 'html', 'json'] as const
+const FORMATS = ['text', 'markdown', 'html', 'json', 'evidence'] as const
 type Format = (typeof FORMATS)[number]
 
 interface ReportOptions extends AdminOptions {
@@ -27,15 +27,21 @@ export function addReport(program: Command, { terminal }: CommandContext): void 
       .summary('one candidate against live, everything that is known of it')
       .argument('<route>', 'route name')
       .argument('[candidate]', 'version; may be left out where there is one candidate')
-      .option('--format <format>', 'text, markdown, html (one file with plots) or json', parseFormat, 'text')
+      .option(
+        '--format <format>',
+        'text, markdown, html (one file with plots), json, or evidence: what `judge` reads',
+        parseFormat,
+        'text',
+      )
       .option('--out <file>', 'write it to a file instead'),
   ).action(async (route: string, candidate: string | undefined, options: ReportOptions) => {
-    const answer = await withClient(options, terminal, client => client.get(candidatePath(route, 'report', candidate)))
-    // The gateway's own words.
-    const report = answer as Report
     const { out } = options
     const format = options.json === true ? 'json' : options.format
-    const text = written(report, format, out === undefined && terminal.colour)
+    const what = format === 'evidence' ? 'evidence' : 'report'
+    const answer = await withClient(options, terminal, client => client.get(candidatePath(route, what, candidate)))
+    // The gateway's own words.
+    const text =
+      format === 'evidence' ? jsonText(answer) : written(answer as Report, format, out === undefined && terminal.colour)
     if (out === undefined) return terminal.out(text)
     try {
       writeFileSync(out, text)
@@ -46,7 +52,7 @@ export function addReport(program: Command, { terminal }: CommandContext): void 
   })
 }
 
-function written(report: Report, format: Format, colour: boolean): string {
+function written(report: Report, format: Exclude<Format, 'evidence'>, colour: boolean): string {
   switch (format) {
     case 'json':
       return jsonText(report)
