@@ -23,7 +23,7 @@ export interface Waiver {
   readonly reason: string
   /** ms since the Unix epoch. */
   readonly until: number
-  /** Its time is over: nothing is waived any more, and nothing is raised until it is renewed or taken out. */
+  /** Its time is over: nothing is raised until it is renewed or taken out; its metrics withhold again and abort nobody yet. */
   readonly expired: boolean
 }
 

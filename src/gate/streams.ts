@@ -34,7 +34,8 @@ export function streamsIn(view: View, waiver?: Waiver): Stream[] {
     Number(policy.labels !== undefined) +
     Number(policy.gate.difference !== undefined)
   const v = 1 / families
-  const waived = new Set(waiver === undefined || waiver.expired ? [] : waiver.metrics)
+  const waived = new Set(waiver?.metrics ?? [])
+  const apart = waiver?.expired ? withoutAbort : withoutSay
   const streams = [
     ...(policy.labels === undefined ? [] : [armLabels(view, policy.labels, v), labels(view, policy.labels, v)]),
     disagreement(view, v),
@@ -45,7 +46,15 @@ export function streamsIn(view: View, waiver?: Waiver): Stream[] {
     stability(view, v / 2),
     distribution(view, v / 2),
   ].filter(stream => stream !== undefined)
-  return streams.map(stream => (waived.has(stream.metric) ? withoutSay(stream) : stream))
+  return streams.map(stream => (waived.has(stream.metric) ? apart(stream) : stream))
+}
+
+/**
+ * When the time of an override is over no traffic moves: its metrics withhold again, and abort only once it is taken out
+ * of the file. Else a version that a person let pass for weeks would be thrown out at midnight.
+ */
+function withoutAbort(stream: Stream): Stream {
+  return { ...stream, weight: 0 }
 }
 
 /** A waived stream is shown and says nothing; the shares of the others stay as they are. */
