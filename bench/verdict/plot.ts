@@ -1,0 +1,127 @@
+// Draws lines with error bars as one self-contained SVG, readable on light and dark pages and in print. Pure.
+
+export interface Axis {
+  readonly label: string
+  readonly scale: 'linear' | 'log'
+  readonly ticks: readonly number[]
+}
+
+export interface Line {
+  readonly name: string
+  readonly points: readonly { readonly x: number; readonly y: number; readonly low: number; readonly high: number }[]
+}
+
+export interface LinePlot {
+  readonly title: string
+  readonly subtitle: string
+  readonly x: Axis
+  readonly y: Axis
+  /** A horizontal mark. */
+  readonly rule?: { readonly y: number; readonly label: string }
+  readonly lines: readonly Line[]
+}
+
+const WIDTH = 720
+const TOP = 64
+const LEFT = 64
+const PLOT_WIDTH = 632
+const PLOT_HEIGHT = 300
+const LEGEND_ROW = 20
+/** Okabe & Ito's colours without their yellow, which no white page shows; a shape each for eyes and printers without colour. */
+const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#8a6d00', '#56b4e9', '#7f7f7f', '#e69f00', '#a0522d']
+const SHAPES = ['circle', 'square', 'diamond', 'triangle'] as const
+
+export function linePlot({ title, subtitle, x, y, rule, lines }: LinePlot): string {
+  const bottom = TOP + PLOT_HEIGHT
+  const xs = [...x.ticks, ...lines.flatMap(({ points }) => points.map(point => point.x))]
+  const isCategories = x.ticks.length === 0
+  const xAt = isCategories
+    ? scaleOf({ scale: 'linear' }, Math.min(...xs) - 0.5, Math.max(...xs) + 0.5, LEFT, LEFT + PLOT_WIDTH)
+    : scaleOf(x, Math.min(...xs), Math.max(...xs), LEFT + 16, LEFT + PLOT_WIDTH - 16)
+  const values = lines.flatMap(({ points }) => points.flatMap(({ low, high, y: value }) => [low, high, value]))
+  const shown = [...values, ...(rule ? [rule.y] : [])].filter(value => y.scale === 'linear' || value > 0)
+  const [least, most] = [Math.min(...shown), Math.max(...shown)]
+  const below = y.ticks.findLast(tick => tick <= least) ?? least
+  const above = y.ticks.find(tick => tick >= most) ?? most
+  const yAt = scaleOf(y, below, above, bottom, TOP)
+  const ticks = y.ticks.filter(tick => tick >= below && tick <= above)
+  const legendTop = bottom + (x.label === '' ? 30 : 58)
+  const height = legendTop + Math.ceil(lines.length / 2) * LEGEND_ROW + 8
+  const parts = [
+    `<text class="title" x="${LEFT}" y="24">${escaped(title)}</text>`,
+    `<text class="soft" x="${LEFT}" y="44">${escaped(subtitle)}</text>`,
+    ...ticks.map(
+      tick =>
+        `<line class="grid" x1="${LEFT}" x2="${LEFT + PLOT_WIDTH}" y1="${at(yAt(tick))}" y2="${at(yAt(tick))}"/><text class="soft" text-anchor="end" x="${LEFT - 8}" y="${at(yAt(tick) + 4)}">${tick.toLocaleString('en')}</text>`,
+    ),
+    ...x.ticks.map(
+      tick =>
+        `<text class="soft" text-anchor="middle" x="${at(xAt(tick))}" y="${bottom + 18}">${tick.toLocaleString('en')}</text>`,
+    ),
+    `<text class="soft" text-anchor="middle" x="${LEFT + PLOT_WIDTH / 2}" y="${bottom + 40}">${escaped(x.label)}</text>`,
+    `<text class="soft" text-anchor="middle" transform="translate(16 ${TOP + PLOT_HEIGHT / 2}) rotate(-90)">${escaped(y.label)}</text>`,
+    ...(rule
+      ? [
+          `<line class="rule" x1="${LEFT}" x2="${LEFT + PLOT_WIDTH}" y1="${at(yAt(rule.y))}" y2="${at(yAt(rule.y))}"/><text class="soft" text-anchor="end" x="${LEFT + PLOT_WIDTH}" y="${at(yAt(rule.y) - 5)}">${escaped(rule.label)}</text>`,
+        ]
+      : []),
+    ...lines.map((line, index) => drawn(line, index, xAt, value => yAt(Math.max(below, value)))),
+    ...lines.map(({ name }, index) => {
+      const [left, top] = [LEFT + (index % 2) * (PLOT_WIDTH / 2), legendTop + Math.floor(index / 2) * LEGEND_ROW]
+      return `${marker(index, left + 8, top)}<text x="${left + 22}" y="${top + 4}">${escaped(name)}</text>`
+    }),
+  ]
+  // Colours follow the page where it says which it is; a picture inside a page without a scheme stays light on white.
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-label="${escaped(title)}">
+<style>
+svg { background: #fff; font: 12px system-ui, sans-serif }
+text { fill: #1f2328 } .soft { fill: #59636e } .title { font-size: 15px; font-weight: 600 }
+.grid { stroke: #d1d9e0 } .rule { stroke: #59636e; stroke-dasharray: 5 4 }
+@media (prefers-color-scheme: dark) {
+svg { background: #0d1117 } text { fill: #f0f6fc } .soft { fill: #9198a1 } .grid { stroke: #3d444d } .rule { stroke: #9198a1 }
+}
+</style>
+${parts.join('\n')}
+</svg>
+`
+}
+
+function drawn({ points }: Line, index: number, xAt: (x: number) => number, yAt: (y: number) => number): string {
+  const colour = COLOURS[index % COLOURS.length]!
+  const path = points.map(({ x, y }) => `${at(xAt(x))},${at(yAt(y))}`).join(' ')
+  const bars = points.map(
+    ({ x, low, high }) =>
+      `<line stroke="${colour}" x1="${at(xAt(x))}" x2="${at(xAt(x))}" y1="${at(yAt(low))}" y2="${at(yAt(high))}"/>`,
+  )
+  const marks = points.map(({ x, y }) => marker(index, xAt(x), yAt(y)))
+  const line = points.length > 1 ? `<polyline fill="none" stroke="${colour}" stroke-width="1.5" points="${path}"/>` : ''
+  return [line, ...bars, ...marks].join('')
+}
+
+function marker(index: number, x: number, y: number): string {
+  const fill = `fill="${COLOURS[index % COLOURS.length]}"`
+  switch (SHAPES[index % SHAPES.length]) {
+    case 'square':
+      return `<rect ${fill} x="${at(x - 4)}" y="${at(y - 4)}" width="8" height="8"/>`
+    case 'diamond':
+      return `<path ${fill} d="M${at(x)} ${at(y - 5.5)}l5.5 5.5-5.5 5.5-5.5-5.5z"/>`
+    case 'triangle':
+      return `<path ${fill} d="M${at(x)} ${at(y - 5)}l5 9h-10z"/>`
+    default:
+      return `<circle ${fill} cx="${at(x)}" cy="${at(y)}" r="4"/>`
+  }
+}
+
+function scaleOf({ scale }: Pick<Axis, 'scale'>, from: number, to: number, start: number, end: number) {
+  const read = scale === 'log' ? Math.log : (value: number) => value
+  const span = read(to) - read(from)
+  return (value: number) => start + ((read(value) - read(from)) / (span === 0 ? 1 : span)) * (end - start)
+}
+
+function at(value: number): string {
+  return value.toFixed(1)
+}
+
+function escaped(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;')
+}

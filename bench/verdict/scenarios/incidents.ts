@@ -1,0 +1,169 @@
+// Arms that fail as a whole, as a set of replicas does: A/A by blocks of a minute, by request as a warning, and a candidate
+// that really fails more.
+import { logMean, shareHarm, symmetricHarm } from '../../../src/gate/eprocess.ts'
+import { ALPHA_ABORT } from '../../../src/gate/levels.ts'
+import { Canary } from '../canary.ts'
+import { delayFigures, type Outcome } from '../delays.ts'
+import { canaryPeriod, demandEqual, judged, LIVE, logHarmOf, policyOf, weightOf } from '../model.ts'
+import { Random, seedOf } from '../random.ts'
+import type { Row } from '../results.ts'
+import { demand, type Scenario, SEED, type Size, scaled } from '../scenario.ts'
+import { falseRateTarget, rate } from '../statistics.ts'
+
+const NAME = 'incidents'
+const SHARE = 0.1
+const PER_BLOCK = 500
+/** A day of minutes. */
+const BLOCKS = 1_440
+const BASE_RATE = 0.01
+const INCIDENT = 0.02
+const LEAST_RATE = 0.05
+const MOST_RATE = 0.8
+
+interface Cell {
+  readonly name: string
+  /** Minutes that an incident lasts. */
+  readonly minutes: number
+  readonly ratio: number
+}
+const CELLS: readonly Cell[] = [
+  { name: 'A/A, incidents of a minute', minutes: 1, ratio: 1 },
+  { name: 'A/A, incidents of five minutes: longer than a block', minutes: 5, ratio: 1 },
+  { name: 'candidate fails 3 times as often between incidents', minutes: 1, ratio: 3 },
+]
+
+interface Part {
+  readonly runs: number
+  readonly byBlocks: (number | null)[]
+  readonly byRequest: (number | null)[]
+}
+
+export const incidents: Scenario<Part> = {
+  name: NAME,
+  title: 'Incidents of a whole arm',
+  about: `A day of ${BLOCKS.toLocaleString('en')} minutes with ${PER_BLOCK} requests, w = ${SHARE}. In 2 % of the minutes an incident of the candidate's replicas begins, and apart from it of the baseline's, in which 5 to 80 % of that arm's requests fail; else 1 %. \`gate.blocks: 1m\` compares the candidate with an equal control cohort of the baseline, block by block.`,
+  cells: CELLS.length,
+  runs: (cell, size: Size) => (CELLS[cell]!.ratio === 1 ? scaled(size, 3_000, 300, 6) : scaled(size, 500, 100, 4)),
+
+  measure(cell, from, to) {
+    const byBlocks = policyOf({ gate: { blocks: '1m' } })
+    const weight = weightOf(byBlocks, 'errors', LIVE)
+    const canary = new Canary({ policy: policyOf(), shares: [SHARE], withLatency: false })
+    const part: Part = { runs: to - from, byBlocks: [], byRequest: [] }
+    for (let run = from; run < to; run++) {
+      const random = new Random(SEED, seedOf(NAME), cell, run)
+      const { floor } = byBlocks.gate.errors
+      let [blocksAt, requestAt] = [null, null] as (number | null)[]
+      const sums = { c: 0, cErr: 0, b: 0, bErr: 0, k: 0, kErr: 0, blocks: 0, plus: 0, minus: 0, squares: 0 }
+      const until = [0, 0]
+      const severity = [0, 0]
+      canary.start()
+      const harm = () =>
+        Math.min(
+          logMean(symmetricHarm(sums.plus - sums.minus, sums.squares, sums.blocks, ALPHA_ABORT)),
+          logMean(shareHarm(sums.cErr, sums.c, floor)),
+        )
+      for (let block = 0; block < BLOCKS; block++) {
+        for (const arm of [0, 1]) {
+          if (block >= until[arm]! && random.chance(INCIDENT)) {
+            until[arm] = block + CELLS[cell]!.minutes
+            severity[arm] = LEAST_RATE + (MOST_RATE - LEAST_RATE) * random.uniform()
+          }
+        }
+        const rates = [
+          block < until[0]! ? severity[0]! : BASE_RATE * CELLS[cell]!.ratio,
+          block < until[1]! ? severity[1]! : BASE_RATE,
+        ]
+        let [n, errors, cohort, cohortErrors] = [0, 0, 0, 0]
+        const control: boolean[] = []
+        for (let request = 0; request < PER_BLOCK; request++) {
+          const isCandidate = random.chance(SHARE)
+          const isError = random.chance(rates[isCandidate ? 0 : 1]!)
+          if (isCandidate) {
+            n++
+            if (isError) errors++
+          } else control.push(isError)
+          if (requestAt === null) {
+            canary.request(isCandidate, isError, 0)
+            if (canary.isAborted) {
+              requestAt = block * PER_BLOCK + request + 1
+              canary.verdict()
+            }
+          }
+        }
+        // A cohort of the baseline as large as the candidate's arm in the block.
+        for (const isError of control.slice(0, n)) {
+          cohort++
+          if (isError) cohortErrors++
+        }
+        const d = errors - cohortErrors
+        sums.c += n
+        sums.cErr += errors
+        sums.b += control.length
+        sums.bErr += control.filter(Boolean).length
+        sums.k += cohort
+        sums.kErr += cohortErrors
+        sums.blocks++
+        if (d > 0) sums.plus += d
+        else sums.minus -= d
+        sums.squares += d * d
+        const isEnd = block === BLOCKS - 1
+        if (blocksAt === null && (isEnd || weight * Math.exp(harm()) >= 1 / ALPHA_ABORT)) {
+          const verdict = judged([evidence(sums)], byBlocks)
+          demandEqual(harm(), logHarmOf(verdict, 'errors', LIVE), 'errors by blocks')
+          const crossed = weight * Math.exp(harm()) >= 1 / ALPHA_ABORT
+          demand(
+            !crossed || verdict.decision === 'abort' || verdict.decision === 'invalid',
+            `the gate says ${verdict.decision} where v·E crossed`,
+          )
+          if (verdict.decision === 'abort') blocksAt = (block + 1) * PER_BLOCK
+        }
+      }
+      part.byBlocks.push(blocksAt ?? null)
+      part.byRequest.push(requestAt ?? null)
+    }
+    return part
+  },
+
+  rows: parts =>
+    CELLS.flatMap(({ name, ratio, minutes }, cell) =>
+      (['byBlocks', 'byRequest'] as const).map((kind): Row => {
+        const outcomes: Outcome[] = parts[cell]!.flatMap(part => part[kind].map(at => ({ at: at ?? undefined })))
+        const row = {
+          scenario: NAME,
+          setting: name,
+          method: kind === 'byBlocks' ? 'Understudy, gate.blocks: 1m' : 'Understudy, by request (without gate.blocks)',
+          looks: kind === 'byBlocks' ? 'each block' : 'each request',
+        }
+        if (ratio > 1) return { ...row, figures: delayFigures(outcomes, Number.NaN) }
+        const falseBlock = rate(outcomes.filter(({ at }) => at !== undefined).length, outcomes.length)
+        // Blocks promise it for incidents that end within one, and nothing else.
+        const isPromised = kind === 'byBlocks' && minutes === 1
+        return {
+          ...row,
+          figures: { falseBlock },
+          ...(isPromised && {
+            target: { figure: 'falseBlock', kind: 'at most', limit: 0.01, bound: 0.013 },
+            verdict: falseRateTarget(falseBlock, 0.01, 0.013),
+          }),
+        }
+      }),
+    ),
+}
+
+function evidence(
+  sums: Readonly<Record<'c' | 'cErr' | 'b' | 'bErr' | 'k' | 'kErr' | 'blocks' | 'plus' | 'minus' | 'squares', number>>,
+) {
+  return canaryPeriod(SHARE, {
+    'arm.c.n': sums.c,
+    'arm.c.err': sums.cErr,
+    'arm.b.n': sums.b,
+    'arm.b.err': sums.bErr,
+    'arm.k.n': sums.k,
+    'arm.k.err': sums.kErr,
+    'block.n': sums.blocks,
+    'block.plus': sums.plus,
+    'block.minus': sums.minus,
+    'block.squares': sums.squares,
+  })
+}
