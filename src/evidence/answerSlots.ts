@@ -17,12 +17,16 @@ const OTHER = 'other'
 export class AnswerSlots {
   #early: number[] = []
   #edges: readonly number[] | undefined
-  readonly #baselineClasses = new Set<string>()
-  readonly #candidateClasses = new Set<string>()
+  readonly #baseline = new ClassNames()
+  readonly #candidate = new ClassNames()
 
   /** @param taken classes that have slots already, `baseline|candidate` */
   constructor(taken: Iterable<string> = []) {
-    for (const pair of taken) this.#classSlot(...(pair.split('|') as [string, string]))
+    for (const pair of taken) {
+      const [baseline = '', candidate = ''] = pair.split('|')
+      this.#baseline.take(baseline)
+      this.#candidate.take(candidate)
+    }
   }
 
   /** Calls `add` with each slot of one pair; `scale` is the difference that counts as ±1, see `differenceScale`. */
@@ -35,7 +39,7 @@ export class AnswerSlots {
       if (this.#edges !== undefined) add(`score.${decileOf(b, this.#edges)}.${decileOf(c, this.#edges)}`)
       else this.#learn(b)
     }
-    if (from !== undefined && to !== undefined) add(this.#classSlot(sanitised(from), sanitised(to)))
+    if (from !== undefined && to !== undefined) add(`class.${this.#baseline.take(from)}|${this.#candidate.take(to)}`)
   }
 
   #learn(score: number): void {
@@ -44,10 +48,6 @@ export class AnswerSlots {
     const sorted = Float64Array.from(this.#early).sort()
     this.#edges = Array.from({ length: DECILES - 1 }, (_, at) => sorted[((at + 1) * DECILES_FROM) / DECILES]!)
     this.#early = []
-  }
-
-  #classSlot(baseline: string, candidate: string): string {
-    return `class.${named(this.#baselineClasses, baseline)}|${named(this.#candidateClasses, candidate)}`
   }
 }
 
@@ -62,9 +62,21 @@ function clipped(difference: number): number {
   return Math.max(-1, Math.min(1, difference))
 }
 
-function named(names: Set<string>, name: string): string {
-  if (names.has(name) || name === OTHER) return name
-  if (names.size >= CLASS_SLOTS) return OTHER
-  names.add(name)
-  return name
+/** Names of one side's classes: first seen, first served. */
+class ClassNames {
+  readonly #names = new Set<string>()
+  /** Labels whose name is known: cleaning one costs more than all the rest. */
+  readonly #known = new Map<string, string>()
+
+  take(label: string): string {
+    const known = this.#known.get(label)
+    if (known !== undefined) return known
+    const name = sanitised(label)
+    if (name !== OTHER && !this.#names.has(name)) {
+      if (this.#names.size >= CLASS_SLOTS) return OTHER
+      this.#names.add(name)
+    }
+    if (this.#known.size < CLASS_SLOTS) this.#known.set(label, name)
+    return name
+  }
 }

@@ -57,9 +57,9 @@ export function pairOf(task: Task, { outcome }: Observation): Pair {
   if (served === undefined || leavesOut(task)) return { ...base, result: 'unparseable', errorType: '' }
   if (!outcome.ok) {
     const result = outcome.code === 'VERSION_DEADLINE' ? 'timeout' : 'candidate_error'
-    return { ...base, ...predictions(route, served, undefined), result, errorType, errors: CANDIDATE_FAILED }
+    return { ...base, baseline: labelledOf(route, served), result, errorType, errors: CANDIDATE_FAILED }
   }
-  return compared(base, route, served, answeredOutputs(task, outcome))
+  return compared(base.segments, route, served, answeredOutputs(task, outcome))
 }
 
 /**
@@ -80,18 +80,14 @@ export function reversedPairOf(task: Task, { outcome }: Observation): Pair {
   const baseline = answeredOutputs(task, outcome, task.requestedOutputs)
   if (!servedOk || served === undefined) {
     const errorType = servedOk ? 'VERSION_FAILED' : record.errorType
-    return {
-      ...base,
-      ...predictions(route, baseline, undefined),
-      result: 'candidate_error',
-      errorType,
-      errors: CANDIDATE_FAILED,
-    }
+    const result = 'candidate_error'
+    return { ...base, baseline: labelledOf(route, baseline), result, errorType, errors: CANDIDATE_FAILED }
   }
-  return compared(base, route, baseline, served)
+  return compared(base.segments, route, baseline, served)
 }
 
 const CANDIDATE_FAILED = { baseline: false, candidate: true } as const
+const NOBODY_FAILED = { baseline: false, candidate: false } as const
 const UNDECIDED = new Set(['VERSION_DEADLINE', 'VERSION_UNREACHABLE', 'VERSION_NOT_READY', 'BAD_TENSOR'])
 
 /**
@@ -130,24 +126,22 @@ function nothingOf(task: Task): Omit<Pair, 'result' | 'errorType'> {
   }
 }
 
-function compared(
-  base: Omit<Pair, 'result' | 'errorType'>,
-  route: SnapshotRoute,
-  baseline: Outputs,
-  candidate: Outputs,
-): Pair {
+/** Written out, field by field: nearly every pair comes this way, and spreading costs more than counting. */
+function compared(segments: readonly string[], route: SnapshotRoute, baseline: Outputs, candidate: Outputs): Pair {
   const comparison = compareOutputs(baseline, candidate, route.compare)
   const spec = route.compare[0] ?? FIRST
   const b = firstRowOf(baseline, spec)
   // "The first output" is the baseline's, as in the comparison.
-  const c = b === undefined ? undefined : firstRowOf(candidate, { ...spec, output: spec.output ?? nameOf(baseline) })
+  const ofCandidate = spec.output === undefined ? { ...spec, output: nameOf(baseline) } : spec
+  const c = b === undefined ? undefined : firstRowOf(candidate, ofCandidate)
   return {
-    ...base,
-    ...predictions(route, baseline, candidate),
     result: comparison.result,
     comparison,
+    errors: comparison.unstable ? CANDIDATE_FAILED : NOBODY_FAILED,
     errorType: '',
-    errors: { baseline: false, candidate: comparison.unstable },
+    segments,
+    baseline: labelledOf(route, baseline),
+    candidate: labelledOf(route, candidate),
     firstRows: b === undefined || c === undefined ? undefined : [b, c],
     baselineOutputs: baseline,
   }
@@ -157,14 +151,9 @@ function nameOf(outputs: Outputs): string | undefined {
   return 'tensors' in outputs ? outputs.tensors[0]?.name : undefined
 }
 
-/** What labels are held against; null where a side gave nothing. */
-function predictions(route: SnapshotRoute, baseline: Outputs, candidate: Outputs | undefined) {
-  if (route.labels === undefined) return { baseline: null, candidate: null }
-  const spec = route.compare[0] ?? FIRST
-  return {
-    baseline: predictionOf(baseline, spec),
-    candidate: candidate === undefined ? null : predictionOf(candidate, spec),
-  }
+/** What a label is held against; null where the route takes none. */
+function labelledOf(route: SnapshotRoute, outputs: Outputs): Prediction {
+  return route.labels === undefined ? null : predictionOf(outputs, route.compare[0] ?? FIRST)
 }
 
 function leavesOut({ requestedOutputs, route }: Task): boolean {
