@@ -18,7 +18,8 @@ export interface ChangedPolicy {
 
 /** The policy with these settings. Counters that were made by a setting cannot answer for another value of it: refused by name. */
 export function changePolicy(policy: Policy, changes: readonly SettingChange[]): ChangedPolicy {
-  const words = policyJson(policy) as Record<string, unknown>
+  // A copy: parts of the policy are parts of its words.
+  const words = structuredClone(policyJson(policy)) as Record<string, unknown>
   const problems: string[] = []
   for (const { setting, value } of changes) {
     const path = setting.split('.')
