@@ -7,7 +7,7 @@ import { countOr, moment } from './words.ts'
 
 export function stepsSection({ periods }: Report): Markup | undefined {
   if (periods.length === 0) return undefined
-  return html`<section><h2>Steps so far</h2><div class="scroll"><table class="narrow">
+  return html`<section class="whole"><h2>Steps so far</h2><div class="scroll"><table class="narrow">
 <thead><tr><th>stage</th><th class="r">share of traffic</th><th>since</th><th class="r">requests</th></tr></thead>
 <tbody>${periods.map(
     ({ stage, step, startedAt, requests }) =>
@@ -30,9 +30,9 @@ export function policySection({ policy, attempt, verdict }: Report): Markup {
   return html`<section><h2>The policy that judged</h2><p>Settings of routes.yaml, defaults included.${level}${again}</p>${
     rows.length === 0
       ? html`<p class="none">Not given.</p>`
-      : html`<div class="panels">${thirds(rows).map(
+      : html`<div class="panels thirds">${thirds(rows).map(
           half =>
-            html`<table><tbody>${half.map(([name, value]) => html`<tr><th scope="row" class="name"><code>${name}</code></th><td class="r wide">${value}</td></tr>`)}</tbody></table>`,
+            html`<table><tbody>${half.map(([name, value]) => html`<tr><th scope="row" class="name"><code>${name}</code></th><td class="setting">${value}</td></tr>`)}</tbody></table>`,
         )}</div>`
   }</section>`
 }

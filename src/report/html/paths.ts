@@ -180,7 +180,8 @@ function limitLine(stretches: readonly Point[][], { area, axis, x }: Plot): Mark
 function limitText(row: MetricVerdict, limit: number, { area, axis }: Plot): Markup {
   const [, y] = at(area, 0, axis.place(limit))
   const word = row.metric === 'split' ? 'due' : 'limit'
-  const above = y > area.top + 14 ? y - 5 : y + 13
+  const isOver = isFigure(row.estimate) && row.estimate > limit
+  const above = (isOver && y < area.top + area.height - 14) || y < area.top + 14 ? y + 13 : y - 5
   return html`<text class="mark bad halo" x="${AREA.left + AREA.width - 2}" y="${above}" text-anchor="end">${word} ${valueText(row, limit)}</text>`
 }
 

@@ -90,17 +90,30 @@ function rateOf({ unit }: MetricVerdict, perSecond: Report['perSecond']): number
   return unit === 'comparisons' ? perSecond.comparisons : 0
 }
 
-/** Every row of the verdict, a metric's segments under it. */
+/** The metrics with their guilty segments, and every row on demand. */
 function metricRows({ verdict }: Report): Markup {
   const { metrics, guilty } = verdict
   const isGuilty = (row: MetricVerdict) =>
     row.state === 'guilty' || guilty.some(({ metric, segment }) => metric === row.metric && segment === row.segment)
+  const told = metrics.filter(row => !isSegment(row) || isGuilty(row))
+  const rest = metrics.length - told.length
+  return html`${metricTable(told, isGuilty)}${
+    rest > 0 &&
+    html`<details><summary>All ${numeral(metrics.length)} rows of the verdict, segments too</summary>${metricTable(metrics, isGuilty)}</details>`
+  }`
+}
+
+function metricTable(rows: readonly MetricVerdict[], isGuilty: (row: MetricVerdict) => boolean): Markup {
   return html`<div class="scroll"><table>
 <thead><tr><th>metric</th><th>state</th><th class="r">n</th><th class="r">baseline</th><th class="r">estimate</th><th class="r">95 % from</th><th class="r">to</th><th class="r">limit</th><th class="r">ln e, worse</th><th class="r">ln e, safe</th></tr></thead>
-<tbody>${metrics.map(
+<tbody>${rows.map(
     row =>
-      html`<tr${isGuilty(row) && html` class="row-guilty"`}><th scope="row" class="name">${row.segment === undefined || row.segment === null ? row.metric : html`<span class="under">${row.segment}</span>`}</th><td class="${row.state}">${stateOf(row)}</td><td class="r">${countOr(row.n)}</td>${[row.baseline, row.estimate, row.interval?.[0], row.interval?.[1], row.limit].map(value => html`<td class="r">${valueText(row, value)}</td>`)}<td class="r">${ofNeeded(row.logHarm, row.logHarmNeeded)}</td><td class="r">${ofNeeded(row.logSafe, row.logSafeNeeded)}</td></tr>`,
+      html`<tr${isGuilty(row) && html` class="row-guilty"`}><th scope="row" class="name">${isSegment(row) ? html`<span class="under">${row.segment}</span>` : row.metric}</th><td class="${row.state}">${stateOf(row)}</td><td class="r">${countOr(row.n)}</td>${[row.baseline, row.estimate, row.interval?.[0], row.interval?.[1], row.limit].map(value => html`<td class="r">${valueText(row, value)}</td>`)}<td class="r">${ofNeeded(row.logHarm, row.logHarmNeeded)}</td><td class="r">${ofNeeded(row.logSafe, row.logSafeNeeded)}</td></tr>`,
   )}</tbody></table></div>`
+}
+
+function isSegment({ segment }: MetricVerdict): boolean {
+  return segment !== undefined && segment !== null
 }
 
 function ofNeeded(value: number | null, needed: number | null): string {
@@ -125,7 +138,7 @@ export function coverageSection({ account }: Report): Markup {
   ] as const
   const sum = parts.reduce((total, [, amount]) => total + amount, 0)
   const gap = eligible - sum
-  return html`<section><h2>Coverage</h2><p>${
+  return html`<section class="whole"><h2>Coverage</h2><p>${
     eligible === 0
       ? 'No request could be mirrored yet.'
       : `What became of ${numeral(eligible)} requests that could be mirrored.`
@@ -214,7 +227,7 @@ export function latencySection(report: Report): Markup {
     const [a, b] = [of(latency.candidate), of(latency.baseline)]
     return isFigure(a) && isFigure(b) && b > 0 ? about(a / b) : '–'
   }
-  return html`<section><h2>Latency</h2><p>${
+  return html`<section class="whole"><h2>Latency</h2><p>${
     verdict.stage === 'shadow'
       ? 'Of pairs that were sent alone; time in a queue is left out. It can withhold a promotion, not abort.'
       : 'Of live answers, each version’s own.'

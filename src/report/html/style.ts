@@ -100,7 +100,8 @@ thead th { color: var(--soft); font-weight: 500; font-size: 12.5px; border-botto
 tbody th { font-weight: 500; }
 .r { text-align: right; white-space: nowrap; }
 .wide { overflow-wrap: anywhere; min-width: 9em; }
-.name { overflow-wrap: anywhere; min-width: 7em; }
+.setting { text-align: right; overflow-wrap: anywhere; min-width: 5em; }
+.name { overflow-wrap: anywhere; min-width: 8.5em; }
 table.narrow { max-width: 720px; }
 .under { padding-left: 16px; font-weight: 400; color: var(--soft); }
 tr.row-guilty { background: var(--bad-wash); }
@@ -140,7 +141,8 @@ footer p { max-width: 68em; margin-top: 6px; }
   .facts { grid-template-columns: repeat(3, 1fr); }
   .panels { grid-template-columns: 1fr 1fr; gap: 18pt 22pt; }
   table { font-size: 8.5pt; }
-  tr, .facts, .note { break-inside: avoid; }
+  tr, .facts, .note, .whole { break-inside: avoid; }
+  .thirds { grid-template-columns: repeat(3, 1fr); gap: 0 16pt; }
   thead { display: table-header-group; }
   details { display: none; }
   .scroll { overflow: visible; }
