@@ -5,6 +5,7 @@ import { addAll, type Counters, SLOT } from '../evidence/counters.ts'
 import { binsOf, highDifference } from '../evidence/histogram.ts'
 import { unpairedExceedances } from '../evidence/latency.ts'
 import {
+  armLossDecline,
   type BetState,
   disagreementDecline,
   type EpochStream,
@@ -48,7 +49,7 @@ export function declineStreams(
     return [{ id: 'errors.reference', metric: 'errors', share, ...referenceDecline(errors, n, p0) }]
   }
   if (holdback === undefined) return frozen(1)
-  const families = 2 + Number(labelsOfPairsCount(policy)) + Number(policy.expect === 'same')
+  const families = 2 + Number(policy.labels !== undefined) + Number(policy.expect === 'same')
   const share = 1 / families
   const { latency, errors } = policy.gate
   const of = (id: MetricName, part: number, stream: Omit<EpochStream, 'id' | 'metric' | 'share'>): EpochStream => ({
@@ -76,7 +77,15 @@ export function declineStreams(
   }
   const paired: Counters = new Map()
   for (const { counters } of holdback.periods) addAll(paired, counters)
-  if (labelsOfPairsCount(policy)) {
+  // Where the answer changes the outcome, the label of a pair says nothing about the version that did not answer.
+  if (policy.labels?.affectedByAnswer) {
+    const arms = holdback.periods.map(period => ({
+      share: 1 - period.share,
+      candidate: binsOf(period.counters, 'arm.b.loss'),
+      baseline: binsOf(period.counters, 'arm.c.loss'),
+    }))
+    streams.push({ ...of('labels', share, armLossDecline(arms)), id: 'labels.arms' })
+  } else if (policy.labels !== undefined) {
     // The key counts loss(holdback) − loss(live); of a bin the edge that speaks less for a decline.
     const losses = binsOf(paired, 'loss').map(([bin, amount]) => [-highDifference(bin), amount] as const)
     streams.push(of('labels', share, lossDecline(losses)))
@@ -87,11 +96,6 @@ export function declineStreams(
     streams.push(of('disagreement', share, disagreementDecline(mismatches, pairs, policy.gate.disagreement)))
   }
   return streams
-}
-
-/** Where the answer changes the outcome, the label of a pair says nothing about the version that did not answer. */
-function labelsOfPairsCount({ labels }: Policy): boolean {
-  return labels !== undefined && !labels.affectedByAnswer
 }
 
 interface ArmSlots {
@@ -132,7 +136,7 @@ function swapped(counters: Counters): Counters {
 /** The slots that `declineStreams` reads. */
 export function isDeclineSlot(slot: string): boolean {
   if (slot.includes('@')) return false
-  return READ.has(slot) || /^(lat\.[bc]|loss)\./.test(slot)
+  return READ.has(slot) || /^(lat\.[bc]|loss|arm\.[bc]\.loss)\./.test(slot)
 }
 
 const READ: ReadonlySet<string> = new Set([...Object.values(ERRORS), SLOT.match, SLOT.mismatch])
@@ -150,6 +154,8 @@ export function declineReason(
   if (id === 'errors.reference')
     return `errors: ${seen} answers failed, ${rate(reference.sum, reference.n)} is the most that was possible at its promotion`
   if (metric === 'errors') return `errors: ${seen} answers failed, ${against}`
+  if (id === 'labels.arms')
+    return `labels: mean loss is ${about(live.sum / live.n)} by ${numeral(live.n)} labels, that of the holdback ${holdback ?? ''} ${about(reference.sum / reference.n)} by ${numeral(reference.n)}`
   if (metric === 'labels')
     return `labels: loss is ${about(live.sum / live.n)} above that of the holdback ${holdback ?? ''} on average, by ${numeral(live.n)} labels`
   if (metric === 'disagreement')

@@ -5,6 +5,8 @@
 // the mean time to a false alarm is at least 1/α epochs, at whatever moment a decline begins. Evidence that merges in any
 // order ends at the epoch: all replicas' counts of it are added first, then the recursion is applied once.
 import type { MetricName } from '../config/schema.ts'
+import { highDifference, lowDifference } from '../evidence/histogram.ts'
+import { type ArmLosses, armLossesHarm } from './armLabels.ts'
 import {
   type ArmCounts,
   type Bet,
@@ -202,6 +204,27 @@ export function lossDecline(differences: Bounded): Pick<EpochStream, 'bets' | 'g
   const n = differences.reduce((sum, [, amount]) => sum + amount, 0)
   const sum = differences.reduce((total, [value, amount]) => total + value * amount, 0)
   return { bets: bettingHarm(differences, 0, LOSS_FRACTIONS), guard: [], live: { n, sum }, reference: { n, sum: 0 } }
+}
+
+/**
+ * Losses of labelled answers, each arm's own: H0 "live's mean loss is at most the holdback's". `arms`: an entry a share,
+ * `candidate` is live; losses in [0, 1] by the bins of differences.
+ */
+export function armLossDecline(arms: readonly ArmLosses[]): Pick<EpochStream, 'bets' | 'guard' | 'live' | 'reference'> {
+  const tally = (of: (arm: ArmLosses) => ArmLosses['candidate']): Tally => {
+    const bins = arms.flatMap(of)
+    const middle = (bin: number) => (lowDifference(bin) + highDifference(bin)) / 2
+    return {
+      n: bins.reduce((sum, [, amount]) => sum + amount, 0),
+      sum: bins.reduce((sum, [bin, amount]) => sum + middle(bin) * amount, 0),
+    }
+  }
+  return {
+    bets: armLossesHarm(arms, 0),
+    guard: [],
+    live: tally(arm => arm.candidate),
+    reference: tally(arm => arm.baseline),
+  }
 }
 
 /** Pairs that differ: P2. H0: at most the share `limit` of them does. */

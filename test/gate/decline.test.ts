@@ -45,7 +45,6 @@ describe('the streams of an epoch', () => {
     const ids = (more: Record<string, unknown>) =>
       declineStreams(policyOf(more), { periods: [], earlier: none }, undefined).map(({ id }) => id)
     expect(ids(labels)).toContain('labels')
-    expect(ids({ labels: { loss: 'brier', affectedByAnswer: true } })).not.toContain('labels')
     expect(ids({ expect: 'change' })).not.toContain('disagreement')
   })
 
@@ -91,6 +90,27 @@ describe('the streams of an epoch', () => {
     expect(declined.worst).toBe('labels')
     const better = statesOf(policy, times(40, { periods: [loss(-0.2, 6), loss(0.1, 4)], earlier: none }))
     expect(better.log).toBeLessThan(Math.log(41))
+  })
+
+  test('see it by the labels of each arm where the answer changes the outcome, and by no pair then', () => {
+    const policy = policyOf({ labels: { loss: 'zero-one', affectedByAnswer: true }, expect: 'change' })
+    const bin = (arm: 'b' | 'c', loss: number, amount: number) => ({
+      [`arm.${arm}.loss.${differenceBin(loss)}`]: amount,
+    })
+    const epoch = (live: number, held: number) =>
+      period({
+        ...bin('b', 1, 90 * live),
+        ...bin('b', 0, 90 * (1 - live)),
+        ...bin('c', 1, 10 * held),
+        ...bin('c', 0, 10 * (1 - held)),
+      })
+    const declined = statesOf(policy, times(60, { periods: [epoch(0.5, 0.1)], earlier: none }))
+    expect(declined.log).toBeGreaterThan(declineNeeded())
+    expect(declined.worst).toBe('labels.arms')
+    expect(statesOf(policy, times(60, { periods: [epoch(0.5, 0.5)], earlier: none })).log).toBeLessThan(Math.log(61))
+    expect(statesOf(policy, times(60, { periods: [epoch(0.1, 0.5)], earlier: none })).log).toBeLessThan(Math.log(61))
+    const pairs = period({ [`loss.${differenceBin(-0.5)}`]: 100 })
+    expect(statesOf(policy, times(60, { periods: [pairs], earlier: none })).log).toBe(Number.NEGATIVE_INFINITY)
   })
 
   test('see that pairs differ by more than they may', () => {
@@ -142,6 +162,7 @@ describe('an alarm in words', () => {
       'errors',
       'errors: 4.1 % of 2,300 answers failed, 0.2 % is the most that was possible at its promotion',
     ],
+    ['labels.arms', 'labels', 'labels: mean loss is 0.041 by 2,300 labels, that of the holdback 1.0.0 0.002 by 500'],
     ['labels', 'labels', 'labels: loss is 0.041 above that of the holdback 1.0.0 on average, by 2,300 labels'],
   ] as const)('of %s', (id, metric, text) => {
     expect(declineReason({ id, metric }, { live, reference: { n: 500, sum: 1 } }, '1.0.0')).toBe(text)
