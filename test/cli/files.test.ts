@@ -63,6 +63,17 @@ describe('validate', () => {
     expect(JSON.parse(json.out)).toMatchObject({ validationVersion: 1, valid: true, problems: [] })
   })
 
+  it('notes what is valid and yet worth a look, and ends with code 0', async () => {
+    await put(
+      'noted.yaml',
+      `${routes('      1.0.0: { onnx: digits/1.0.0, weight: 100 }\n      1.1.0: { onnx: digits/1.1.0, shadow: 50 }\n')}    expect: change\n`,
+    )
+    const { code, err } = await cli('validate', 'noted.yaml', '--no-models')
+    expect([code, err]).toEqual([0, expect.stringMatching(/^note on digits: `expect: change` without `labels`/)])
+    const json = await cli('validate', 'noted.yaml', '--no-models', '--json')
+    expect(JSON.parse(json.out)).toMatchObject({ valid: true, notices: [{ route: 'digits' }] })
+  })
+
   it('gives problems as JSON on stdout', async () => {
     await put('broken.yaml', 'routes: {}\n')
     const { code, out } = await cli('validate', 'broken.yaml', '--json')

@@ -26,6 +26,8 @@ export const content = (rollout: object = {}, versions: object = {}, more: objec
       gate: {
         errors: { ratio: 10, floor: 0.5 },
         latency: { p50: 1000, p95: 1000, p99: 1000, slack: '1s' },
+        // A better model's scores lie elsewhere.
+        distribution: 0.95,
         exposure: { requests: 50, for: '0s' },
         drops: 1,
       },
