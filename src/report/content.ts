@@ -4,6 +4,8 @@ import type { MetricVerdict } from '../gate/evidence.ts'
 import { about, approximate, duration, numeral, percentage } from '../gate/wording.ts'
 import type { Manifest } from '../models/manifest.ts'
 import type { LatencySummary, Report } from './status.ts'
+import type { Wait } from './timeToVerdict.ts'
+import { dominatesText, waitText } from './waitText.ts'
 
 export interface Table {
   /** Empty: no head. */
@@ -23,7 +25,8 @@ export interface Section {
 export function sectionsOf(report: Report): Section[] {
   return [
     coverage(report),
-    metrics(report.verdict.metrics),
+    metrics(report),
+    ...terms(report),
     answers(report),
     latency(report),
     ...segments(report),
@@ -61,11 +64,23 @@ export function verdictLines(verdict: Report['verdict']): string[] {
   ]
 }
 
-/** The rows of a verdict, one metric or segment each. */
-export function metricsTable(rows: readonly MetricVerdict[]): Table {
+/** The rows of a verdict, one metric or segment each; `time`: how long what is still needed takes. */
+export function metricsTable(rows: readonly MetricVerdict[], time?: Report['timeToVerdict']): Table {
   return {
-    head: ['metric', 'what', 'n', 'baseline', 'estimate', 'limit', '95 % interval', 'state', 'still needed'],
-    rows: rows.map(row => [
+    head: [
+      'metric',
+      'what',
+      'n',
+      'baseline',
+      'estimate',
+      'limit',
+      '95 % interval',
+      'ln E harm',
+      'ln E safe',
+      'state',
+      'still needed',
+    ],
+    rows: rows.map((row, index) => [
       row.segment === undefined ? row.metric : `${row.metric} at ${row.segment}`,
       row.what,
       numeral(row.n),
@@ -73,18 +88,30 @@ export function metricsTable(rows: readonly MetricVerdict[]): Table {
       figure(row, row.estimate),
       figure(row, row.limit),
       row.interval === undefined ? '' : `${figure(row, row.interval[0])} to ${figure(row, row.interval[1])}`,
+      evidenceOf(row.logHarm, row.logHarmNeeded),
+      evidenceOf(row.logSafe, row.logSafeNeeded),
       row.state,
-      stillNeeded(row),
+      stillNeeded(
+        row,
+        time?.waits.find(wait => wait.row === index),
+      ),
     ]),
     right: [2, 3, 4, 5],
   }
 }
 
-/** What an undecided metric still needs; nothing for the others. */
-export function stillNeeded({ state, needed, n }: MetricVerdict): string {
+/** The logarithm of an e-value and where it decides; nothing where the metric decides nothing so. JSON has null for infinities. */
+function evidenceOf(log: number | null, needed: number | null): string {
+  const isTest = log !== null && needed !== null && log !== Number.NEGATIVE_INFINITY && Number.isFinite(needed)
+  return isTest ? `${about(log)} of ${about(needed)}` : ''
+}
+
+/** What an undecided metric still needs, and how long that takes where it is known; nothing for the others. */
+export function stillNeeded({ state, needed, n, unit }: MetricVerdict, wait?: Wait): string {
   if (state !== 'open') return ''
-  if (needed !== null) return `about ${approximate(needed)} more`
-  return n === 0 ? 'no data yet' : 'not within the limit as it looks now'
+  if (needed === null) return n === 0 ? 'no data yet' : 'not within the limit as it looks now'
+  const time = wait === undefined ? '' : waitText(wait)
+  return `about ${approximate(needed)} more ${unit}${time === '' ? '' : `, ${time}`}`
 }
 
 function coverage({ account }: Report): Section {
@@ -122,12 +149,31 @@ function coverage({ account }: Report): Section {
   }
 }
 
-function metrics(rows: readonly MetricVerdict[]): Section {
+function metrics({ verdict: { metrics: rows }, timeToVerdict }: Report): Section {
+  // JSON has null where there is none.
+  const time = timeToVerdict ?? undefined
   return {
     title: 'Metrics',
-    lines: rows.length === 0 ? ['none could be judged'] : [],
-    table: rows.length === 0 ? undefined : metricsTable(rows),
+    lines: rows.length === 0 ? ['none could be judged'] : time === undefined ? [] : dominatesText(time),
+    table: rows.length === 0 ? undefined : metricsTable(rows, time),
   }
+}
+
+/** What is not as usual: metrics that a person has waived, and bytes that were tried before. */
+function terms({ waiver, attempt }: Report): Section[] {
+  const lines: string[] = []
+  if (waiver) {
+    const until = new Date(waiver.until).toISOString()
+    const metrics = waiver.metrics.join(', ')
+    lines.push(
+      waiver.expired
+        ? `the override of ${metrics} ended on ${until}: nothing is waived, and nothing is raised until it is renewed or taken out (${waiver.reason})`
+        : `waived until ${until}: ${metrics} (${waiver.reason})`,
+    )
+  }
+  if (attempt > 1)
+    lines.push(`these bytes are on attempt ${attempt}: promotion is judged at α/${numeral(attempt * (attempt + 1))}`)
+  return lines.length === 0 ? [] : [{ title: 'Terms', lines, table: undefined }]
 }
 
 function answers({ comparison, errors, labels }: Report): Section {

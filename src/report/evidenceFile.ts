@@ -27,7 +27,7 @@ const Period = z.strictObject({
 const Waiver = z.strictObject({
   metrics: z.array(z.enum(METRICS)),
   reason: z.string(),
-  until: z.number(),
+  until: z.number().min(0).max(8.64e15),
   expired: z.boolean(),
 })
 

@@ -146,6 +146,11 @@ describe('bad input', () => {
     ],
     ['an unknown kind of counter', counters({ ...bare, 'magic.1': 1 }), /unknown counter `magic\.1`/],
     ['an unknown metric', changed(['evidence', 'waiver', 'metrics'], ['disagrement']), /disagreement, difference/],
+    [
+      'an end of an override that no calendar has',
+      changed(['evidence', 'waiver', 'until'], 1e18),
+      /waiver\.until: expected at most/,
+    ],
     ['an unknown stage', changed(['evidence', 'periods', 0, 'stage'], 'live'), /shadow, canary/],
     [
       'a file without a policy',

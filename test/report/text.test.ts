@@ -36,7 +36,52 @@ describe('the text report', () => {
 
   it('says how many more observations a metric needs', () => {
     const open = { ...verdict, metrics: [{ ...verdict.metrics[0]!, state: 'open' as const, needed: 1873 }] }
-    expect(verdictText(open)).toContain('about 1,900 more')
+    expect(verdictText(open)).toContain(`about 1,900 more ${open.metrics[0]!.unit}`)
+  })
+
+  it('explains each metric: estimate, sequence, evidence of both tests and where it decides, and how long it still takes', () => {
+    const row = { ...verdict.metrics[0]!, state: 'open' as const, needed: 1873, unit: 'labels' }
+    const judged = { ...row, logHarm: 1.5, logHarmNeeded: 6.21, logSafe: 2.25, logSafeNeeded: 3.69 }
+    const wait = { what: 'labels', row: 0, needed: 1873, unit: 'labels', perSecond: 3.2, rateOf: 'minute' as const }
+    const waits = [{ ...wait, secondsToVerdict: 585, setting: 'labels.margin' }]
+    const dominates = { what: 'labels', secondsToVerdict: 585, setting: 'labels.margin', value: 0.002 }
+    const timeToVerdict = { waits, secondsToVerdict: 585, secondsToHold: 1e6, dominates }
+    const waiting = { ...report, verdict: { ...verdict, metrics: [judged] }, timeToVerdict }
+    for (const text of [reportText(waiting), reportMarkdown(waiting).replaceAll('\\', '')]) {
+      expect(text).toContain('1.5 of 6.21')
+      expect(text).toContain('2.25 of 3.69')
+      expect(text).toContain('about 1,900 more labels, about 9.8 minutes at 3.2/s')
+      expect(text).toContain(
+        'the verdict waits for labels: about 9.8 minutes at this rate; `labels.margin` (0.002) decides that',
+      )
+    }
+  })
+
+  it('shows no evidence of a test that a metric does not have', () => {
+    const row = {
+      ...verdict.metrics[0]!,
+      logHarm: 1,
+      logHarmNeeded: Number.POSITIVE_INFINITY,
+      logSafe: Number.NEGATIVE_INFINITY,
+    }
+    const text = verdictText({ ...verdict, metrics: [row] })
+    expect(text).not.toMatch(/ of \d|Infinity/)
+  })
+
+  it('says what a person has waived and until when, what that was when it is over, and a second attempt', () => {
+    const waiver = {
+      metrics: ['latency.p99' as const],
+      reason: 'cold cache',
+      until: Date.UTC(2026, 0, 2),
+      expired: false,
+    }
+    const text = reportText({ ...report, waiver, attempt: 3 })
+    expect(text).toContain('waived until 2026-01-02T00:00:00.000Z: latency.p99 (cold cache)')
+    expect(text).toContain('attempt 3: promotion is judged at α/12')
+    expect(reportText({ ...report, waiver: { ...waiver, expired: true } })).toContain(
+      'ended on 2026-01-02T00:00:00.000Z',
+    )
+    expect(reportText(report)).not.toContain('Terms')
   })
 
   it('has no colours unless it is asked for them', () => {
