@@ -5,7 +5,7 @@ const MEMORY_MS = 60_000
 /** No rate is believed before it was watched for so long, ms. */
 const WATCHED_MS = 1_000
 /** The free room is dealt out over this part of `within`. */
-const HORIZON = 1 / 8
+const HORIZON = 1 / 4
 
 /**
  * Every live answer waits for the whole of `labels.within`, so at a high rate the room is full long before the first one is

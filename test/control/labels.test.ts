@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { parseRoutes } from '../../src/config/load.ts'
 import { Labels } from '../../src/control/labels.ts'
+import { differenceBin } from '../../src/evidence/histogram.ts'
 import { compareDigest } from '../../src/rollout/periods.ts'
 import { openMemoryStore } from '../../src/state/memory.ts'
 
@@ -91,4 +92,108 @@ test('a route that takes no labels is unknown here', async () => {
   const labels = open().labels
   const body = Buffer.from('{"request_id":"a","label":1,"route":"other"}')
   expect((await labels.submit(body, config, 0)).status).toBe(404)
+})
+
+const answer = (id: string, at: number, arms = [['arms', 'c']]) => ({
+  scope: 'risk/@arms',
+  id,
+  at,
+  body: JSON.stringify({ arms, p: 0.5, s: [] }),
+})
+const epochOf = (...pending: ReturnType<typeof answer>[]) => [{ epoch: 1, counters: new Map(), pending }]
+
+/** As the cycle does it: what is settled goes into the store together with what labels came to. */
+function commit({ store, labels }: ReturnType<typeof open>, nowMs: number, pending: ReturnType<typeof answer>[] = []) {
+  const epochs = labels.admitted(epochOf(...pending), affected, nowMs)
+  const { counters, labelled = [], resolved } = labels.take(affected, nowMs)
+  const slots = Object.fromEntries([...counters].flatMap(([, slots]) => [...slots]))
+  store.commit({ pending: epochs.flatMap(epoch => epoch.pending), labelled, resolved })
+  labels.kept()
+  labels.arrived(pending, affected)
+  return slots
+}
+
+test('a live answer counts with its label when that had its time, and status says how many wait until when', async () => {
+  const it = open()
+  commit(it, 10, [answer('0', 5), answer('1', 7)])
+  const submitted = it.labels.submit(bodyOf(1), affected, 20)
+  expect(commit(it, 30)).toEqual({})
+  expect(JSON.parse((await submitted).body)).toMatchObject({ joined: 1 })
+  expect(it.labels.counts('risk', affected, 2_000).arms).toEqual({
+    waiting: 2,
+    nextDueAt: new Date(5 + HOUR).toISOString(),
+    cut: 0,
+  })
+  expect(commit(it, HOUR + 6)).toEqual({ 'arm.c.due': 1, [`arm.c.loss.${differenceBin(0.25)}`]: 1 })
+  expect(it.labels.counts('risk', affected, HOUR + 2_000).arms).toMatchObject({ waiting: 1 })
+  expect(commit(it, HOUR + 8)).toEqual({ 'arm.c.due': 1 })
+  expect(it.labels.counts('risk', affected, HOUR + 4_000).arms).toEqual({ waiting: 0, nextDueAt: null, cut: 0 })
+})
+
+test('a live answer is not due before all that were admitted with it are in the store', () => {
+  let settledMs = 0
+  const it = open({ settledMs: () => settledMs })
+  commit(it, 10, [answer('0', 5)])
+  settledMs = 1_000
+  // Settled by now, but what was settled is in the store with this commit only.
+  expect(commit(it, 2 * HOUR)).toEqual({})
+  expect(commit(it, 2 * HOUR)).toEqual({ 'arm.c.due': 1 })
+})
+
+test('a commit that failed counts a live answer once', () => {
+  const it = open()
+  commit(it, 10, [answer('0', 5)])
+  it.labels.take(affected, 2 * HOUR)
+  expect(commit(it, 2 * HOUR)).toEqual({ 'arm.c.due': 1 })
+  expect(commit(it, 2 * HOUR)).toEqual({})
+})
+
+test('of more live answers than may wait a sample is taken, of both arms alike, and the rest is told', () => {
+  const it = open({ armsKept: 2_000 })
+  let [b, c, all] = [0, 0, 0]
+  for (let second = 0; second < 600; second++) {
+    const pending = Array.from({ length: 40 }, (_, index) =>
+      answer(`${second}-${index}`, second * 1_000, [['arms', index % 2 === 0 ? 'b' : 'c']]),
+    )
+    all += pending.length
+    commit(it, second * 1_000, pending)
+  }
+  const { waiting, cut } = it.labels.counts('risk', affected, 600_000).arms!
+  expect(waiting).toBeLessThanOrEqual(2_040)
+  expect(waiting).toBeGreaterThan(1_000)
+  expect(waiting + cut).toBe(all)
+  for (const { body } of it.store.due('risk/@arms', HOUR, 1e6)) body.includes('"b"') ? b++ : c++
+  expect(Math.abs(b - c)).toBeLessThan(5 * Math.sqrt(waiting))
+  // Also of the newest.
+  expect(it.store.due('risk/@arms', HOUR, 1e6).at(-1)!.at).toBeGreaterThan(500_000)
+})
+
+test('a store that cannot be asked how many wait keeps no epoch from being committed', () => {
+  const it = open()
+  it.store.close()
+  expect(it.labels.admitted(epochOf(answer('0', 5)), affected, 10)[0]!.pending).toHaveLength(1)
+  expect(it.labels.counts('risk', affected, 10).arms).toMatchObject({ waiting: 1 })
+})
+
+test('a label is joined for the version that the file calls live while the lock holds it', async () => {
+  const { store, labels } = open()
+  store.commit({ pending: [{ ...prediction('0'), scope: 'risk/1.0.0' }] })
+  const submitted = labels.submit(bodyOf(1), config, 0)
+  labels.take(config, 0)
+  labels.kept()
+  expect(JSON.parse((await submitted).body)).toMatchObject({ joined: 1 })
+})
+
+test('what waits for nobody any more is let go a week later', () => {
+  const { store, labels } = open()
+  const DAYS = 24 * HOUR
+  store.commit({
+    pending: [{ ...prediction('0'), scope: 'risk/0.9.0' }, answer('0', 0), { ...prediction('0'), scope: 'gone/@arms' }],
+  })
+  labels.expire(affected, 7 * DAYS, 10)
+  expect(store.scopes()).toEqual(['gone/@arms', 'risk/0.9.0', 'risk/@arms'])
+  labels.expire(affected, 7 * DAYS + 1, 10)
+  expect(store.scopes()).toEqual(['risk/@arms'])
+  labels.expire(config, 7 * DAYS + 1, 10)
+  expect(store.scopes()).toEqual([])
 })

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
+  boundedLoss,
   type Label,
   lossDifference,
   lossOf,
@@ -91,5 +92,60 @@ describe('predictions', () => {
     expect(predictionOf({ tensors: [label] }, { output: undefined, kind: undefined })).toBe(3)
     expect(predictionOf({ json: { y: 0.25 } }, { output: '/y', kind: undefined })).toBe(0.25)
     expect(predictionOf({ json: { y: 0.25 } }, { output: '/z', kind: undefined })).toBeNull()
+  })
+})
+
+describe('the loss of one side', () => {
+  const LOSSES = ['zero-one', 'brier', 'logloss', 'absolute', 'squared'] as const
+  const prediction: fc.Arbitrary<Prediction> = fc.oneof(
+    fc.double(),
+    fc.integer({ min: 0, max: 3 }),
+    fc.string(),
+    fc.array(fc.double({ min: 0, max: 1 }), { maxLength: 4 }),
+    fc.constant(null),
+  )
+  const label: fc.Arbitrary<Label> = fc.oneof(fc.double(), fc.integer({ min: 0, max: 3 }), fc.string(), fc.boolean())
+
+  it('is the loss itself where that is bounded, else clipped and divided', () => {
+    expect(boundedLoss([0.8, 0.2], 1, brier)).toBeCloseTo(0.64)
+    expect(boundedLoss(1, 0, zeroOne)).toBe(1)
+    expect(boundedLoss([0.5, 0.5], 1, { loss: 'logloss', clip: 2 })).toBeCloseTo(Math.LN2 / 2)
+    expect(boundedLoss(10, 12, { loss: 'absolute', clip: 8 })).toBe(0.25)
+    expect(boundedLoss(10, 20, { loss: 'squared', clip: 8 })).toBe(1)
+  })
+
+  it('is the greatest without a prediction that the label fits', () => {
+    for (const loss of LOSSES) {
+      expect(boundedLoss(null, 1, { loss, clip: 100 })).toBe(1)
+      expect(boundedLoss([], 1, { loss, clip: 100 })).toBe(1)
+    }
+    expect(boundedLoss([0.5, 0.5], 7, brier)).toBe(1)
+    expect(boundedLoss('cat', 1, { loss: 'absolute', clip: 100 })).toBe(1)
+  })
+
+  it('is undefined for the same labels whatever was predicted, or an arm could be spared', () => {
+    fc.assert(
+      fc.property(prediction, prediction, label, fc.constantFrom(...LOSSES), (one, other, y, loss) => {
+        const spec = { loss, clip: 0.5 }
+        expect(boundedLoss(one, y, spec) === undefined).toBe(boundedLoss(other, y, spec) === undefined)
+      }),
+    )
+  })
+
+  it('lies in [0, 1], and differs between two sides as the loss difference does', () => {
+    fc.assert(
+      fc.property(prediction, prediction, label, fc.constantFrom(...LOSSES), (b, c, y, loss) => {
+        const spec = { loss, clip: 0.5 }
+        const [left, right] = [boundedLoss(b, y, spec), boundedLoss(c, y, spec)]
+        if (left === undefined || right === undefined) return
+        for (const each of [left, right]) expect(each >= 0 && each <= 1).toBe(true)
+        const difference = lossDifference(b, c, y, spec)
+        if (difference === undefined) return
+        if (loss === 'zero-one' || loss === 'brier') expect(right - left).toBe(difference)
+        // Clipped one by one they are never further apart, and never the other way round.
+        expect((right - left) * difference).toBeGreaterThanOrEqual(0)
+        expect(Math.abs(right - left)).toBeLessThanOrEqual(Math.abs(difference) + 1e-12)
+      }),
+    )
   })
 })
