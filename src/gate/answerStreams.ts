@@ -4,7 +4,7 @@ import { type Bet, logMean, mix } from './bet.ts'
 import { BETTING_FRACTIONS, type Bounded, bettingHarm, confidenceSequence } from './betting.ts'
 import { binnedHarm, binnedInterval, binnedSafe, middleOf } from './binnedBetting.ts'
 import { DECILES, jointDeciles } from './distance.ts'
-import { binsOf, sizeOf, type Tally, tallyOf } from './periods.ts'
+import { sizeOf, type Tally, tallyOf } from './periods.ts'
 import { mean, SHOWN_ALPHA, type Stream, type Summary, size, summaries, type View } from './stream.ts'
 
 /**
@@ -15,7 +15,7 @@ import { mean, SHOWN_ALPHA, type Stream, type Summary, size, summaries, type Vie
  */
 export function difference(view: View, v: number): Stream | undefined {
   const limit = view.policy.gate.difference
-  const read = (tally: Tally) => binsOf(tally, 'mean')
+  const read = (tally: Tally) => tally.bins('mean')
   if (limit === undefined && sizeOf(read(tallyOf(view.all, ''))) === 0) return undefined
   const unit = (limit ?? 1) / DIFFERENCE_LIMIT
   const summary = (tally: Tally): Summary => {
@@ -69,7 +69,7 @@ const DECILE_WEIGHT = 0.8
 export function distribution(view: View, v: number): Stream {
   const m = view.policy.gate.distribution
   const summary = (tally: Tally): Summary => {
-    const joint = jointDeciles(tally.counters)
+    const joint = jointDeciles(tally)
     const moved = Array.from({ length: DECILES }, (_, decile) => movement(joint, decile))
     const n = size(moved[0]!)
     const worst = moved.reduce((most, values) =>
@@ -89,7 +89,7 @@ export function distribution(view: View, v: number): Stream {
     setting: 'gate.distribution',
     isPaired: true,
     weight: v,
-    logHarm: logMean(distributionHarm(jointDeciles(tallyOf(view.all, '').counters), m)),
+    logHarm: logMean(distributionHarm(jointDeciles(tallyOf(view.all, '')), m)),
     segments: [],
     safe: undefined,
     ...summaries(view, summary),

@@ -4,7 +4,7 @@ import { type Bet, logMean } from './bet.ts'
 import { BETTING_FRACTIONS, type Bounded, bettingHarm } from './betting.ts'
 import { type Bins, middleOf } from './binnedBetting.ts'
 import type { Policy } from './evidence.ts'
-import { binsOf, type SortedPeriod, sizeOf, split, type Tally, tallyOf } from './periods.ts'
+import { type SortedPeriod, sizeOf, split, type Tally, tallyOf } from './periods.ts'
 import type { Stream, Summary, View } from './stream.ts'
 
 /** Labelled losses of both arms while the candidate's share was `share`. */
@@ -56,7 +56,7 @@ function weighed(
 function lossesOf(periods: readonly SortedPeriod[]): ArmLosses[] {
   return split(periods).map(({ share, bySegment }) => {
     const tally = tallyOf(bySegment, '')
-    return { share, candidate: binsOf(tally, 'arm.c.loss'), baseline: binsOf(tally, 'arm.b.loss') }
+    return { share, candidate: tally.bins('arm.c.loss'), baseline: tally.bins('arm.b.loss') }
   })
 }
 
@@ -65,7 +65,7 @@ export function armLabels(view: View, setting: NonNullable<Policy['labels']>, v:
   const { policy, stage, periods, present } = view
   if (!setting.affectedByAnswer || !periods.some(period => period.stage === 'canary')) return undefined
   const summary = (tally: Tally): Summary => {
-    const [b, c] = [binsOf(tally, 'arm.b.loss'), binsOf(tally, 'arm.c.loss')]
+    const [b, c] = [tally.bins('arm.b.loss'), tally.bins('arm.c.loss')]
     const baseline = middleOf(b)
     return {
       n: sizeOf(c),

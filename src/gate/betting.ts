@@ -54,12 +54,27 @@ export function shareHarm(events: number, total: number, m: number): Bet[] {
   return betting(share(events, total), m, shareHarmBets(m))
 }
 
-/** The bets of {@link shareHarm}: factor g for an event, (1 − g·m)/(1 − m) for none. */
-export function shareHarmBets(m: number): readonly { readonly lambda: number; readonly weight: number }[] {
-  const bets = HARM_RATIOS.filter(({ ratio }) => ratio * m < 1)
-  if (bets.length === 0) return [{ lambda: 0.9 / (1 + m), weight: 1 }]
-  return normalised(bets).map(({ ratio, weight }) => ({ lambda: (ratio - 1) / (1 - m), weight }))
+interface ShareBet {
+  readonly lambda: number
+  readonly weight: number
 }
+
+/** The bets of {@link shareHarm}: factor g for an event, (1 − g·m)/(1 − m) for none. */
+export function shareHarmBets(m: number): readonly ShareBet[] {
+  let bets = shareBets.get(m)
+  if (bets === undefined) {
+    if (shareBets.size >= LIMITS_KEPT) shareBets.clear()
+    const possible = normalised(HARM_RATIOS.filter(({ ratio }) => ratio * m < 1))
+    bets = possible.map(({ ratio, weight }) => ({ lambda: (ratio - 1) / (1 - m), weight }))
+    if (bets.length === 0) bets = [{ lambda: 0.9 / (1 + m), weight: 1 }]
+    shareBets.set(m, bets)
+  }
+  return bets
+}
+
+/** Limits come from policies, so there are few; their bets are asked for by every segment. */
+const LIMITS_KEPT = 100
+const shareBets = new Map<number, readonly ShareBet[]>()
 
 /** Parts of the limit that the safe test of a share bets on: mostly none at all, or a half to four fifths of it. */
 const SAFE_PARTS = normalised([
@@ -81,11 +96,7 @@ export function shareSafe(events: number, total: number, delta: number): Bet[] {
   )
 }
 
-function betting(
-  values: Bounded,
-  m: number,
-  bets: readonly { readonly lambda: number; readonly weight: number }[],
-): Bet[] {
+function betting(values: Bounded, m: number, bets: readonly ShareBet[]): Bet[] {
   const total = values.reduce((sum, [, amount]) => sum + amount, 0)
   return bets.map(({ lambda, weight }) => {
     let log = 0

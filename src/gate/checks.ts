@@ -3,7 +3,7 @@ import { SLOT } from '../evidence/counters.ts'
 import type { Policy } from './evidence.ts'
 import { ALPHA_SPLIT } from './levels.ts'
 import { splitMixture } from './mixtures.ts'
-import { arms, binsOf, type SortedPeriod, sizeOf, split, tallyOf } from './periods.ts'
+import { arms, type SortedPeriod, sizeOf, split, tallyOf } from './periods.ts'
 import { ratio, type Summary, type View } from './stream.ts'
 
 export interface Check extends Summary {
@@ -54,7 +54,7 @@ function requestsOf(periods: readonly SortedPeriod[]): Arms {
 function labelledOf(periods: readonly SortedPeriod[]): Arms {
   return split(periods).map(({ share, bySegment }) => {
     const tally = tallyOf(bySegment, '')
-    return { share, candidate: sizeOf(binsOf(tally, 'arm.c.loss')), baseline: sizeOf(binsOf(tally, 'arm.b.loss')) }
+    return { share, candidate: sizeOf(tally.bins('arm.c.loss')), baseline: sizeOf(tally.bins('arm.b.loss')) }
   })
 }
 

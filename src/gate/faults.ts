@@ -2,7 +2,7 @@
 import { SLOT } from '../evidence/counters.ts'
 import type { Evidence, Period } from './evidence.ts'
 import { layoutOf } from './layout.ts'
-import { binsOf, get, type SortedPeriod, sizeOf, type Tally, tallyOf } from './periods.ts'
+import { type SortedPeriod, sizeOf, type Tally, tallyOf } from './periods.ts'
 
 /** A share nearer to 0 or to 1 than this cannot be told from it by any traffic. */
 const LEAST_SHARE = 1e-9
@@ -68,9 +68,9 @@ function periodFault(period: Period, sorted: SortedPeriod): string | undefined {
   const { fault, segments } = layoutOf(counters)
   if (fault !== undefined) return fault
   const whole = tallyOf(sorted.bySegment, '')
-  for (const { segment, plain, bins } of segments) {
+  for (const { segment, plain, bins } of segments.values()) {
     if (segment !== '') {
-      for (const [slot, name] of plain) if (counters.get(name)! > get(whole, slot)) return `${name} exceeds ${slot}`
+      for (const [slot, name] of plain) if (counters.get(name)! > whole.get(slot)) return `${name} exceeds ${slot}`
       for (const [prefix, list] of bins) {
         for (const [bin, name] of list)
           if (counters.get(name)! > (counters.get(`${prefix}.${bin}`) ?? 0)) return `${name} exceeds ${prefix}.${bin}`
@@ -84,6 +84,7 @@ function periodFault(period: Period, sorted: SortedPeriod): string | undefined {
 
 function tallyFault(tally: Tally): string | undefined {
   for (const [parts, wholes] of PARTS) {
+    if (!parts.some(part => tally.has(part))) continue
     const [some, all] = [sum(tally, parts), sum(tally, wholes)]
     if (some > all) return `${parts.join(' + ')} (${some}) exceeds ${wholes.join(' + ')} (${all})`
   }
@@ -96,18 +97,18 @@ function wholeFault(whole: Tally): string | undefined {
   const pairs = sum(whole, [SLOT.bothOk, SLOT.baselineError, SLOT.candidateError, SLOT.bothError])
   if (compared > pairs) return `${compared} comparisons exceed ${pairs} pairs`
   for (const [prefix, slot] of BINNED) {
-    const amount = sizeOf(binsOf(whole, prefix))
-    if (amount > get(whole, slot)) return `${amount} in ${prefix} exceed ${get(whole, slot)} in ${slot}`
+    const amount = sizeOf(whole.bins(prefix))
+    if (amount > whole.get(slot)) return `${amount} in ${prefix} exceed ${whole.get(slot)} in ${slot}`
   }
   // Cauchy-Schwarz: the sum of |d| over n blocks is at most √(n·Σd²).
   const moved = sum(whole, [SLOT.blockPlus, SLOT.blockMinus])
-  if (moved ** 2 > get(whole, SLOT.blocks) * get(whole, SLOT.blockSquares) * (1 + 1e-9))
-    return `${get(whole, SLOT.blocks)} blocks cannot differ by ${moved} in all`
+  if (moved ** 2 > whole.get(SLOT.blocks) * whole.get(SLOT.blockSquares) * (1 + 1e-9))
+    return `${whole.get(SLOT.blocks)} blocks cannot differ by ${moved} in all`
   return undefined
 }
 
 function sum(tally: Tally, slots: readonly string[]): number {
-  return slots.reduce((total, slot) => total + get(tally, slot), 0)
+  return slots.reduce((total, slot) => total + tally.get(slot), 0)
 }
 
 function isCount(value: number): boolean {

@@ -1,5 +1,5 @@
 // P1: given that an event happened, on which arm of the live split did it fall? Knows nothing of what the events are.
-import { type Bet, mix, normalised } from './bet.ts'
+import { type Bet, normalised } from './bet.ts'
 
 /** Events of the two arms of the live split while the candidate's share was `share`. */
 export interface ArmCounts {
@@ -72,11 +72,14 @@ export function labelOddsHarm(
   baseRates: readonly number[] = [0],
   ratios: readonly OddsBet[] = HARM_RATIOS,
 ): Bet[] {
-  return mix(
-    baseRates.map(p0 => [
-      1 / baseRates.length,
-      normalised(ratios.filter(({ ratio }) => ratio * p0 < 1)).map(bet => labelOdds(periods, 1, bet, p0)),
-    ]),
+  return oddsOn(baseRates, ratios).map(bet => labelOdds(periods, 1, bet, bet.baseRate))
+}
+
+function oddsOn(baseRates: readonly number[], ratios: readonly OddsBet[]) {
+  return normalised(
+    baseRates.flatMap(baseRate =>
+      normalised(ratios.filter(({ ratio }) => ratio * baseRate < 1)).map(bet => ({ ...bet, baseRate })),
+    ),
   )
 }
 
@@ -87,11 +90,13 @@ export function labelOddsHarm(
  * is some 15 events; eight equal bets took 1.4 at 1.25 and 1.3 at 1.5.
  */
 export function errorOddsHarm(periods: readonly ArmCounts[]): Bet[] {
-  return mix([
-    [0.88, labelOddsHarm(periods)],
-    [0.12, labelOddsHarm(periods, [0.2])],
-  ])
+  return ERROR_BETS.map(bet => labelOdds(periods, 1, bet, bet.baseRate))
 }
+
+const ERROR_BETS = [
+  ...oddsOn([0], HARM_RATIOS).map(bet => ({ ...bet, weight: 0.88 * bet.weight })),
+  ...oddsOn([0.2], HARM_RATIOS).map(bet => ({ ...bet, weight: 0.12 * bet.weight })),
+]
 
 /** P1, harm, as exceedances of a latency quantile are judged: of the median half are events, so non-events count half. */
 export function latencyOddsHarm(periods: readonly ArmCounts[], isMedian: boolean): Bet[] {

@@ -17,10 +17,10 @@ const HISTOGRAMS: Readonly<Record<string, (bin: number) => boolean>> = {
 /** The slots of one segment; '' is the whole traffic. */
 export interface SegmentLayout {
   readonly segment: string
-  /** Slot without its segment, and its whole name. */
-  readonly plain: readonly (readonly [slot: string, name: string])[]
+  /** Slot without its segment → its whole name. */
+  readonly plain: ReadonlyMap<string, string>
   /** By prefix, in order of the bin. */
-  readonly bins: readonly (readonly [prefix: string, bins: readonly (readonly [bin: number, name: string])[]])[]
+  readonly bins: ReadonlyMap<string, readonly (readonly [bin: number, name: string])[]>
 }
 
 export interface Layout {
@@ -28,7 +28,8 @@ export interface Layout {
   readonly names: readonly string[]
   /** The names as JSON. */
   readonly quoted: readonly string[]
-  readonly segments: readonly SegmentLayout[]
+  /** By name; '' is there even without a slot. */
+  readonly segments: ReadonlyMap<string, SegmentLayout>
   /** The first name that no slot can have. */
   readonly fault: string | undefined
 }
@@ -47,13 +48,13 @@ export function layoutOf(counters: Counters): Layout {
 }
 
 function takeApart(names: readonly string[]): Layout {
-  const segments = new Map<string, { plain: [string, string][]; bins: Map<string, [number, string][]> }>()
+  const segments = new Map([['', emptyLayout('')]])
   let fault: string | undefined
   for (const name of names) {
     const [slot, segment = ''] = splitSlot(name)
     let of = segments.get(segment)
     if (of === undefined) {
-      of = { plain: [], bins: new Map() }
+      of = emptyLayout(segment)
       segments.set(segment, of)
     }
     const dot = slot.lastIndexOf('.')
@@ -61,7 +62,7 @@ function takeApart(names: readonly string[]): Layout {
     const isBin = Object.hasOwn(HISTOGRAMS, prefix) ? HISTOGRAMS[prefix] : undefined
     if (isBin === undefined) {
       if (prefix.startsWith('score.') || prefix === 'score') fault ??= scoreFault(slot, name)
-      of.plain.push([slot, name])
+      of.plain.set(slot, name)
       continue
     }
     const text = slot.slice(dot + 1)
@@ -78,9 +79,13 @@ function takeApart(names: readonly string[]): Layout {
   return {
     names,
     quoted: names.map(name => JSON.stringify(name)),
-    segments: [...segments].map(([segment, { plain, bins }]) => ({ segment, plain, bins: [...bins] })),
+    segments,
     fault,
   }
+}
+
+function emptyLayout(segment: string) {
+  return { segment, plain: new Map<string, string>(), bins: new Map<string, [bin: number, name: string][]>() }
 }
 
 function scoreFault(slot: string, name: string): string | undefined {

@@ -8,7 +8,7 @@ import type { Bins } from './binnedBetting.ts'
 import { type ArmCounts, errorOddsHarm, labelOddsSafe, latencyOddsHarm, SAFE_RATIOS_LATENCY } from './labelOdds.ts'
 import { ALPHA_ABORT } from './levels.ts'
 import { symmetricHarm } from './mixtures.ts'
-import { type ArmSlots, arms, binsOf, get, sizeOf, type Tally, tallyOf } from './periods.ts'
+import { type ArmSlots, arms, sizeOf, type Tally, tallyOf } from './periods.ts'
 import { ratio, type Stream, type Summary, segmentHarms, type View, withSegments } from './stream.ts'
 
 const ERRORS: ArmSlots = {
@@ -37,9 +37,9 @@ export function canaryErrors(view: View, v: number): Stream | undefined {
   const byBlocks = policy.gate.blocks !== undefined
   const blocks = (tally: Tally): Bet[] =>
     symmetricHarm(
-      get(tally, SLOT.blockPlus) - get(tally, SLOT.blockMinus),
-      get(tally, SLOT.blockSquares),
-      get(tally, SLOT.blocks),
+      tally.get(SLOT.blockPlus) - tally.get(SLOT.blockMinus),
+      tally.get(SLOT.blockSquares),
+      tally.get(SLOT.blocks),
       ALPHA_ABORT,
     )
   const harmOf = (segment: string) => {
@@ -67,10 +67,10 @@ export function canaryErrors(view: View, v: number): Stream | undefined {
     : segmentHarms(
         view,
         segment => {
-          const { counters } = tallyOf(view.all, segment)
-          return counters.has(SLOT.armCandidate) || counters.has(SLOT.armBaseline)
+          const tally = tallyOf(view.all, segment)
+          return tally.has(SLOT.armCandidate) || tally.has(SLOT.armBaseline)
         },
-        segment => ({ logHarm: harmOf(segment), ...summarise(arms(periods, ERRORS, segment)) }),
+        segment => ({ logHarm: harmOf(segment), summary: () => summarise(arms(periods, ERRORS, segment)) }),
       )
   return {
     metric: 'errors',
@@ -119,15 +119,15 @@ export function latency(name: QuantileName, view: View, v: number): Stream {
   const isMedian = name === 'p50'
   const prefix = stage === 'canary' ? 'lat' : 'plat'
   const now = tallyOf(view.now, '')
-  const estimate = quantileMs(binsOf(now, `${prefix}.c`), QUANTILES[name])
-  const baseline = quantileMs(binsOf(now, `${prefix}.b`), QUANTILES[name])
+  const estimate = quantileMs(now.bins(`${prefix}.c`), QUANTILES[name])
+  const baseline = quantileMs(now.bins(`${prefix}.b`), QUANTILES[name])
   const summary: Summary = {
-    n: stage === 'canary' ? get(now, 'late.c.n') : sizeOf(binsOf(now, 'plat.c')),
+    n: stage === 'canary' ? now.get('late.c.n') : sizeOf(now.bins('plat.c')),
     estimate,
     baseline,
     limit: baseline === null ? null : Math.max(baseline * limits[name], baseline + limits.slack),
   }
-  const pair = (sign: string) => get(now, `pair.late.${name}.${sign}`)
+  const pair = (sign: string) => now.get(`pair.late.${name}.${sign}`)
   return {
     metric: `latency.${name}`,
     what:

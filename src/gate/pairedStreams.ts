@@ -5,7 +5,7 @@ import { type Bounded, bettingHarm, bettingSafe, confidenceSequence, LOSS_FRACTI
 import { binnedHarm, binnedInterval, binnedSafe, middleOf } from './binnedBetting.ts'
 import type { Policy } from './evidence.ts'
 import { type Disagreement, noiseFloorHarm, noiseFloorSafe, secondRuns } from './noiseFloor.ts'
-import { binsOf, get, sizeOf, type Tally, tallyOf } from './periods.ts'
+import { sizeOf, type Tally, tallyOf } from './periods.ts'
 import {
   mean,
   pairedHarm,
@@ -31,7 +31,7 @@ export function pairedLabelsCount(policy: Policy): boolean {
  * the claim.
  */
 export function labels(view: View, setting: NonNullable<Policy['labels']>, v: number): Stream {
-  const read = (tally: Tally) => binsOf(tally, 'loss')
+  const read = (tally: Tally) => tally.bins('loss')
   const summary = (tally: Tally, isShort = false): Summary => {
     const bins = read(tally)
     const n = sizeOf(bins)
@@ -52,7 +52,7 @@ export function labels(view: View, setting: NonNullable<Policy['labels']>, v: nu
     weight: counts ? v : 0,
     ...pairedHarm(
       view,
-      tally => tally.bins.has('loss'),
+      tally => tally.bins('loss').length > 0,
       (tally, segment) => binnedHarm(read(tally), segment === '' ? 0 : setting.margin, LOSS_FRACTIONS),
       summary,
     ),
@@ -71,26 +71,21 @@ export function labels(view: View, setting: NonNullable<Policy['labels']>, v: nu
  */
 export function disagreement(view: View, v: number): Stream {
   const budget = view.policy.gate.disagreement
-  const read = (tally: Tally): Disagreement => {
-    const differing = get(tally, SLOT.mismatch)
-    return {
-      differing,
-      n: differing + get(tally, SLOT.match),
-      plus: get(tally, SLOT.againPlus),
-      minus: get(tally, SLOT.againMinus),
-      zero: get(tally, SLOT.againZero),
-      differs: get(tally, SLOT.againDiffers),
-    }
-  }
+  const differing = (tally: Tally) => tally.get(SLOT.mismatch)
+  const compared = (tally: Tally) => tally.get(SLOT.mismatch) + tally.get(SLOT.match)
+  const read = (tally: Tally): Disagreement => ({
+    differing: differing(tally),
+    n: compared(tally),
+    plus: tally.get(SLOT.againPlus),
+    minus: tally.get(SLOT.againMinus),
+    zero: tally.get(SLOT.againZero),
+    differs: tally.get(SLOT.againDiffers),
+  })
   const gated = view.policy.expect === 'same'
   const limit = gated ? budget : null
   const all = read(tallyOf(view.all, ''))
   const isNoisy = all.differs > 0
-  const shown = shareSummary(
-    tally => read(tally).differing,
-    tally => read(tally).n,
-    limit,
-  )
+  const shown = shareSummary(differing, compared, limit)
   // Once live has contradicted itself, the share that differs says little: what counts is the excess over its own noise.
   const excess = (tally: Tally): Summary => {
     const counts = read(tally)
@@ -106,8 +101,8 @@ export function disagreement(view: View, v: number): Stream {
   }
   const harm = pairedHarm(
     view,
-    tally => tally.counters.has(SLOT.match) || tally.counters.has(SLOT.mismatch),
-    tally => (secondRuns(all) > 0 ? [] : shareHarm(read(tally).differing, read(tally).n, budget)),
+    tally => tally.has(SLOT.match) || tally.has(SLOT.mismatch),
+    tally => (secondRuns(all) > 0 ? [] : shareHarm(differing(tally), compared(tally), budget)),
     shown,
   )
   return {
@@ -140,9 +135,9 @@ export function pairedErrors(view: View, v: number): Stream {
   const { floor } = view.policy.gate.errors
   const read = (tally: Tally): Bounded =>
     signed(
-      get(tally, SLOT.candidateError),
-      get(tally, SLOT.baselineError),
-      get(tally, SLOT.bothOk) + get(tally, SLOT.bothError),
+      tally.get(SLOT.candidateError),
+      tally.get(SLOT.baselineError),
+      tally.get(SLOT.bothOk) + tally.get(SLOT.bothError),
     )
   const summary = (tally: Tally, isShort = false): Summary => {
     const values = read(tally)
@@ -150,7 +145,7 @@ export function pairedErrors(view: View, v: number): Stream {
     return {
       n,
       estimate: mean(values),
-      baseline: ratio(get(tally, SLOT.baselineError) + get(tally, SLOT.bothError), n),
+      baseline: ratio(tally.get(SLOT.baselineError) + tally.get(SLOT.bothError), n),
       ...(!isShort && n > 0 && { interval: confidenceSequence(values, values, SHOWN_ALPHA) }),
       limit: floor,
     }
@@ -164,8 +159,7 @@ export function pairedErrors(view: View, v: number): Stream {
     weight: v,
     ...pairedHarm(
       view,
-      ({ counters }) =>
-        counters.has(SLOT.bothOk) || counters.has(SLOT.candidateError) || counters.has(SLOT.baselineError),
+      tally => tally.has(SLOT.bothOk) || tally.has(SLOT.candidateError) || tally.has(SLOT.baselineError),
       tally => bettingHarm(read(tally), floor),
       summary,
     ),
@@ -177,8 +171,8 @@ export function pairedErrors(view: View, v: number): Stream {
 /** Answers with a NaN or an infinity that the baseline did not give. Harm: their share exceeds the error floor. */
 export function stability(view: View, v: number): Stream {
   const { floor } = view.policy.gate.errors
-  const compared = (tally: Tally) => get(tally, SLOT.match) + get(tally, SLOT.mismatch)
-  const summary = shareSummary(tally => get(tally, SLOT.unstable), compared, floor)
+  const compared = (tally: Tally) => tally.get(SLOT.match) + tally.get(SLOT.mismatch)
+  const summary = shareSummary(tally => tally.get(SLOT.unstable), compared, floor)
   const all = tallyOf(view.all, '')
   return {
     metric: 'stability',
@@ -187,7 +181,7 @@ export function stability(view: View, v: number): Stream {
     setting: 'gate.errors.floor',
     isPaired: true,
     weight: v,
-    logHarm: logMean(shareHarm(get(all, SLOT.unstable), compared(all), floor)),
+    logHarm: logMean(shareHarm(all.get(SLOT.unstable), compared(all), floor)),
     segments: [],
     safe: undefined,
     ...summaries(view, summary),

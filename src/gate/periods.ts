@@ -1,18 +1,19 @@
 // Sorts the counters of periods by segment and adds them up. Decides nothing about versions.
-import type { Counters } from '../evidence/counters.ts'
 import type { Bins } from './binnedBetting.ts'
 import type { Period, Stage } from './evidence.ts'
 import type { ArmCounts } from './labelOdds.ts'
-import { layoutOf } from './layout.ts'
+import { layoutOf, type SegmentLayout } from './layout.ts'
 
 /** What one segment counted; '' is the whole traffic. */
 export interface Tally {
-  readonly counters: ReadonlyMap<string, number>
-  /** Histograms by prefix: `loss`, `lat.b`, … Bins without a count are left out. */
-  readonly bins: ReadonlyMap<string, Bins>
+  /** 0 where nothing was counted. */
+  get(slot: string): number
+  has(slot: string): boolean
+  /** The histogram of slots `<prefix>.<bin>`, in order of the bin; bins without a count are left out. */
+  bins(prefix: string): Bins
 }
 
-/** A period with its counters sorted by segment. */
+/** A period with its counters by segment. */
 export interface SortedPeriod {
   readonly stage: Stage
   readonly step: number
@@ -21,29 +22,83 @@ export interface SortedPeriod {
   readonly bySegment: ReadonlyMap<string, Tally>
 }
 
-const NOTHING: Tally = { counters: new Map(), bins: new Map() }
 const NO_BINS: Bins = []
 
-/** One pass over the slots of a period. */
-export function sortPeriod(period: Period): SortedPeriod {
-  const { counters } = period
-  const bySegment = new Map<string, Tally>()
-  for (const { segment, plain, bins } of layoutOf(counters as Counters).segments) {
-    const amounts = new Map<string, number>()
-    for (const [slot, name] of plain) amounts.set(slot, counters.get(name)!)
-    const histograms = new Map<string, Bins>()
-    for (const [prefix, list] of bins) {
-      const filled: (readonly [number, number])[] = []
-      for (const [bin, name] of list) {
-        const amount = counters.get(name)!
-        if (amount !== 0) filled.push([bin, amount])
-      }
-      histograms.set(prefix, filled)
-    }
-    bySegment.set(segment, { counters: amounts, bins: histograms })
+/** Reads the counters of a period where they stand: a thousand segments are not copied for a verdict. */
+class SegmentTally implements Tally {
+  readonly #counters: Period['counters']
+  readonly #layout: SegmentLayout
+  #bins: Map<string, Bins> | undefined
+
+  constructor(counters: Period['counters'], layout: SegmentLayout) {
+    this.#counters = counters
+    this.#layout = layout
   }
-  if (!bySegment.has('')) bySegment.set('', NOTHING)
-  const { stage, step, share, segments = [] } = period
+
+  get(slot: string): number {
+    const name = this.#layout.plain.get(slot)
+    return name === undefined ? 0 : this.#counters.get(name)!
+  }
+
+  has(slot: string): boolean {
+    return this.#layout.plain.has(slot)
+  }
+
+  bins(prefix: string): Bins {
+    const list = this.#layout.bins.get(prefix)
+    if (list === undefined) return NO_BINS
+    const before = this.#bins?.get(prefix)
+    if (before !== undefined) return before
+    const filled: (readonly [number, number])[] = []
+    for (const [bin, name] of list) {
+      const amount = this.#counters.get(name)!
+      if (amount !== 0) filled.push([bin, amount])
+    }
+    this.#bins ??= new Map()
+    this.#bins.set(prefix, filled)
+    return filled
+  }
+}
+
+/** The same segment of several periods, added when it is asked for. */
+class SumTally implements Tally {
+  readonly #tallies: readonly Tally[]
+  readonly #bins = new Map<string, Bins>()
+
+  constructor(tallies: readonly Tally[]) {
+    this.#tallies = tallies
+  }
+
+  get(slot: string): number {
+    let sum = 0
+    for (const tally of this.#tallies) sum += tally.get(slot)
+    return sum
+  }
+
+  has(slot: string): boolean {
+    return this.#tallies.some(tally => tally.has(slot))
+  }
+
+  bins(prefix: string): Bins {
+    let bins = this.#bins.get(prefix)
+    if (bins === undefined) {
+      const sum = new Map<number, number>()
+      for (const tally of this.#tallies)
+        for (const [bin, amount] of tally.bins(prefix)) sum.set(bin, (sum.get(bin) ?? 0) + amount)
+      bins = [...sum].sort((a, b) => a[0] - b[0])
+      this.#bins.set(prefix, bins)
+    }
+    return bins
+  }
+}
+
+const NOTHING: Tally = new SumTally([])
+
+/** The counters of a period, told apart by segment. */
+export function sortPeriod({ stage, step, share, segments = [], counters }: Period): SortedPeriod {
+  const bySegment = new Map<string, Tally>()
+  for (const [segment, layout] of layoutOf(counters).segments)
+    bySegment.set(segment, new SegmentTally(counters, layout))
   return { stage, step, share, segments, bySegment }
 }
 
@@ -66,38 +121,7 @@ export function added(periods: readonly SortedPeriod[]): ReadonlyMap<string, Tal
       else list.push(tally)
     }
   }
-  return new Map([...parts].map(([segment, tallies]) => [segment, sumOf(tallies)]))
-}
-
-function sumOf(tallies: readonly Tally[]): Tally {
-  if (tallies.length === 1) return tallies[0]!
-  const counters = new Map<string, number>()
-  const histograms = new Map<string, Map<number, number>>()
-  for (const tally of tallies) {
-    for (const [slot, amount] of tally.counters) counters.set(slot, (counters.get(slot) ?? 0) + amount)
-    for (const [prefix, bins] of tally.bins) {
-      let sum = histograms.get(prefix)
-      if (sum === undefined) {
-        sum = new Map()
-        histograms.set(prefix, sum)
-      }
-      for (const [bin, amount] of bins) sum.set(bin, (sum.get(bin) ?? 0) + amount)
-    }
-  }
-  return {
-    counters,
-    bins: new Map([...histograms].map(([prefix, sum]) => [prefix, [...sum].sort((a, b) => a[0] - b[0])])),
-  }
-}
-
-/** A counter of a tally; 0 when nothing was counted. */
-export function get(tally: Tally, slot: string): number {
-  return tally.counters.get(slot) ?? 0
-}
-
-/** The bins of slots `<prefix>.<bin>`. */
-export function binsOf(tally: Tally, prefix: string): Bins {
-  return tally.bins.get(prefix) ?? NO_BINS
+  return new Map([...parts].map(([segment, tallies]) => [segment, new SumTally(tallies)]))
 }
 
 export function sizeOf(bins: Bins): number {
@@ -144,10 +168,10 @@ export function arms(periods: readonly SortedPeriod[], slots: ArmSlots, segment 
     const tally = tallyOf(bySegment, segment)
     return {
       share,
-      candidate: get(tally, slots.candidate),
-      candidateEvents: get(tally, slots.candidateEvents),
-      baseline: get(tally, slots.baseline),
-      baselineEvents: get(tally, slots.baselineEvents),
+      candidate: tally.get(slots.candidate),
+      candidateEvents: tally.get(slots.candidateEvents),
+      baseline: tally.get(slots.baseline),
+      baselineEvents: tally.get(slots.baselineEvents),
     }
   })
 }

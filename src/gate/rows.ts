@@ -63,7 +63,7 @@ function segmentRow(stream: Stream, segment: SegmentHarm, blamed: boolean, safeN
     segment: segment.segment,
     what: stream.what,
     unit: stream.unit,
-    ...plainSummary(segment),
+    ...plainSummary(segment.summary()),
     logHarm: segment.logHarm,
     // Alone, at half the stream's weight and its own share of the other half.
     logHarmNeeded: segment.weight > 0 ? harmNeeded(stream) + Math.log(2 / segment.weight) : Number.POSITIVE_INFINITY,

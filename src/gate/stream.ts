@@ -42,8 +42,10 @@ export interface Summary {
   readonly limit: number | null
 }
 
-export interface SegmentHarm extends Summary {
+export interface SegmentHarm {
   readonly segment: string
+  /** Only of those that are listed. */
+  readonly summary: () => Summary
   readonly logHarm: number
   /** Its fixed share of the mean over segments. */
   readonly weight: number
@@ -113,7 +115,7 @@ export function pairedHarm(
     segment => has(tallyOf(view.all, segment)),
     segment => {
       const tally = tallyOf(view.all, segment)
-      return { logHarm: logMean(bets(tally, segment)), ...summary(tally, true) }
+      return { logHarm: logMean(bets(tally, segment)), summary: () => summary(tally, true) }
     },
   )
   return { logHarm: withSegments(view, logMean(bets(tallyOf(view.all, ''), '')), segments), segments }

@@ -8,7 +8,7 @@ import type { Decision, Evidence, MetricVerdict, Policy, Verdict } from './evide
 import { abortReason, checkReason, dayOf, list, missingExposure, missingOf, waiverNote, where } from './explain.ts'
 import { faultOf } from './faults.ts'
 import { ALPHA_ABORT, ALPHA_PROMOTE } from './levels.ts'
-import { get, presentStep, sortPeriod, tallyOf } from './periods.ts'
+import { presentStep, sortPeriod, tallyOf } from './periods.ts'
 import { checkRow, rowsOf } from './rows.ts'
 import { logSafeOf, type Stream, type View, viewOf } from './stream.ts'
 import { streamsIn } from './streams.ts'
@@ -163,7 +163,7 @@ function exposure({ view, evidence }: Pick<Judged, 'view' | 'evidence'>): Verdic
       ? [SLOT.armCandidate]
       : [SLOT.bothOk, SLOT.baselineError, SLOT.candidateError, SLOT.bothError]
   return {
-    requests: slots.reduce((sum, slot) => sum + get(tally, slot), 0),
+    requests: slots.reduce((sum, slot) => sum + tally.get(slot), 0),
     requestsNeeded: view.policy.gate.exposure.requests,
     elapsedMs: evidence.stepElapsedMs,
     neededMs: view.policy.gate.exposure.for,
