@@ -198,16 +198,23 @@ describe('detector: rollback', () => {
     expect(watched.gateway.state.latches).toEqual({})
   })
 
-  test('gives way to a person who rolls back at the same moment', async () => {
+  test('gives way to a person who rolls back at the same moment, and does not go back a second time', async () => {
     await begin('detector: rollback')
+    await watched.gateway.edit(text =>
+      text.replace('versions:', 'versions:\n      1.2.0: { onnx: m/1.2.0, shadow: 100 }'),
+    )
+    watched.gateway.decisions['1.2.0'] = 'promote'
+    await promote(watched.gateway.ports, { ...who, version: '1.2.0' })
     await watched.epochs(3, 1)
     const theirs = rollback(watched.gateway.ports, who)
-    await watched.epochs(2, 900)
+    await watched.epoch(900)
     await theirs
-    expect(watched.gateway.live).toBe('1.0.0')
-    expect(
-      watched.gateway.entries.filter(({ kind, phase }) => kind === 'rollback' && phase === 'applied'),
-    ).toHaveLength(1)
+    await settled()
+    expect(watched.gateway.live).toBe('1.1.0')
+    expect(watched.gateway.entries.filter(({ kind }) => kind === 'rollback').map(({ who }) => who)).toEqual([
+      'a tester',
+      'a tester',
+    ])
   })
 
   test('tries again after a failure, and says meanwhile why it has not happened', async () => {
