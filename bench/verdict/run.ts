@@ -78,6 +78,7 @@ async function main(): Promise<number> {
   if (out !== undefined) {
     mkdirSync(dirname(out), { recursive: true })
     writeFileSync(out, `${JSON.stringify(report, undefined, 1)}\n`)
+    writeFileSync(out.replace(/\.json$/, '.md'), `# Decision quality, measured\n\n${renderVerdict(report)}`)
     for (const [name, svg] of plots(report)) writeFileSync(`${dirname(out)}/verdict-${name}.svg`, svg)
   }
   process.stdout.write(given.json ? `${JSON.stringify(report)}\n` : renderVerdict(report))

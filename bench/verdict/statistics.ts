@@ -96,14 +96,19 @@ export function quantile(values: Float64Array | readonly number[], p: number): n
   return low + (position - below) * ((sorted[below + 1] ?? low) - low)
 }
 
+/** Below so many runs a bootstrap interval of a mean is too narrow to judge by. */
+const LEAST_RUNS = 30
+
 /** At most `limit`: met when the whole interval is, missed when none of it is, else nobody knows yet. */
 export function atMostTarget(figure: Figure, limit: number): TargetVerdict {
+  if (figure.runs < LEAST_RUNS) return 'unresolved'
   if (figure.high <= limit) return 'met'
   return figure.low > limit ? 'missed' : 'unresolved'
 }
 
 /** At least `limit`, the same way. */
 export function atLeastTarget(figure: Figure, limit: number): TargetVerdict {
+  if (figure.runs < LEAST_RUNS) return 'unresolved'
   if (figure.low >= limit) return 'met'
   return figure.high < limit ? 'missed' : 'unresolved'
 }

@@ -19,19 +19,20 @@ const RATES: readonly FigureName[] = ['falseBlock', 'falsePromotion', 'falseInva
 const RATIOS: readonly FigureName[] = ['overOptimum', 'overOptimumP95', 'sooner']
 
 export function renderVerdict(results: VerdictResults): string {
-  const { machine } = results
-  const rows = results.scenarios.flatMap(scenario => scenario.rows)
-  const judged = rows.filter(row => row.verdict !== undefined)
-  const count = (verdict: Row['verdict']) => judged.filter(row => row.verdict === verdict).length
-  return `${results.scenarios.map(scenarioText).join('\n\n')}
+  return `${results.scenarios.map(scenarioText).join('\n\n')}\n\n${footText(results)}\n`
+}
 
-${judged.length} targets: ${count('met')} met, ${count('missed')} missed, ${count('unresolved')} unresolved (the interval holds the limit), ${count('not measured')} not measured. Brackets
-are 95 % bounds: exact (Clopper-Pearson) for rates, bootstrap for the others. ${results.scenarios.reduce((sum, { runs }) => sum + runs, 0).toLocaleString('en')} runs in ${Math.round(results.seconds / 60)} minutes on ${
-    results.workers
-  } threads, seed ${results.seed}. ${machine.cpu}, ${machine.cores} cores, ${machine.system}, Node ${results.node}, commit ${results.commit}${
-    results.isDirty ? ' with changes' : ''
-  }, ${results.date.slice(0, 10)}${results.size === 'full' ? '' : `, ${results.size} run: fewer runs than the targets are set for`}.
-`
+/** How the targets stand in all, how it was measured, and on what. */
+export function footText(results: VerdictResults): string {
+  const { machine, scenarios, size } = results
+  const rows = scenarios.flatMap(scenario => scenario.rows).filter(row => row.verdict !== undefined)
+  const count = (verdict: Row['verdict']) => rows.filter(row => row.verdict === verdict).length
+  const runs = scenarios.reduce((sum, scenario) => sum + scenario.runs, 0)
+  const changed = results.isDirty ? ' with changes' : ''
+  const short = size === 'full' ? '' : ` This was a ${size} run, with fewer runs than the targets are set for.`
+  return `${rows.length} targets: ${count('met')} met, ${count('missed')} missed, ${count('unresolved')} unresolved (the interval holds the limit), ${count('not measured')} not measured.
+Brackets are 95 % bounds, exact (Clopper-Pearson) for rates, by bootstrap for means. ${runs.toLocaleString('en')} runs in ${Math.ceil(results.seconds / 60)} minutes on
+${results.workers} threads, seed ${results.seed}. ${machine.cpu}, ${machine.cores} cores, ${machine.system}, Node ${results.node}, commit ${results.commit}${changed}, ${results.date.slice(0, 10)}.${short}`
 }
 
 function scenarioText({ title, about, rows }: ScenarioResults): string {
@@ -58,7 +59,7 @@ function targetText(target: Target | undefined): string {
   return `${sign} ${text}${bound === undefined ? '' : `, bound ${percent(bound)}`}`
 }
 
-function cell(name: FigureName, figure: Figure | undefined): string {
+export function cell(name: FigureName, figure: Figure | undefined): string {
   if (figure === undefined || Number.isNaN(figure.value)) return '–'
   const text = RATES.includes(name)
     ? percent
@@ -69,12 +70,12 @@ function cell(name: FigureName, figure: Figure | undefined): string {
   return `${text(figure.value)} (${text(figure.low)}–${text(figure.high)})`
 }
 
-function percent(rate: number): string {
+export function percent(rate: number): string {
   const value = 100 * rate
   return `${value === 0 || value >= 10 ? value.toFixed(0) : value.toFixed(value < 1 ? 2 : 1)} %`
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
 }

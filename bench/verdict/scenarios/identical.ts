@@ -77,7 +77,7 @@ export const identical: Scenario<Part> = {
   title: 'A/A: a false abort',
   about: `${REQUESTS.toLocaleString('en')} requests, both arms alike: 1 % errors, latencies of one distribution, a pair for every tenth request of the candidate, and answers that differ exactly as often as the policy allows. Understudy looks at the whole verdict after every request; the peers at equal steps, at error rates (with Pareto latencies at mean latencies too). A minute is 1,000 requests.`,
   cells: TRAFFIC.length,
-  runs: (_, size: Size) => scaled(size, 10_000, 1_000, 24),
+  runs: (_, size: Size) => scaled(size, 10_000, 1_000, 8),
 
   measure(cell, from, to) {
     const traffic = TRAFFIC[cell]!
@@ -110,11 +110,11 @@ export const identical: Scenario<Part> = {
         if (peekedAt(series, looks, 'errors') !== undefined) part.peeked[index]!++
         if (traffic.metrics.includes('values') && peekedAt(series, looks, 'values') !== undefined)
           part.peekedMeans[index]!++
-        // It has one value a minute, so a thousand looks would be a hundred; and 100 looks are dear, so every tenth run.
-        if (looks <= 100 && run % 10 === 0 && kayentaAt(series, looks, traffic.metrics) !== undefined)
+        // It has one value a minute, so a thousand looks would be a hundred; and 100 looks are dear, so every fourth run.
+        if (looks <= 100 && run % 4 === 0 && kayentaAt(series, looks, traffic.metrics) !== undefined)
           part.kayenta[index]!++
       })
-      if (run % 10 === 0) part.kayentaRuns++
+      if (run % 4 === 0) part.kayentaRuns++
       if (flaggerAt(series) !== undefined) part.flagger++
       if (flaggerAt(series, { ...FLAGGER, minimum: 98 }) !== undefined) part.flaggerWide++
     }

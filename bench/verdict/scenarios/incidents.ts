@@ -43,7 +43,7 @@ export const incidents: Scenario<Part> = {
   title: 'Incidents of a whole arm',
   about: `A day of ${BLOCKS.toLocaleString('en')} minutes with ${PER_BLOCK} requests, w = ${SHARE}. In 2 % of the minutes an incident of the candidate's replicas begins, and apart from it of the baseline's, in which 5 to 80 % of that arm's requests fail; else 1 %. \`gate.blocks: 1m\` compares the candidate with an equal control cohort of the baseline, block by block.`,
   cells: CELLS.length,
-  runs: (cell, size: Size) => (CELLS[cell]!.ratio === 1 ? scaled(size, 3_000, 300, 6) : scaled(size, 500, 100, 4)),
+  runs: (cell, size: Size) => (CELLS[cell]!.ratio === 1 ? scaled(size, 3_000, 300, 3) : scaled(size, 500, 100, 3)),
 
   measure(cell, from, to) {
     const byBlocks = policyOf({ gate: { blocks: '1m' } })

@@ -12,7 +12,7 @@ import { demand, type Scenario, SEED, type Size, scaled } from '../scenario.ts'
 const NAME = 'labels'
 const ALPHA = 0.01
 const PATIENCE = 20
-const SAMPLE = 100_000
+const SAMPLE = 40_000
 
 interface Cell {
   readonly name: string
@@ -63,7 +63,7 @@ export const labels: Scenario<Part> = {
   title: 'Labels: a loss that is worse, or no worse',
   about: `Paired loss differences in signed log bins, looked at after every label. Abort at α·v of the labels' share, promotion at α = 2.5 % of a first attempt. The optimum knows the distribution: ln(1/level) over the best bounded bet's growth on unbinned differences. GATE.md sets no target here.`,
   cells: CELLS.length,
-  runs: (_, size: Size) => scaled(size, 1_000, 200, 6),
+  runs: (_, size: Size) => scaled(size, 1_000, 200, 4),
 
   measure(cell, from, to) {
     const setting = CELLS[cell]!

@@ -38,7 +38,7 @@ export const sticky: Scenario<Part> = {
   title: 'A/A with sticky users',
   about: `${USERS.toLocaleString('en')} users come ${REQUESTS.toLocaleString('en')} times by Zipf's law (exponent 1.1); one in twenty fails in 15 % of the requests, the others in 0.25 %. The gateway's own assignment (10 % to the candidate) and record of seen users, a new salt a run.`,
   cells: 1,
-  runs: (_, size: Size) => scaled(size, 2_000, 150, 4),
+  runs: (_, size: Size) => scaled(size, 2_000, 150, 3),
 
   measure(cell, from, to) {
     const policy = policyOf()
