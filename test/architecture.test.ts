@@ -44,6 +44,10 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
 
 /** Decisions: bytes and values in, values out. No files, sockets, processes, clocks or randomness. */
 const PURE = [
+  'config/nearest',
+  'config/notices',
+  'config/rolloutRules',
+  'config/window',
   'routing/assign',
   'protocols/json',
   'protocols/openInference',
@@ -88,7 +92,10 @@ const PURE = [
   'notify/backoff',
   'notify/notice',
   'notify/transitions',
+  'rollout/automatic',
+  'rollout/changes',
   'rollout/lock',
+  'rollout/override',
   'rollout/state',
   'rollout/periods',
   'control/blocks',
@@ -102,9 +109,15 @@ const PURE = [
   'serving/path',
   'report/content',
   'report/markdown',
+  'report/knownSlots',
+  'report/policyWhatIf',
   'report/report',
+  'report/settings',
   'report/table',
   'report/text',
+  'report/timeToVerdict',
+  'report/toleranceWhatIf',
+  'report/waitText',
   'config/edit',
   'config/units',
 ]

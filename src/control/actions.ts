@@ -17,10 +17,11 @@ import {
   type VersionStatus,
 } from '../report/status.ts'
 import { timeToVerdict } from '../report/timeToVerdict.ts'
+import type { Automatic } from '../rollout/automatic.ts'
 import { history } from '../rollout/log.ts'
 import { pause, resume } from '../rollout/pause.ts'
 import type { Change, RolloutPorts } from '../rollout/ports.ts'
-import { type ActionRequest, type ActionResult, type Automatic, promote, setWeight } from '../rollout/promote.ts'
+import { type ActionRequest, type ActionResult, promote, setWeight } from '../rollout/promote.ts'
 import { recordLater } from '../rollout/record.ts'
 import { abort, clear, rollback } from '../rollout/rollback.ts'
 import type { Snapshot, SnapshotRoute } from '../rollout/snapshot.ts'

@@ -2,8 +2,15 @@
 import semver from 'semver'
 import type { Route } from '../config/schema.ts'
 import { isOpen, opensAt } from '../config/window.ts'
+import { UnderstudyError } from '../errors.ts'
 import type { Verdict } from '../gate/evidence.ts'
 import { grantedWeights, type RouteState } from './state.ts'
+
+/** The gate's own raise: carried out only if what it was decided on still stands when its turn has come. */
+export interface Automatic {
+  /** The share that the version had, percent. */
+  readonly from: number
+}
 
 export interface AutomaticInput {
   readonly route: Route
@@ -66,6 +73,23 @@ export function waitOfRoute({ rollout }: Route, { paused, raisedAt }: RouteState
     return { reason: `raises happen ${window.text} only`, until: open }
   if (due > nowMs) return { reason: 'the last raise is less than `rollout.every` ago', until: open }
   return undefined
+}
+
+/**
+ * Whether a raise that was decided a moment ago may still happen, when its turn has come.
+ * @throws CONFLICT when a person has paused the route, the window has closed, or somebody else has raised meanwhile
+ */
+export function checkAutomatic(
+  { from }: Automatic,
+  share: number,
+  route: Route,
+  state: RouteState,
+  nowMs: number,
+): void {
+  const wait = waitOfRoute(route, state, nowMs)
+  if (wait !== undefined) throw new UnderstudyError('CONFLICT', `nothing is raised by itself now: ${wait.reason}`)
+  if (Math.abs(share - from) > 1e-6)
+    throw new UnderstudyError('CONFLICT', `it has ${share} % by now, and the raise was decided at ${from} %`)
 }
 
 interface Climber {

@@ -1,11 +1,12 @@
 // Actions that write the log and routes.yaml: promote and set-weight, which are two writes and must survive a crash
 // between them. What may be raised is lock.ts's decision; rollback, abort and clear are in rollback.ts.
-import { diffText, editRoute, entryText, type RouteChanges } from '../config/edit.ts'
+import { diffText, editRoute, entryText } from '../config/edit.ts'
 import { hashBytes } from '../config/load.ts'
 import type { Route } from '../config/schema.ts'
 import { messageOf, UnderstudyError } from '../errors.ts'
 import type { Verdict } from '../gate/evidence.ts'
-import { waitOfRoute } from './automatic.ts'
+import { type Automatic, checkAutomatic } from './automatic.ts'
+import { changesFor, type Target } from './changes.ts'
 import { withRecordedLive } from './effective.ts'
 import { holdbackLimit } from './holdback.ts'
 import { type Resolution, resolve } from './lock.ts'
@@ -25,12 +26,6 @@ export interface ActionRequest {
   /** Sequence of the newest log entry that the caller has seen; another one in between is a CONFLICT. */
   readonly base?: number
   readonly dryRun?: boolean
-}
-
-/** The gate's own raise: carried out only if what it was decided on still stands when its turn has come. */
-export interface Automatic {
-  /** The share that the version had, percent. */
-  readonly from: number
 }
 
 export interface ActionResult {
@@ -121,8 +116,6 @@ interface Standing {
 }
 
 /** `live` and what the old one keeps, where live changes. */
-type Target = { readonly live?: string; readonly weight: number; readonly holdback?: number }
-
 function raise(
   ports: RolloutPorts,
   request: ActionRequest & { readonly version: string; readonly automatic?: Automatic },
@@ -304,58 +297,12 @@ function checkLicence(version: string, verdict: Verdict | undefined): void {
   throw new UnderstudyError('CONFLICT', `the gate does not promote ${version} (${why})`)
 }
 
-function checkAutomatic({ from }: Automatic, share: number, route: Route, state: RouteState, nowMs: number): void {
-  const wait = waitOfRoute(route, state, nowMs)
-  if (wait !== undefined) throw new UnderstudyError('CONFLICT', `nothing is raised by itself now: ${wait.reason}`)
-  if (Math.abs(share - from) > 1e-6)
-    throw new UnderstudyError('CONFLICT', `it has ${share} % by now, and the raise was decided at ${from} %`)
-}
-
 function checkReached(resolution: Resolution, version: string, wanted: Target): void {
   const reached = resolution.weights[version] ?? 0
   const isLive = wanted.live === undefined || resolution.live === wanted.live
   if (isLive && Math.abs(reached - wanted.weight) < 1e-6) return
   const held = resolution.held.find(one => one.version === version)
   throw new UnderstudyError('CONFLICT', `${version} is held at ${reached} %: ${held?.reason ?? 'the gate lock'}`)
-}
-
-function changesFor(
-  text: string,
-  name: string,
-  route: Route,
-  state: RouteState,
-  version: string,
-  wanted: Target,
-): RouteChanges {
-  const live = wanted.live ?? state.live.version
-  const others = Object.keys(route.versions).filter(other => other !== version && other !== live)
-  const kept = (other: string) => (other === state.live.version ? (wanted.holdback ?? 0) : 0)
-  const written = (other: string) => (wanted.live === undefined ? route.versions[other]!.weight : kept(other))
-  const room = 100 - wanted.weight
-  const sum = others.reduce((total, other) => total + written(other), 0)
-  // Wishes that the lock holds may not leave room; then the file says what serves.
-  const granted = grantedWeights(state)
-  const weights: Record<string, number> = { [version]: wanted.weight }
-  for (const other of others)
-    weights[other] = sum <= room ? written(other) : Math.min(written(other), granted[other] ?? 0)
-  const taken = others.reduce((total, other) => total + weights[other]!, 0)
-  if (live !== version) weights[live] = tidy(room - taken)
-  const entry = entryText(text, name, live) === undefined && live === state.live.version ? state.live.entry : undefined
-  return differing(route, text, name, { live, weights, ...(entry === undefined ? {} : { entries: { [live]: entry } }) })
-}
-
-/** Only the keys whose value is not in the file yet. */
-export function differing(route: Route, text: string, name: string, changes: RouteChanges): RouteChanges {
-  const weights = Object.entries(changes.weights ?? {}).filter(
-    ([version, weight]) =>
-      changes.entries?.[version] !== undefined ||
-      (entryText(text, name, version) !== undefined && route.versions[version]?.weight !== weight),
-  )
-  return {
-    ...(changes.live === undefined || changes.live === route.live ? {} : { live: changes.live }),
-    weights: Object.fromEntries(weights),
-    ...(changes.entries === undefined ? {} : { entries: changes.entries }),
-  }
 }
 
 /** After a failed apply: the file as it was, if nobody has touched it since, and the old configuration on all threads. */

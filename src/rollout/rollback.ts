@@ -1,25 +1,17 @@
 // Actions that make things safer at once, rollback and abort, and the one that lifts their latch, clear. Traffic comes
 // first here: neither a file nor a log that cannot be written keeps a bad version serving.
-import { diffText, editRoute, entryText, type RouteChanges, sameEntry } from '../config/edit.ts'
-import { hashBytes, parseEntry } from '../config/load.ts'
-import type { Route, RoutesFile } from '../config/schema.ts'
-import { messageOf, UnderstudyError } from '../errors.ts'
+import { diffText, entryText, type RouteChanges, sameEntry } from '../config/edit.ts'
+import { hashBytes } from '../config/load.ts'
+import type { Route } from '../config/schema.ts'
+import { UnderstudyError } from '../errors.ts'
 import { holdbackOf } from './holdback.ts'
 import { type Resolution, resolve } from './lock.ts'
 import type { EntryBody, LogEntry } from './log.ts'
 import { inTurn, type RolloutPorts } from './ports.ts'
-import {
-  type ActionRequest,
-  type ActionResult,
-  alreadyDone,
-  type Begun,
-  begin,
-  bodyOf,
-  differing,
-  readHash,
-} from './promote.ts'
+import { type ActionRequest, type ActionResult, alreadyDone, type Begun, begin, bodyOf, readHash } from './promote.ts'
 import { recordLater } from './record.ts'
 import { entriesOf, parseText, servedConfig } from './reload.ts'
+import { afterwards, writeFile } from './rewrite.ts'
 import { type Latch, type RouteState, tidy } from './state.ts'
 
 /**
@@ -258,71 +250,6 @@ async function safer(
   const entries = [intent, applied].filter((one): one is LogEntry => one !== undefined)
   const problems = [...(problem === undefined ? [] : [problem]), ...(applied === undefined ? [LOG_FAILED] : [])]
   return { ...result, outcome: 'applied', entries, problems }
-}
-
-/**
- * The text and the configuration that these changes make. Where the text cannot be edited, or would not load (what was put
- * back contradicts a key that came later), the configuration has them all the same and the text stays as it is: the state
- * holds it then.
- */
-function afterwards(
-  ports: RolloutPorts,
-  name: string,
-  { loaded, route }: Begun,
-  changes: RouteChanges | undefined,
-): { after: string; config: RoutesFile; problem?: string } {
-  if (changes === undefined) return { after: loaded.text, config: parseText(ports, loaded.text) }
-  try {
-    const after = editRoute(loaded.text, name, differing(route, loaded.text, name, changes))
-    return { after, config: parseText(ports, after) }
-  } catch (error) {
-    const put = Object.entries(changes.entries ?? {}).map(
-      ([version, text]) => [version, parseEntry(text, ports.fileName, ports.env)] as const,
-    )
-    const versions = Object.fromEntries(
-      Object.entries({ ...route.versions, ...Object.fromEntries(put) }).map(([version, entry]) => [
-        version,
-        { ...entry, weight: changes.weights?.[version] ?? entry.weight },
-      ]),
-    )
-    const config = parseText(ports, loaded.text)
-    const wanted = { ...route, live: changes.live ?? route.live, versions }
-    return {
-      after: loaded.text,
-      config: { ...config, routes: { ...config.routes, [name]: wanted } },
-      problem: `traffic is rolled back, but ${ports.fileName} could not be edited (${messageOf(error)})`,
-    }
-  }
-}
-
-/** Writes the file; where somebody has edited it meanwhile, only our keys of what is there. Says the hash on disk then. */
-function writeFile(
-  ports: RolloutPorts,
-  name: string,
-  { loaded }: Begun,
-  changes: RouteChanges,
-  after: string,
-): { hash: string | undefined; problem?: string } {
-  try {
-    const text = ports.readFile()
-    const edited = text === loaded.text ? after : editedElsewhere(ports, name, text, changes)
-    if (edited !== text) ports.writeFile(edited)
-    return { hash: hashBytes(edited) }
-  } catch (error) {
-    const why = (error as NodeJS.ErrnoException).code ?? messageOf(error)
-    return {
-      hash: readHash(ports),
-      problem: `traffic is rolled back, but ${ports.fileName} could not be written (${why})`,
-    }
-  }
-}
-
-function editedElsewhere(ports: RolloutPorts, name: string, text: string, changes: RouteChanges): string {
-  const route = parseText(ports, text).routes[name]
-  if (route === undefined) return text
-  const edited = editRoute(text, name, differing(route, text, name, changes))
-  parseText(ports, edited)
-  return edited
 }
 
 /** How the lock takes a state that makes things safer. No verdicts, so that nothing is raised by it. */
