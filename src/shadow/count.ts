@@ -9,7 +9,7 @@ import type { Pair } from './pair.ts'
 /** Counts a pair; `segments` have slots already. */
 export function countPair(
   slots: Counters,
-  { result, comparison, errors, firstRows }: Pair,
+  { result, dropped, comparison, errors, firstRows }: Pair,
   segments: readonly string[],
   answers: AnswerSlots,
   differenceScale: number | undefined,
@@ -18,7 +18,8 @@ export function countPair(
     count(slots, slot)
     for (const segment of segments) count(slots, segmentSlot(slot, segment))
   }
-  if (result === 'match' || result === 'mismatch') count(slots, MIRROR.compared)
+  if (dropped !== undefined) count(slots, MIRROR.dropped(dropped))
+  else if (result === 'match' || result === 'mismatch') count(slots, MIRROR.compared)
   else count(slots, MIRROR.failed(result satisfies FailReason))
   if (errors !== undefined) add(errorSlot(errors.baseline, errors.candidate))
   if (comparison === undefined) return

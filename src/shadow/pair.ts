@@ -1,4 +1,5 @@
 // Puts two answers to one request together, whichever side was served. Decides what counts as an error; counts nothing.
+import type { DropReason } from '../evidence/accounting.ts'
 import { type Comparison, compareOutputs, type Outputs } from '../evidence/compare.ts'
 import { type FirstRow, firstRowOf } from '../evidence/firstRow.ts'
 import { type Prediction, predictionOf } from '../evidence/loss.ts'
@@ -16,6 +17,8 @@ export type CompareResult = 'match' | 'mismatch' | 'baseline_error' | 'candidate
 export interface Pair {
   readonly result: CompareResult
   readonly comparison: Comparison | undefined
+  /** It came to no pair after all: live was not to be had in the shadow. */
+  readonly dropped: DropReason | undefined
   /** Who failed; undefined: the request is no evidence of anybody's errors. */
   readonly errors: { readonly baseline: boolean; readonly candidate: boolean } | undefined
   readonly errorType: string
@@ -64,17 +67,19 @@ export function pairOf(task: Task, { outcome }: Observation): Pair {
 
 /**
  * The canary was served, live asked in the shadow: the same evidence with the roles reversed. Where live did not answer in
- * time or could not be reached, or refused the request, the shadow path or the client may be at fault: that counts for
- * nobody, and on the canary's side such requests are left out before (see serving/account), so that neither is favoured.
+ * time or could not be reached, the shadow path may be at fault: that is a drop and no evidence, and on the canary's side
+ * such requests are left out before (see serving/account), so that neither is favoured. What live refuses is the client's
+ * fault.
  */
 export function reversedPairOf(task: Task, { outcome }: Observation): Pair {
   const { route, served, servedOk, record } = task
   const base = nothingOf(task)
   if (!outcome.ok) {
-    const errors = UNDECIDED.has(outcome.code)
-      ? undefined
-      : { baseline: true, candidate: record.outcome === OUTCOME.failed }
-    return { ...base, result: 'baseline_error', errorType: outcome.code, errors }
+    const { code: errorType } = outcome
+    const dropped = NOT_TO_BE_HAD[errorType]
+    const isDecided = dropped === undefined && errorType !== 'BAD_TENSOR'
+    const errors = isDecided ? { baseline: true, candidate: record.outcome === OUTCOME.failed } : undefined
+    return { ...base, result: 'baseline_error', errorType, errors, dropped }
   }
   if (leavesOut(task)) return { ...base, result: 'unparseable', errorType: '' }
   const baseline = answeredOutputs(task, outcome, task.requestedOutputs)
@@ -88,7 +93,11 @@ export function reversedPairOf(task: Task, { outcome }: Observation): Pair {
 
 const CANDIDATE_FAILED = { baseline: false, candidate: true } as const
 const NOBODY_FAILED = { baseline: false, candidate: false } as const
-const UNDECIDED = new Set(['VERSION_DEADLINE', 'VERSION_UNREACHABLE', 'VERSION_NOT_READY', 'BAD_TENSOR'])
+const NOT_TO_BE_HAD: Readonly<Record<string, DropReason>> = {
+  VERSION_DEADLINE: 'expired',
+  VERSION_UNREACHABLE: 'not_ready',
+  VERSION_NOT_READY: 'not_ready',
+}
 
 /**
  * A shadow's outputs in the form that a served answer has, of the outputs named by `only` where it is given. Served answers
@@ -117,6 +126,7 @@ export function segmentsOfTask(task: Task): string[] {
 function nothingOf(task: Task): Omit<Pair, 'result' | 'errorType'> {
   return {
     comparison: undefined,
+    dropped: undefined,
     errors: undefined,
     segments: segmentsOfTask(task),
     baseline: null,
@@ -137,6 +147,7 @@ function compared(segments: readonly string[], route: SnapshotRoute, baseline: O
   return {
     result: comparison.result,
     comparison,
+    dropped: undefined,
     errors: comparison.unstable ? CANDIDATE_FAILED : NOBODY_FAILED,
     errorType: '',
     segments,

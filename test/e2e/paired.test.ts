@@ -136,8 +136,8 @@ describe('a canary without a shadow', () => {
     expect(performance.now() - start, 'no answer waits for a pair').toBeLessThan(10_000)
     let counted = await settledWhen(gateway, each => each.at('mirror.eligible') === first)
     expect(counted.sum('pair.')).toBe(0)
-    expect(counted.at('mirror.failed.baseline_error')).toBeGreaterThan(0)
-    expect(counted.at('mirror.failed.baseline_error') + counted.sum('mirror.dropped.')).toBe(first)
+    expect(counted.at('mirror.dropped.expired')).toBeGreaterThan(0)
+    expect(counted.sum('mirror.dropped.')).toBe(first)
     expect(counted.mirrored.dropped).toBeGreaterThan(0.01 * counted.mirrored.eligible)
     const verdict = (await getJson(`${gateway.admin}/v1/routes/risk/gate?candidate=1.1.0`)) as { decision: string }
     expect(verdict.decision).toBe('invalid')

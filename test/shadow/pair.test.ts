@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import { AnswerSlots } from '../../src/evidence/answerSlots.ts'
 import { OUTCOME, type OutcomeCode, type RequestRecord } from '../../src/record/format.ts'
 import type { SnapshotRoute } from '../../src/rollout/snapshot.ts'
 import type { ScoreOutcome } from '../../src/scoring/scorer.ts'
+import { countPair } from '../../src/shadow/count.ts'
 import { pairOf, reversedPairOf } from '../../src/shadow/pair.ts'
 import { type Observation, Task } from '../../src/shadow/task.ts'
 
@@ -99,20 +101,25 @@ describe('a pair of which the canary was served', () => {
     expect(pair.firstRows).toMatchObject([{ score: 0.75 }, { score: 0.5 }])
   })
 
-  it.each(['VERSION_DEADLINE', 'VERSION_UNREACHABLE', 'VERSION_NOT_READY', 'BAD_TENSOR'] as const)(
-    'is no evidence where live gave %s in the shadow, whatever the canary did',
-    code => {
-      for (const outcome of [OUTCOME.ok, OUTCOME.failed, OUTCOME.clientError]) {
-        const pair = reversedPairOf(task({ outcome }), failed(code))
-        expect(pair).toMatchObject({
-          result: 'baseline_error',
-          errors: undefined,
-          baseline: null,
-          comparison: undefined,
-        })
-      }
-    },
-  )
+  it.each([
+    ['VERSION_DEADLINE', 'mirror.dropped.expired'],
+    ['VERSION_UNREACHABLE', 'mirror.dropped.not_ready'],
+    ['VERSION_NOT_READY', 'mirror.dropped.not_ready'],
+    ['BAD_TENSOR', 'mirror.failed.baseline_error'],
+  ] as const)('is no evidence where live gave %s in the shadow, whatever the canary did', (code, slot) => {
+    for (const outcome of [OUTCOME.ok, OUTCOME.failed, OUTCOME.clientError]) {
+      const pair = reversedPairOf(task({ outcome }), failed(code))
+      expect(pair).toMatchObject({
+        result: 'baseline_error',
+        errors: undefined,
+        baseline: null,
+        comparison: undefined,
+      })
+      const slots = new Map<string, number>()
+      countPair(slots, pair, ['a=b'], new AnswerSlots(), 1)
+      expect([...slots]).toEqual([[slot, 1]])
+    }
+  })
 
   it('is an error of live where it failed by itself, as it is of a shadow, so that equal versions are even', () => {
     expect(reversedPairOf(task(), failed('VERSION_FAILED')).errors).toEqual({ baseline: true, candidate: false })
