@@ -41,6 +41,30 @@ describe('the status as text', () => {
     expect(text).toContain('and 1 more')
   })
 
+  it('shows the holdback, what live is held against, and how far the evidence for a decline is', () => {
+    const holdback = { version: '0.9.0', weight: 2, since: '2026-01-01T00:00:00Z', until: '2026-01-08T00:00:00Z' }
+    const decline = {
+      policy: 'tell' as const,
+      reference: 'holdback' as const,
+      since: '2026-01-01T00:00:00Z',
+      epochs: 90,
+      log: Math.log(12),
+      logNeeded: Math.log(1e6),
+    }
+    const textOf = (more: object) =>
+      statusText({ ...status, routes: status.routes.map(route => ({ ...route, ...more })) })
+    const text = textOf({ holdback, decline })
+    expect(text).toContain('holdback  0.9.0 keeps 2 % until 2026-01-08T00:00:00Z\n')
+    expect(text).toContain('no decline of 1.0.0 against the holdback (evidence 12 of 1,000,000)\n')
+    expect(textOf({ decline: { ...decline, reference: 'frozen', log: null } })).toContain(
+      'no decline of 1.0.0 against what it failed at its promotion (evidence 0 of 1,000,000)\n',
+    )
+    const reason = 'errors: 6 % of 3,000 answers failed'
+    const alarm = { metric: 'errors', reason, since: '', at: '', live: { n: 1, mean: 1 }, reference: { n: 1, mean: 0 } }
+    expect(textOf({ holdback, decline: { ...decline, alarm } })).not.toContain('no decline')
+    expect(textOf({})).not.toMatch(/decline|holdback/)
+  })
+
   it('shows a refused edit, a failing store, a broken and a latched version', () => {
     const [route] = status.routes
     const text = statusText({

@@ -13,6 +13,8 @@ describe('metrics', () => {
       'http_server_request_duration_seconds',
       'understudy_comparisons_total',
       'understudy_config_reload_total',
+      'understudy_decline_log_evidence',
+      'understudy_declined',
       'understudy_gate_log_evalue',
       'understudy_gate_verdict',
       'understudy_inference_duration_seconds',
@@ -20,6 +22,7 @@ describe('metrics', () => {
       'understudy_mirror_in_flight_requests',
       'understudy_mirror_requests_total',
       'understudy_model_info',
+      'understudy_notifications_total',
       'understudy_request_duration_seconds',
       'understudy_requests_total',
       'understudy_ring_dropped_records_total',
@@ -147,6 +150,20 @@ describe('metrics', () => {
     expect(verdicts.filter(sample => sample.value === 1).map(sample => sample.labels.verdict)).toEqual(['abort'])
   })
 
+  it('names the metric that has declined while it has, and no other', async () => {
+    const metrics = new Metrics()
+    metrics.decline('r', 20, 'errors')
+    metrics.decline('other', 1, undefined)
+    metrics.decline('r', 30, 'latency.p99')
+    let { body } = await metrics.text()
+    expect(body).toContain('understudy_declined{route="r",metric="latency.p99"} 1')
+    expect(body).not.toContain('metric="errors"')
+    expect(body).toContain('understudy_decline_log_evidence{route="r"} 30')
+    metrics.decline('r', -3, undefined)
+    body = (await metrics.text()).body
+    expect(body).not.toContain('understudy_declined{')
+  })
+
   it('shows evidence that has no finite logarithm', async () => {
     const metrics = new Metrics()
     metrics.logEvalue('r', '2.0.0', 'labels', Number.NEGATIVE_INFINITY)
@@ -228,6 +245,7 @@ function used(): Metrics {
   metrics.weight('flight-delay', '1.0.0', 95)
   metrics.weight('flight-delay', '2.0.0', 5)
   metrics.verdict('flight-delay', '2.0.0', 'hold')
+  metrics.decline('flight-delay', 2, 'errors')
   metrics.logEvalue('flight-delay', '2.0.0', 'latency.p99', -1.5)
   metrics.reload('applied')
   metrics.modelInfo({ model: 'flight-delay', version: '2.0.0', digest: 'sha256:ab', runtime: 'onnx' })
