@@ -106,12 +106,7 @@ export class LabelJoin {
   readonly #store: Pick<StateStore, 'pending' | 'due'>
   readonly #arms: ArmLabels
   readonly #onOutcome: (route: string, outcome: LabelOutcome) => void
-  readonly #early = new LRUCache<string, Early>({
-    max: EARLY_LABELS,
-    ttl: EARLY_MS,
-    perf: { now: () => performance.now() },
-    dispose: (early, _, reason) => this.#left(early, reason === 'evict' || reason === 'expire'),
-  })
+  readonly #early: LRUCache<string, Early>
   readonly #waiting = new Map<string, number>()
   readonly #joined = new Map<string, number>()
   readonly #unmatched = new Map<string, number>()
@@ -121,15 +116,25 @@ export class LabelJoin {
   /** Resolved since the last commit: the store still has them. */
   #taken = new Set<string>()
 
-  /** @param onOutcome called once a label and route, when it is known what became of it */
+  /**
+   * @param onOutcome called once a label and route, when it is known what became of it
+   * @param mostEarly labels that may wait for their prediction
+   */
   constructor(
     store: Pick<StateStore, 'pending' | 'due'>,
     arms: ArmLabels = new ArmLabels(store),
     onOutcome: (route: string, outcome: LabelOutcome) => void = () => {},
+    mostEarly = EARLY_LABELS,
   ) {
     this.#store = store
     this.#arms = arms
     this.#onOutcome = onOutcome
+    this.#early = new LRUCache({
+      max: mostEarly,
+      ttl: EARLY_MS,
+      perf: { now: () => performance.now() },
+      dispose: (early, _, reason) => this.#left(early, reason === 'evict' || reason === 'expire'),
+    })
   }
 
   /** Joins what can be joined now; `nowMs` since the Unix epoch. @throws STATE_FAILED; what was joined before it stays */

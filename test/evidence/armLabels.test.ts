@@ -1,9 +1,16 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join as joinPath } from 'node:path'
+import { createInterface } from 'node:readline'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ArmLabels, type ArmPending, type ArmRoute, armScope } from '../../src/evidence/armLabels.ts'
 import { differenceBin } from '../../src/evidence/histogram.ts'
 import { LabelJoin, type LabelRoute } from '../../src/evidence/labels.ts'
 import { openMemoryStore } from '../../src/state/memory.ts'
+import { openSqliteStore } from '../../src/state/sqlite.ts'
 
 const WITHIN = 1_000
 const route: ArmRoute = { spec: { loss: 'brier', clip: 1 }, within: WITHIN, isPresent: key => !key.startsWith('old') }
@@ -205,7 +212,7 @@ describe('whatever happens in whatever order', () => {
         const routes = new Map([['risk', labelRoute]])
         let nowMs = 10_000
         let arms = new ArmLabels(store)
-        let join = new LabelJoin(store, arms)
+        let join = new LabelJoin(store, arms, undefined, 100)
         let uncommitted: ReturnType<typeof answer>[] = []
         const admittedAt = new Map<Id, number>()
         const committed = new Set<Id>()
@@ -273,7 +280,7 @@ describe('whatever happens in whatever order', () => {
           else {
             // Killed: what was not committed is gone, on both sides.
             arms = new ArmLabels(store)
-            join = new LabelJoin(store, arms)
+            join = new LabelJoin(store, arms, undefined, 100)
             for (const { id } of uncommitted) admittedAt.delete(id as Id)
             uncommitted = []
             waiting = new Map()
@@ -297,7 +304,36 @@ describe('whatever happens in whatever order', () => {
         expect(Object.fromEntries(store.counters('key').get('key') ?? [])).toEqual(expected)
         expect(store.scopes()).toEqual([])
       }),
-      { numRuns: 120 },
+      { numRuns: 500 },
     )
+  })
+})
+
+describe('the labels of a killed process', () => {
+  it('are counted once: every answer is due or still waits', { timeout: 60_000 }, async () => {
+    const dir = mkdtempSync(joinPath(tmpdir(), 'understudy-sweep-'))
+    try {
+      for (const killAfter of [1, 20, 55]) {
+        const child = spawn(process.execPath, [joinPath(import.meta.dirname, 'killedSweep.ts'), dir], {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        })
+        const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+        for (let line = 0; line < killAfter; line++) await lines.next()
+        // It goes on committing while this signal is on its way, so the kill falls anywhere in a transaction.
+        child.kill('SIGKILL')
+        await once(child, 'exit')
+
+        const store = openSqliteStore(dir)
+        const slots = store.counters('key').get('key') ?? new Map<string, number>()
+        const due = slots.get('arm.c.due') ?? 0
+        expect(due + store.waiting(scope).count).toBe(Number(store.value('made')))
+        // In order of admission, and every second one is labelled.
+        expect(slots.get(slot('c', 0.25)) ?? 0).toBe(Math.floor(due / 2))
+        expect(store.waiting(scope).oldest).toBe(due + 1)
+        store.close()
+      }
+    } finally {
+      rmSync(dir, { recursive: true, force: true })
+    }
   })
 })
