@@ -65,8 +65,8 @@ export function decideAutomatic(input: AutomaticInput): AutomaticDecision {
 export function waitOfRoute({ rollout }: Route, { paused, raisedAt }: RouteState, nowMs: number): Wait | undefined {
   if (rollout.mode !== 'auto') return { reason: 'rollout.mode is manual' }
   if (paused !== undefined) return { reason: `paused by ${paused.who}: ${paused.reason}` }
-  // A clock that was set back must not keep a route from ever rising again.
-  const due = raisedAt === undefined ? nowMs : Math.min(raisedAt, nowMs) + rollout.every
+  // A time that has not come yet is of a clock that was set back since: it says nothing of how long ago the raise was.
+  const due = raisedAt === undefined || raisedAt > nowMs ? nowMs : raisedAt + rollout.every
   const { window } = rollout
   const open = window === undefined ? due : opensAt(window, Math.max(due, nowMs))
   if (window !== undefined && !isOpen(window, nowMs))
