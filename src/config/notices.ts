@@ -13,7 +13,9 @@ export function noticesOfRoute(route: Route, nowMs: number): string[] {
       notices.push(`the override of ${version} ended (until ${override.until}): renew it or take it out`)
   }
   const lead = versions[live]
-  if (hasOthers && gate.paired > 0 && lead !== undefined && lead.url !== undefined && lead.mirrorable !== true)
+  // As with a shadow: a model in our own process has no side effects, of an HTTP server a person must have said so.
+  const isMirrorable = lead === undefined || (lead.mirrorable ?? lead.onnx !== undefined)
+  if (hasOthers && gate.paired > 0 && !isMirrorable)
     notices.push(
       `canaries have no paired evidence: live ${live} does not say \`mirrorable: true\`, so it scores none of their requests`,
     )

@@ -50,6 +50,7 @@ describe('gate.paired', () => {
     expect(withKeys({}, two)).toEqual([])
     expect(noticesFor({}, two)).toEqual([expect.stringMatching(/^canaries have no paired evidence: live 1\.0\.0/)])
     expect(noticesFor({}, { ...two, ...http({ mirrorable: true }) })).toEqual([])
+    expect(noticesFor({}, { ...EMBEDDED, '1.0.0': { onnx: 'm', weight: 100, mirrorable: false } })).toHaveLength(1)
     // Alone there is no canary.
     expect(noticesFor({}, http({}))).toEqual([])
   })

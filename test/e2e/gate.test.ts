@@ -46,6 +46,7 @@ ${versions}
     compare: { output: probabilities, tolerance: { absolute: 1 } }
     gate:
       disagreement: 0.5
+      distribution: 0.95
       errors: { ratio: 10, floor: 0.5 }   # wide
       latency: { p50: 1000, p95: 1000, p99: 1000, slack: 1s }
       exposure: { requests: 100, for: 0s }
