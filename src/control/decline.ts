@@ -81,7 +81,10 @@ export class Decline {
     const now = this.#parts.now()
     const standing = this.#parts.standing()
     if (standing === undefined) return
-    this.#epochAt ??= now
+    if (this.#epochAt === undefined) {
+      this.#epochAt = now
+      this.#recall(standing)
+    }
     if (now - this.#epochAt < DECLINE_EPOCH_MS) return
     this.#epochAt = now
     const answers = this.#answers
@@ -147,6 +150,15 @@ export class Decline {
       ...(decline?.alarm?.problem === undefined ? [] : [`it is not rolled back: ${decline.alarm.problem}`]),
       ...(problem === undefined ? [] : [`the holdback is over and still has traffic: ${problem}`]),
     ]
+  }
+
+  /** What a restart must not hide until the first epoch is over: an alarm. */
+  #recall(standing: Standing): void {
+    for (const name of Object.keys(standing.change.loaded.config.routes)) {
+      const promotion = this.#promotionOf(name, standing)
+      const watch = promotion && readWatch(this.#parts.store.value(keyOf(name)), promotion.live)
+      if (watch !== undefined) this.#watches.set(name, watch)
+    }
   }
 
   #alarmStatus(name: string, alarm: NonNullable<Watch['alarm']>): DeclineAlarm {

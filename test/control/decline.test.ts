@@ -150,6 +150,7 @@ describe('detector: tell', () => {
     await watched.epochs(5, 300)
     const { alarm } = watched
     watched.start()
+    expect(watched.alarm).toEqual(alarm)
     await watched.epoch(300)
     expect(watched.alarm).toEqual(alarm)
     expect(watched.told).toHaveLength(2)
