@@ -124,7 +124,6 @@ export class ControlActions implements Control {
       inFlight: meters.inFlight(route.name, version),
       history: open === undefined ? [] : history.of(verdict, open, ports.now()),
       policy: this.#policy(route.name),
-      perSecond,
     })
     return { ...report, timeToVerdict: timeToVerdict(evidence, this.#policy(route.name), verdict, perSecond) }
   }

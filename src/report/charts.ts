@@ -1,6 +1,6 @@
 // What a report draws, as compact figures: histograms, tables of two versions, curves. Pure; draws nothing.
 import { addAll, type Counters } from '../evidence/counters.ts'
-import { binsOf, highDifference, lowDifference, upperMs } from '../evidence/histogram.ts'
+import { binsOf, highDifference, lowDifference, quantileBin, upperMs } from '../evidence/histogram.ts'
 import { type LatencyLimits, latencyThresholds, QUANTILE_NAMES, type QuantileName } from '../evidence/latency.ts'
 import type { Stage } from '../gate/evidence.ts'
 
@@ -42,7 +42,7 @@ export interface Distances {
 }
 
 export interface Charts {
-  /** Loss difference (candidate − baseline) of labelled requests; differences of exactly 0 apart. */
+  /** Loss difference (candidate − baseline) of labelled requests: exactly 0 apart, and what is beyond an end in its last bin. */
   readonly loss: (EqualBins & { readonly zero: number }) | undefined
   /** By decile of the baseline's own earlier scores: row = the baseline's decile, column = the candidate's. */
   readonly scores: { readonly counts: readonly (readonly number[])[]; readonly distances: Distances } | undefined
@@ -63,7 +63,7 @@ export interface Charts {
   }
 }
 
-const LOSS_BINS = 60
+const LOSS_BINS = 48
 const DECILES = 10
 /** More classes than these are drawn as one. */
 const CLASSES = 16
@@ -113,12 +113,9 @@ function lossChart(counters: Counters): Charts['loss'] {
   if (bins.length === 0) return undefined
   const zero = bins.find(([bin]) => bin === 0)?.[1] ?? 0
   const others = bins.filter(([bin]) => bin !== 0)
-  const reach = Math.max(
-    0,
-    ...others.map(([bin]) => Math.max(Math.abs(lowDifference(bin)), Math.abs(highDifference(bin)))),
-  )
-  // One-sided or tiny differences get the whole width, and 0 stays in the middle.
-  const edge = reach === 0 ? 1 : reach
+  // One-sided or tiny differences get the whole width, and 0 stays in the middle; the largest 1 % go into the ends.
+  const sizes = others.map(([bin, amount]) => [Math.abs(bin), amount] as const).sort((a, b) => a[0] - b[0])
+  const edge = highDifference(quantileBin(sizes, 0.99) ?? 0) || 1
   const counts = new Array<number>(LOSS_BINS).fill(0)
   for (const [bin, amount] of others) {
     const middle = (lowDifference(bin) + highDifference(bin)) / 2

@@ -34,7 +34,6 @@ export interface ReportInput {
   readonly history?: readonly MetricHistory[]
   /** With how answers are compared, where it is known. */
   readonly policy?: Policy & { readonly compare?: unknown }
-  readonly perSecond?: CandidateStatus['perSecond']
 }
 
 type Segment = Report['segments'][number]
@@ -49,7 +48,6 @@ export function buildReport({
   known,
   history = [],
   policy,
-  perSecond,
 }: ReportInput): Report {
   const { route, baseline, candidate, periods, attempt, waiver } = evidence
   const whole: Counters = new Map()
@@ -91,7 +89,6 @@ export function buildReport({
     attempt,
     policy: policy === undefined ? undefined : { ...policyJson(policy), compare: policy.compare },
     waiver,
-    perSecond,
   }
 }
 

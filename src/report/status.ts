@@ -220,8 +220,6 @@ export interface Report {
   readonly policy: unknown
   /** Metrics that a person has waived. */
   readonly waiver: Waiver | undefined
-  /** Observations a second over the last minute; absent where nobody watched. */
-  readonly perSecond: CandidateStatus['perSecond'] | undefined
   /** As in the status; absent where nobody watched. */
   readonly timeToVerdict?: TimeToVerdict | undefined
 }

@@ -87,7 +87,6 @@ export const full: Report = (() => {
     baseline: { ...built.baseline, manifest, target: 'flight-delay/1.0.0', identityVerified: true },
     candidate: { ...built.candidate, target: 'http://127.0.0.1:9001', identityVerified: false },
     history: historyOf(built),
-    perSecond: { comparisons: 12, labels: 3, requests: 5 },
     attempt: 3,
     waiver: {
       metrics: ['latency.p99'],

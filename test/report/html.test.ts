@@ -68,14 +68,19 @@ test('the page says first what was decided, about what, and what is missing', ()
     expect(text).toContain(part)
 })
 
-test('what is open says how long it takes at the present rate', () => {
+test('what is open says what it needs and how long that takes, at the top and beside its plot', () => {
   const [row] = full.verdict.metrics
   const metrics = [{ ...row!, state: 'open' as const, needed: 1_800, unit: 'labels' }]
-  const page = reportHtml({ ...full, verdict: { ...full.verdict, missing: ['labels'], metrics } })
-  expect(page).toContain('about 1,800 more labels, 10 minutes at this rate')
-  const stopped = reportHtml({ ...full, perSecond: undefined, verdict: { ...full.verdict, missing: [], metrics } })
-  expect(stopped).toContain('about 1,800 more labels')
-  expect(stopped).not.toContain('at this rate')
+  const wait = { what: 'labels', row: 0, needed: 1_800, unit: 'labels', perSecond: 3, rateOf: 'minute' as const }
+  const waits = [{ ...wait, secondsToVerdict: 600 }]
+  const dominates = { what: 'labels', secondsToVerdict: 600, setting: 'labels.margin', value: 0.002 }
+  const verdict = { ...full.verdict, missing: ['labels: more'], metrics }
+  const timed = { waits, secondsToVerdict: 600, secondsToHold: 86_400, dominates }
+  const page = reportHtml({ ...full, verdict, timeToVerdict: timed })
+  expect(page).toContain('<li>Labels: about 1,800 labels more, about 10 minutes at 3/s</li>')
+  expect(page).toContain('(0.002) decides that')
+  expect(page).toContain('>about 1,800 more labels, about 10 minutes at 3/s<')
+  expect(reportHtml({ ...full, verdict })).toContain('<li>Still needed: labels: more</li>')
 })
 
 test('every section stands on the page of a full report', () => {
@@ -136,7 +141,7 @@ describe('markup', () => {
 })
 
 describe('axes', () => {
-  const any = fc.oneof(fc.double(), fc.double({ min: -1, max: 1 }), fc.constant(0))
+  const any = fc.oneof(fc.double({ min: -1e300, max: 1e300 }), fc.double({ min: -1, max: 1 }), fc.constant(0))
 
   it('place whatever they are given, finite ends within 0 to 1', () => {
     fc.assert(

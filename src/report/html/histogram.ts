@@ -91,15 +91,23 @@ function meanMark(share: number): Markup {
   return html`<line class="mean" x1="${x}" x2="${x}" y1="${AREA.top - 6}" y2="${bottom}"/>`
 }
 
-/** The table behind a histogram of equal bins, empty bins at both ends left out. */
+/** The table behind {@link lossPlot}; the first and the last bin hold what is beyond them too. */
 export function lossTable({ counts, from, to, zero }: NonNullable<Charts['loss']>): Markup {
   const width = (to - from) / counts.length
+  const last = counts.length - 1
   const rows = counts
-    .map((count, index) => [from + index * width, from + (index + 1) * width, count] as const)
+    .map(
+      (count, index) =>
+        [
+          index === 0 ? 'less' : figureOr(from + index * width),
+          index === last ? 'more' : figureOr(from + (index + 1) * width),
+          count,
+        ] as const,
+    )
     .filter(([, , count]) => count > 0)
   return html`<details><summary>The figures behind this plot</summary><div class="scroll"><table>
 <thead><tr><th class="r">from</th><th class="r">to</th><th class="r">labels</th></tr></thead>
-<tbody><tr><td class="r">0</td><td class="r">0</td><td class="r">${numeral(zero)}</td></tr>${rows.map(([low, high, count]) => html`<tr><td class="r">${figureOr(low)}</td><td class="r">${figureOr(high)}</td><td class="r">${numeral(count)}</td></tr>`)}</tbody></table></div></details>`
+<tbody><tr><td class="r">0</td><td class="r">0</td><td class="r">${numeral(zero)}</td></tr>${rows.map(([low, high, count]) => html`<tr><td class="r">${low}</td><td class="r">${high}</td><td class="r">${numeral(count)}</td></tr>`)}</tbody></table></div></details>`
 }
 
 /** The table behind {@link differencePlot}, by decade and half decade. */

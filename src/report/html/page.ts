@@ -3,16 +3,10 @@ import { hash } from 'node:crypto'
 import { duration, numeral } from '../../gate/wording.ts'
 import { sentenceOf, subjectOf } from '../content.ts'
 import type { Report } from '../status.ts'
+import { dominatesText, neededText, waitText } from '../waitText.ts'
 import { html, Markup } from './markup.ts'
 import { policySection, provenanceSection, stepsSection, waiverNote } from './origin.ts'
-import {
-  answersSection,
-  coverageSection,
-  latencySection,
-  metricsSection,
-  needText,
-  segmentsSection,
-} from './sections.ts'
+import { answersSection, coverageSection, latencySection, metricsSection, segmentsSection } from './sections.ts'
 import { STYLE } from './style.ts'
 import { moment, typeset } from './words.ts'
 
@@ -91,25 +85,26 @@ function top(report: Report): Markup {
   ]
   return html`<p class="eyebrow"><b>${route}</b> · ${candidate.version} against live ${baseline.version}</p>
 <h1><span class="word ${verdict.decision}">${verdict.decision}.</span> ${sentence(report)}</h1>
-${needs.length > 0 && html`<ul class="needs">${needs.map(need => html`<li>${typeset(need)}</li>`)}</ul>`}
+${needs.length > 0 && html`<ul class="needs">${needs.map(need => html`<li>${typeset(need.slice(0, 1).toUpperCase() + need.slice(1))}</li>`)}</ul>`}
 ${waiverNote(report)}
 <dl class="facts">${facts.map(([name, value, note]) => html`<div><dt>${name}</dt><dd>${value}${note !== '' && html`<small>${note}</small>`}</dd></div>`)}</dl>`
 }
 
 function sentence({ verdict }: Report): string {
-  const text = typeset(sentenceOf(verdict)).trim()
+  const said = typeset(sentenceOf(verdict)).trim()
+  const text = said.slice(0, 1).toUpperCase() + said.slice(1)
   return /[.!?]$/.test(text) ? text : `${text}.`
 }
 
-/** What is missing in the gate's words, and how long the slowest of it takes at the present rate. */
-function needsOf(report: Report): string[] {
-  const { missing, metrics } = report.verdict
-  const eta = metrics.filter(row => row.segment === undefined).map(row => needText(row, report))
-  const slowest = eta.filter(text => text.includes(' at this rate'))
-  return [
-    ...missing.map(phrase => `Still needed: ${phrase}`),
-    ...(missing.length > 0 ? slowest.map(text => `That is ${text.replace(/^about /, 'about ')}`) : []),
-  ]
+/** What the verdict waits for and how long that takes; without a gateway that measured it, what is missing. */
+function needsOf({ verdict, timeToVerdict }: Report): string[] {
+  if (timeToVerdict === undefined || timeToVerdict === null || timeToVerdict.waits.length === 0)
+    return verdict.missing.map(phrase => `still needed: ${phrase}`)
+  const waits = timeToVerdict.waits.map(wait => {
+    const time = wait.what === 'time' ? '' : waitText(wait)
+    return `${wait.what}: ${neededText(wait)}${wait.needed === null ? '' : ' more'}${time === '' ? '' : `, ${time}`}`
+  })
+  return [...waits, ...dominatesText(timeToVerdict)]
 }
 
 function reading(): Markup {

@@ -105,12 +105,14 @@ function stretchesOf(points: readonly Point[]): Point[][] {
 function rangeOf(row: MetricVerdict, points: readonly Point[]): [number, number] {
   const lows = points.map(point => point.low ?? point.estimate).filter(isFigure)
   const highs = points.map(point => point.high ?? point.estimate).filter(isFigure)
+  const limits = points.map(point => point.limit).filter(isFigure)
   const ordered = (values: number[]) => values.sort((a, b) => a - b)
   const at = (values: number[], p: number) => values[Math.round(p * (values.length - 1))]
   const last = points.at(-1)!
   const values = [
     at(ordered(lows), 0.15),
     at(ordered(highs), 0.85),
+    at(ordered(limits), 0.85),
     last.estimate,
     last.low,
     last.high,

@@ -57,11 +57,13 @@ function logTicks(from: number, to: number): number[] {
 }
 
 function orderly(low: number, high: number): [number, number] {
-  const a = Number.isFinite(low) ? low : 0
-  const b = Number.isFinite(high) ? high : a
+  // Half of the largest number there is, so that their difference is one too.
+  const cut = (value: number) => Math.min(Math.max(value, -1e300), 1e300)
+  const a = Number.isFinite(low) ? cut(low) : 0
+  const b = Number.isFinite(high) ? cut(high) : a
   const [from, to] = a <= b ? [a, b] : [b, a]
   // A range of nothing, or one that is lost in rounding, gets room on both sides.
-  const least = Math.max(Math.abs(from), Math.abs(to)) * 1e-9
+  const least = Math.max(Math.abs(from) * 1e-9, Math.abs(to) * 1e-9, 1e-300)
   if (to - from > least) return [from, to]
   const room = Math.max(Math.abs(from) * 0.1, 1e-6)
   return [from - room, to + room]

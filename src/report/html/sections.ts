@@ -1,7 +1,7 @@
 // The page's sections in words, tables and plots, from a report. Decides what is shown where, and nothing about versions.
 import { droppedOf, failedOf } from '../../evidence/accounting.ts'
 import type { MetricVerdict } from '../../gate/evidence.ts'
-import { about, approximate, duration, numeral, percentage } from '../../gate/wording.ts'
+import { about, numeral, percentage } from '../../gate/wording.ts'
 import type { Distances, MetricHistory } from '../charts.ts'
 import { stillNeeded } from '../content.ts'
 import type { LatencySummary, Report } from '../status.ts'
@@ -75,19 +75,13 @@ function evidenceText(row: MetricVerdict): string {
   return parts.join(', ')
 }
 
-/** What it still needs, and how long that takes as fast as it comes now. */
-export function needText(row: MetricVerdict, { perSecond }: Pick<Report, 'perSecond'>): string {
-  const need = stillNeeded(row)
-  if (need === '' || !isFigure(row.needed) || row.needed <= 0) return need
-  const rate = rateOf(row, perSecond)
-  return rate > 0 ? `${need} ${row.unit}, ${duration((row.needed / rate) * 1000)} at this rate` : `${need} ${row.unit}`
-}
-
-function rateOf({ unit }: MetricVerdict, perSecond: Report['perSecond']): number {
-  if (perSecond === undefined || perSecond === null) return 0
-  if (unit === 'labels') return perSecond.labels
-  if (unit === 'candidate requests' || unit === 'requests') return perSecond.requests
-  return unit === 'comparisons' ? perSecond.comparisons : 0
+/** What a metric still needs, and how long that takes at the rate at which it comes. */
+function needText(row: MetricVerdict, { verdict, timeToVerdict }: Report): string {
+  const index = verdict.metrics.indexOf(row)
+  return stillNeeded(
+    row,
+    timeToVerdict?.waits.find(wait => wait.row === index),
+  )
 }
 
 /** The metrics with their guilty segments, and every row on demand. */
@@ -193,7 +187,7 @@ export function answersSection(report: Report): Markup {
   const differences = differencePlot(comparison.differenceBins, toleranceOf(report.policy))
   return html`<section><h2>Answers</h2><p>${sentences.join(' ')}</p><div class="panels">
 ${differences && html`<figure><figcaption><h3>How far apart</h3></figcaption><p>|candidate − baseline| of each pair${difference && `: p50 ${about(difference.p50)}, p90 ${about(difference.p90)}, p99 ${about(difference.p99)}, at most ${about(difference.max)}`}</p>${differences}${differenceTable(comparison.differenceBins)}</figure>`}
-${charts.loss && html`<figure><figcaption><h3>What it cost</h3></figcaption><p>Loss of the candidate less the baseline’s, ${numeral(labels?.n ?? 0)} labels; the line is the mean, ${signed(labels?.meanDifference)}</p>${lossPlot(charts.loss, labels?.meanDifference)}${lossTable(charts.loss)}</figure>`}
+${charts.loss && html`<figure><figcaption><h3>What it cost</h3></figcaption><p>Loss of the candidate less the baseline’s, ${numeral(labels?.n ?? 0)} labels; the line is the mean, ${signed(labels?.meanDifference)}; the bars at the ends hold what is beyond</p>${lossPlot(charts.loss, labels?.meanDifference)}${lossTable(charts.loss)}</figure>`}
 ${scores && matrixFigure('Scores', 'Deciles of the baseline’s own earlier scores; a cell is the percent of its row', scores, charts.scores!.distances, true)}
 ${classes && matrixFigure('Classes', 'What each version answered; a cell is the percent of its row', classes, charts.classes!.distances, false)}
 </div></section>`
@@ -240,7 +234,7 @@ ${row(`baseline ${verdict.baseline}`, latency.baseline)}${row(`candidate ${verdi
 </tbody></table></div></div></section>`
 }
 
-/** Needed of {@link approximate} here so that a long list says how long it is. */
+/** The JSON has them all. */
 const LISTED = 20
 
 /** The worst first: those that the verdict names, then by suspicion. */
@@ -253,8 +247,8 @@ export function segmentsSection({ segments, verdict }: Report): Markup | undefin
   const most = Math.max(...shown.map(row => Math.abs(valueOfSegment(row))), 1e-12)
   const rest = segments.length - shown.length
   const isGuilty = (name: string) => verdict.guilty.some(({ segment }) => segment === name)
-  return html`<section><h2>Worst segments</h2><p>Ordered by suspicion. A segment alone can abort, at its share of the error budget.${rest > 0 && ` The worst ${LISTED} of ${approximate(segments.length)}; the JSON report has them all.`}</p>
-<div class="scroll"><table><thead><tr><th>segment</th><th>${byLoss ? 'loss: better | worse' : 'share that differs'}</th><th class="r">loss above the baseline’s</th><th class="r">labels</th><th class="r">compared</th><th class="r">differ</th><th class="r">candidate errors</th></tr></thead>
+  return html`<section><h2>Worst segments</h2><p>Ordered by suspicion. A segment alone can abort, at its share of the error budget.${rest > 0 && ` The worst ${LISTED} of ${numeral(segments.length)}; the JSON report has them all.`}</p>
+<div class="scroll"><table><thead><tr><th>segment</th><th class="r">loss above the baseline’s</th><th>${byLoss ? 'better | worse' : 'share that differs'}</th><th class="r">labels</th><th class="r">compared</th><th class="r">differ</th><th class="r">candidate errors</th></tr></thead>
 <tbody>${shown.map(
     row =>
       html`<tr${isGuilty(row.segment) && html` class="row-guilty"`}><th scope="row" class="name">${row.segment}${isGuilty(row.segment) && html` <span class="bad">guilty</span>`}</th><td>${spark(valueOfSegment(row) / most, byLoss)}</td><td class="r">${signed(row.meanLossDifference)}</td><td class="r">${countOr(row.labels)}</td><td class="r">${countOr(row.compared)}</td><td class="r">${row.compared === 0 ? '–' : percentage(row.mismatches / row.compared)}</td><td class="r">${countOr(row.candidateErrors)}</td></tr>`,
