@@ -235,8 +235,10 @@ const Gate = z
       .number()
       .gt(0)
       .lt(1)
-      .default(0.1)
-      .describe("share of requests by which any decile of the baseline's scores may grow or shrink"),
+      .optional()
+      .describe(
+        "share of requests by which any decile of the baseline's scores may grow or shrink; 0.1 where `expect` is same, only shown where it is change",
+      ),
     blocks: durationMs
       .optional()
       .describe('judges live errors by blocks of this length, for arms that fail as a whole; by request by default'),

@@ -1,5 +1,5 @@
 // The streams that say how answers move: mean signed difference and score distribution. Decides nothing yet.
-import { DIFFERENCE_LIMIT } from '../evidence/scale.ts'
+import { DEFAULT_SHIFT, DIFFERENCE_LIMIT, shiftLimit } from '../evidence/scale.ts'
 import { type Bet, logMean, mix } from './bet.ts'
 import { BETTING_FRACTIONS, type Bounded, bettingHarm, confidenceSequence } from './betting.ts'
 import { binnedHarm, binnedInterval, binnedSafe, middleOf } from './binnedBetting.ts'
@@ -61,13 +61,14 @@ const DECILE_WEIGHT = 0.8
 
 /**
  * Scores by deciles of the baseline's. For decile j, D = 1[candidate in j] − 1[baseline in j]; harm: some decile grows or
- * shrinks by more than `gate.distribution`, P2 for both signs, averaged over the ten. Deciles that stay within ±m bound the
+ * shrinks by more than the limit ({@link shiftLimit}), P2 for both signs, averaged over the ten. Deciles that stay within ±m bound the
  * mean of the tilt (j − i)/9 by (9 + 8 + 7 + 6 + 5 − 4 − 3 − 2 − 1)·m/9 = 25m/9, which a bet of its own is held against.
  *
  * The declared margin is what GATE.md's point null lacks: with it a candidate within its tolerance is no evidence here.
  */
 export function distribution(view: View, v: number): Stream {
-  const m = view.policy.gate.distribution
+  const limit = shiftLimit(view.policy)
+  const m = limit ?? DEFAULT_SHIFT
   const summary = (tally: Tally): Summary => {
     const joint = jointDeciles(tally)
     const moved = Array.from({ length: DECILES }, (_, decile) => movement(joint, decile))
@@ -79,7 +80,7 @@ export function distribution(view: View, v: number): Stream {
       n,
       estimate: mean(worst),
       ...(n > 0 && { interval: confidenceSequence(worst, worst, SHOWN_ALPHA / DECILES) }),
-      limit: m,
+      limit: limit ?? null,
     }
   }
   return {
@@ -88,7 +89,7 @@ export function distribution(view: View, v: number): Stream {
     unit: 'comparisons',
     setting: 'gate.distribution',
     isPaired: true,
-    weight: v,
+    weight: limit === undefined ? 0 : v,
     logHarm: logMean(distributionHarm(jointDeciles(tallyOf(view.all, '')), m)),
     segments: [],
     safe: undefined,

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { Route } from '../config/schema.ts'
+import { shiftLimit } from '../evidence/scale.ts'
 import { holdbackOf } from './holdback.ts'
 import type { Resolution } from './lock.ts'
 
@@ -205,13 +206,13 @@ function labelCounting({ loss, clip, affectedByAnswer, within }: NonNullable<Rou
 }
 
 /** The limits that the evidence is held against, turned so that larger is looser. */
-export function limitsOf({ gate, labels }: Pick<Route, 'gate' | 'labels'>): Record<string, number> {
+export function limitsOf({ expect, gate, labels }: Pick<Route, 'expect' | 'gate' | 'labels'>): Record<string, number> {
   return {
     disagreement: gate.disagreement,
     errorRatio: gate.errors.ratio,
     errorFloor: gate.errors.floor,
     drops: gate.drops,
-    distribution: gate.distribution,
+    distribution: shiftLimit({ expect, gate }) ?? 1,
     ...(gate.difference === undefined ? {} : { difference: gate.difference }),
     margin: labels?.margin ?? 0,
     // Labels that the answer does not touch are evidence in the shadow stage too.
