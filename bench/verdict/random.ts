@@ -29,6 +29,16 @@ export class Random {
     this.#d = word() | 1
   }
 
+  /** A generator in exactly this state, not all zeros: for the reference vectors. */
+  static inState(a: number, b: number, c: number, d: number): Random {
+    const random = new Random()
+    random.#a = a
+    random.#b = b
+    random.#c = c
+    random.#d = d
+    return random
+  }
+
   /** A whole number from 0 to 2³² − 1. */
   next(): number {
     const product = Math.imul(this.#b, 5)

@@ -138,7 +138,11 @@ function levelOf(cell: Cell): number {
   return cell.kind === 'safe' ? ALPHA_PROMOTE / 2 : ALPHA * weightOf(policyFor(cell), 'labels', /loss/)
 }
 
+const optima = new Map<number, number>()
+
 function optimumOf(cell: number): number {
+  const known = optima.get(cell)
+  if (known !== undefined) return known
   const setting = CELLS[cell]!
   const random = new Random(SEED, seedOf(NAME), cell, -1)
   const sample = Float64Array.from({ length: SAMPLE }, () => setting.draw(random))
@@ -149,5 +153,7 @@ function optimumOf(cell: number): number {
           sample.map(x => -x),
           -setting.margin,
         )
-  return Math.log(1 / levelOf(setting)) / growth
+  const optimum = Math.log(1 / levelOf(setting)) / growth
+  optima.set(cell, optimum)
+  return optimum
 }
