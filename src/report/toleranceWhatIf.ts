@@ -116,7 +116,7 @@ function mismatchBounds(counters: Counters, before: number, tolerance: number): 
           atLeast: Math.max(unstable, isSingle ? now.surely + unexplained.atLeast : unexplained.atLeast),
           atMost: Math.min(counted, now.perhaps + unexplained.atMost + unstable),
         }
-  const atMost = Math.min(compared, Math.max(bounds.atMost, unstable))
+  const atMost = Math.min(compared, bounds.atMost)
   return { atLeast: Math.min(bounds.atLeast, atMost), atMost }
 }
 

@@ -80,11 +80,21 @@ describe('another tolerance', () => {
     })
   })
 
+  it('excuses no NaN of an answer whose other values differ too', () => {
+    const wide = evidenceOf([...many(1000, 0), ...many(100, 0.5)], 0.001)
+    wide.periods[0]!.counters.set(SLOT.unstable, 100)
+    expect(answered(judgeWithTolerance(wide, policy, number(0.001), 1)).mismatches).toEqual({
+      atLeast: 100,
+      atMost: 100,
+    })
+  })
+
   it('leaves segments out, whose differences were not counted', () => {
     const segment = evidenceOf(many(1000, 0.5), 0.1)
     const counters = segment.periods[0]!.counters
     counters.set(`${SLOT.mismatch}@origin=JFK`, 1000)
     const { verdict } = answered(judgeWithTolerance(segment, policy, number(0.1), 1))
+    expect(verdict.decision).toBe('promote')
     expect(verdict.metrics.some(({ segment }) => segment !== undefined)).toBe(false)
     expect(counters.get(`${SLOT.mismatch}@origin=JFK`)).toBe(1000)
   })
