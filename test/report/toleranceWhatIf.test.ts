@@ -90,7 +90,7 @@ describe('another tolerance', () => {
   })
 
   it('leaves segments out, whose differences were not counted', () => {
-    const segment = evidenceOf(many(1000, 0.5), 0.1)
+    const segment = evidenceOf(many(10_000, 0.5), 0.1)
     const counters = segment.periods[0]!.counters
     counters.set(`${SLOT.mismatch}@origin=JFK`, 1000)
     const { verdict } = answered(judgeWithTolerance(segment, policy, number(0.1), 1))
