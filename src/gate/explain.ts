@@ -2,22 +2,37 @@
 import type { Check } from './checks.ts'
 import type { Evidence, Stage, Verdict, Waiver } from './evidence.ts'
 import { ALPHA_PROMOTE, guiltySegments, isGuilty } from './levels.ts'
-import { logSafeOf, neededOf, type Stream } from './stream.ts'
+import { logSafeOf, neededOf, type SegmentHarm, type Stream, type Summary } from './stream.ts'
 import { about, approximate, duration, numeral, percentage } from './wording.ts'
 
 /** Why a version is aborted: the metric that weighs most, its figures and where it is worst. */
 export function abortReason({ candidate, baseline }: Evidence, accusers: readonly Stream[]): string {
   const worst = accusers.toSorted((a, b) => b.logHarm + Math.log(b.weight) - a.logHarm - Math.log(a.weight))[0]!
-  const { history } = worst
-  const against = history.baseline === undefined || worst.isPaired ? '' : ` against ${figure(worst, history.baseline)}`
-  const limit = history.limit === null || !worst.isPaired ? '' : ` (limit ${figure(worst, history.limit)})`
-  const segments = guiltySegments(worst)
-    .slice(0, 3)
-    .map(({ segment }) => segment)
-  const most = segments.length === 0 ? '' : `, most at ${list(segments)}`
+  const blamed = guiltySegments(worst)
   // The sum can cross before any metric does alone.
   const together = isGuilty(worst) ? '' : 'by several metrics together, of which '
-  return `${candidate.version} is worse than ${baseline.version}: ${together}${worst.what} is ${figure(worst, history.estimate)}${against}${limit} over ${numeral(history.n)} ${worst.unit}${most}`
+  const start = `${candidate.version} is worse than ${baseline.version}: ${together}${worst.what}`
+  const { estimate, limit } = worst.history
+  const hides = estimate !== null && limit !== null && estimate <= limit && worst.isPaired
+  const [first, ...others] = blamed
+  // The whole is within the limit: what is worse is a part of it.
+  if (first !== undefined && hides) {
+    const also = others.length === 0 ? '' : `; also ${list(names(others))}`
+    return `${start} at ${first.segment} is ${figures(worst, first.summary())}${also}; over all it is ${figure(worst, estimate)}`
+  }
+  const most = blamed.length === 0 ? '' : `, most at ${list(names(blamed))}`
+  return `${start} is ${figures(worst, worst.history)}${most}`
+}
+
+function names(segments: readonly SegmentHarm[]): string[] {
+  return segments.slice(0, 3).map(({ segment }) => segment)
+}
+
+/** "0.0086 (limit 0.002) over 1,680 labels", or "2 % against 1 % over …" where the baseline stands beside it. */
+function figures(stream: Stream, { estimate, baseline, limit, n }: Summary): string {
+  const against = baseline === undefined || stream.isPaired ? '' : ` against ${figure(stream, baseline)}`
+  const most = limit === null || !stream.isPaired ? '' : ` (limit ${figure(stream, limit)})`
+  return `${figure(stream, estimate)}${against}${most} over ${numeral(n)} ${stream.unit}`
 }
 
 /** Why the evidence is invalid by a check of its own. */
