@@ -42,17 +42,17 @@ export interface LabelParts {
  * many between two commits (a quarter of a second) labels are refused and have to be sent again.
  */
 const MOST_LABELS_A_COMMIT = 20_000
-/** Live answers of a route that are counted in one commit: about as long as so many labels take. */
-const MOST_DUE_A_COMMIT = 20_000
+/** Live answers of a route that are counted in one commit: 20,000 a second, more than a gateway answers. */
+const MOST_DUE_A_COMMIT = 5_000
 /** Predictions for versions that nobody compares any more, or of routes that take no labels. */
 const LEFT_KEPT_MS = 7 * 86_400_000
-const WAITING_KNOWN_MS = 1_000
+/** The store takes 10 ms and more to count a full room, so it is asked now and then, for what was counted twice. */
+const WAITING_KNOWN_MS = 60_000
 
 /** What is known of the live answers of one route that wait. */
 interface ArmsWaiting {
   count: number
-  oldest: number | undefined
-  /** When the store was asked; what was added since is in `count`. */
+  /** When the store was asked; what came and went since is in `count`. */
   askedMs: number
   readonly sample: ArmSample
 }
@@ -63,6 +63,7 @@ export class Labels {
   readonly #join: LabelJoin
   readonly #expired = new Map<string, number>()
   readonly #cut = new Map<string, number>()
+  /** By scope. */
   readonly #waiting = new Map<string, ArmsWaiting>()
   readonly #routes = new WeakMap<RoutesFile, ReadonlyMap<string, LabelRoute>>()
   /** Nobody outside can tell which requests a sample takes. */
@@ -120,16 +121,13 @@ export class Labels {
     }
     if (shares.size === 0) return epochs
     const came = new Map<string, number>()
-    const isTaken = ({ scope, id, at }: PendingPrediction): boolean => {
+    const isTaken = ({ scope, id }: PendingPrediction): boolean => {
       const of = shares.get(scope)
       if (of === undefined) return true
       came.set(scope, (came.get(scope) ?? 0) + 1)
       const isIn = of.share >= 1 || uniform(this.#salt, id) < of.share
-      if (!isIn) this.#arms.cut(of.route, 1)
-      else {
-        of.waiting.count++
-        of.waiting.oldest = Math.min(of.waiting.oldest ?? at, at)
-      }
+      if (isIn) of.waiting.count++
+      else this.#arms.cut(of.route, 1)
       return isIn
     }
     const taken = epochs.map(epoch =>
@@ -156,6 +154,10 @@ export class Labels {
 
   /** What `take` gave is in the store, and so are the epochs that were settled before it. */
   kept(): void {
+    for (const { scope } of this.#arms.take().resolved) {
+      const waiting = this.#waiting.get(scope)
+      if (waiting !== undefined) waiting.count--
+    }
     this.#join.kept()
     this.#arms.kept()
     this.#committedMs = this.#committingMs
@@ -193,7 +195,7 @@ export class Labels {
     }
   }
 
-  /** @throws STATE_FAILED never: what the store cannot tell now is told as it was */
+  /** Never throws: what the store cannot tell now is told as it was. */
   counts(route: string, config: RoutesFile, nowMs: number): LabelStatus {
     const settings = this.#labelRoutes(config).get(route)
     return {
@@ -205,7 +207,11 @@ export class Labels {
   }
 
   #armsStatus(route: string, { within }: LabelRoute, nowMs: number): NonNullable<LabelStatus['arms']> {
-    const { count, oldest } = this.#waitingOf(route, nowMs)
+    const { count } = this.#waitingOf(route, nowMs)
+    let oldest: number | undefined
+    try {
+      oldest = this.#parts.store.due(armScope(route), Number.MAX_SAFE_INTEGER, 1)[0]?.at
+    } catch {}
     return {
       waiting: count,
       nextDueAt: oldest === undefined ? null : new Date(oldest + within).toISOString(),
@@ -214,14 +220,15 @@ export class Labels {
   }
 
   #waitingOf(route: string, nowMs: number): ArmsWaiting {
-    const known = this.#waiting.get(route)
+    const scope = armScope(route)
+    const known = this.#waiting.get(scope)
     if (known !== undefined && nowMs - known.askedMs < WAITING_KNOWN_MS) return known
     const sample = known?.sample ?? new ArmSample(this.#parts.armsKept ?? Number.POSITIVE_INFINITY)
-    let asked: ArmsWaiting = { count: 0, oldest: undefined, ...known, askedMs: nowMs, sample }
+    const asked: ArmsWaiting = { count: known?.count ?? 0, askedMs: nowMs, sample }
     try {
-      asked = { ...asked, ...this.#parts.store.waiting(armScope(route)) }
+      asked.count = this.#parts.store.waiting(scope).count
     } catch {}
-    this.#waiting.set(route, asked)
+    this.#waiting.set(scope, asked)
     return asked
   }
 
