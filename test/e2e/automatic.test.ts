@@ -25,19 +25,19 @@ const act = (gateway: TestGateway, action: string, more: object = {}) =>
 
 async function reached(gateway: TestGateway, share: number): Promise<void> {
   await until(async () => (await shareOf(gateway)) >= share, {
-    timeoutMs: 25_000,
+    timeoutMs: 90_000,
     what: () => `2.0.0 to have ${share} %: ${gateway.log().slice(-2000)}`,
   })
 }
 
 describe('a route in mode auto', () => {
   it('raises a proven version step by step to live by itself, and edits routes.yaml', {
-    timeout: 120_000,
+    timeout: 300_000,
   }, async () => {
     const gateway = await startGateway({ routes: content() })
     const traffic = flow(() => gateway)
     await until(async () => (await risk(gateway)).live === '2.0.0', {
-      timeoutMs: 40_000,
+      timeoutMs: 180_000,
       what: () => gateway.log().slice(-3000),
     })
     const applied = await raises(gateway)
@@ -60,7 +60,7 @@ describe('a route in mode auto', () => {
     await gateway.stop()
   })
 
-  it('takes a version that turns out worse to zero and leaves it there', { timeout: 120_000 }, async () => {
+  it('takes a version that turns out worse to zero and leaves it there', { timeout: 300_000 }, async () => {
     const gateway = await startGateway({
       routes: content(
         {},
@@ -71,7 +71,7 @@ describe('a route in mode auto', () => {
     const traffic = flow(() => gateway)
     const latched = await until(
       async () => (await risk(gateway)).versions.find(({ version }) => version === '2.0.0')!.latched,
-      { timeoutMs: 25_000, what: () => gateway.log().slice(-2000) },
+      { timeoutMs: 90_000, what: () => gateway.log().slice(-2000) },
     )
     expect(latched.kind).toBe('abort')
     await new Promise(resolve => setTimeout(resolve, 3_000))
@@ -82,7 +82,7 @@ describe('a route in mode auto', () => {
   })
 
   it('stays where it is while it is paused, over a restart, and goes on when it is resumed', {
-    timeout: 150_000,
+    timeout: 300_000,
   }, async () => {
     let gateway = await startGateway({ routes: content() })
     const traffic = flow(() => gateway)
@@ -100,7 +100,7 @@ describe('a route in mode auto', () => {
       const { candidates } = await risk(gateway)
       return candidates.find(({ version }) => version === '2.0.0')?.verdict.decision === 'promote'
     }
-    await until(ready, { timeoutMs: 25_000, what: () => 'a verdict promote while it is paused' })
+    await until(ready, { timeoutMs: 90_000, what: () => 'a verdict promote while it is paused' })
     await new Promise(resolve => setTimeout(resolve, 2_500))
     expect(await shareOf(gateway)).toBe(at)
     const { automatic } = await risk(gateway)
@@ -115,7 +115,7 @@ describe('a route in mode auto', () => {
 
     const resumed = await understudy(['resume', 'risk', '--admin', gateway.admin])
     expect({ code: resumed.code, err: resumed.err }).toEqual({ code: 0, err: '' })
-    await until(async () => (await risk(gateway)).live === '2.0.0', { timeoutMs: 40_000, what: () => gateway.log() })
+    await until(async () => (await risk(gateway)).live === '2.0.0', { timeoutMs: 180_000, what: () => gateway.log() })
     const kinds = (await historyOf(gateway)).map(({ kind }) => kind)
     expect(kinds).toEqual(expect.arrayContaining(['pause', 'resume']))
     expect(kinds.filter(kind => kind === 'pause')).toHaveLength(1)
@@ -125,7 +125,7 @@ describe('a route in mode auto', () => {
   })
 
   it('that is killed again and again goes on from where it was, and raises nothing twice', {
-    timeout: 180_000,
+    timeout: 300_000,
   }, async () => {
     let gateway = await startGateway({ routes: content() })
     const traffic = flow(() => gateway)
@@ -136,13 +136,13 @@ describe('a route in mode auto', () => {
       gateway = await startGateway({ routes: file, folder: gateway.folder })
       expect(await shareOf(gateway)).toBeGreaterThanOrEqual(share)
     }
-    await until(async () => (await risk(gateway)).live === '2.0.0', { timeoutMs: 40_000, what: () => gateway.log() })
+    await until(async () => (await risk(gateway)).live === '2.0.0', { timeoutMs: 180_000, what: () => gateway.log() })
     expect((await raises(gateway)).map(({ to }) => to)).toEqual(['20 %', '60 %', '2.0.0'])
     await traffic.stop()
     await gateway.stop()
   })
 
-  it('is stopped by a person’s abort, which latches', { timeout: 120_000 }, async () => {
+  it('is stopped by a person’s abort, which latches', { timeout: 300_000 }, async () => {
     const gateway = await startGateway({ routes: content() })
     const traffic = flow(() => gateway)
     await reached(gateway, 20)
@@ -161,7 +161,7 @@ describe('a route in mode auto', () => {
   })
 
   it('applies a raise that was held when somebody wrote it, as soon as it is earned', {
-    timeout: 120_000,
+    timeout: 300_000,
   }, async () => {
     const gateway = await startGateway({ routes: content() })
     const text = content(

@@ -42,7 +42,7 @@ const latchOf = async (gateway: TestGateway) =>
   (await route(gateway)).versions.find(({ version }) => version === '2.0.0')!.latched
 
 it('an override keeps a version from being aborted for what it waives, over a restart, and no longer than it stands', {
-  timeout: 90_000,
+  timeout: 240_000,
 }, async () => {
   const text = content({ metrics, reason: 'a known rounding', until: '2999-12-31' })
   let gateway = await startGateway({ routes: text })
@@ -52,10 +52,10 @@ it('an override keeps a version from being aborted for what it waives, over a re
     const row = rows.find(({ metric, segment }) => metric === 'disagreement' && segment === undefined)
     return row !== undefined && row.n >= 300 ? row : undefined
   }
-  expect(await until(waived, { timeoutMs: 20_000 })).toMatchObject({ state: 'waived' })
+  expect(await until(waived, { timeoutMs: 60_000 })).toMatchObject({ state: 'waived' })
   await gateway.kill()
   gateway = await startGateway({ routes: text, folder: gateway.folder })
-  expect(await until(waived, { timeoutMs: 20_000 })).toMatchObject({ state: 'waived' })
+  expect(await until(waived, { timeoutMs: 60_000 })).toMatchObject({ state: 'waived' })
   expect(await latchOf(gateway)).toBeUndefined()
   expect((await verdictOf(gateway)).decision).not.toBe('abort')
 
@@ -65,7 +65,7 @@ it('an override keeps a version from being aborted for what it waives, over a re
       await load(gateway)
       return latchOf(gateway)
     },
-    { timeoutMs: 20_000, what: () => `the abort: ${gateway.log()}` },
+    { timeoutMs: 60_000, what: () => `the abort: ${gateway.log()}` },
   )
   expect(latched).toMatchObject({ kind: 'abort' })
   const { entries } = (await getJson(`${gateway.admin}/v1/history?route=risk`)) as {
@@ -78,7 +78,7 @@ it('an override keeps a version from being aborted for what it waives, over a re
   await gateway.stop()
 })
 
-it('an override that has ended is told, moves no traffic, and raises nobody', { timeout: 60_000 }, async () => {
+it('an override that has ended is told, moves no traffic, and raises nobody', { timeout: 120_000 }, async () => {
   const gateway = await startGateway({
     routes: content({ metrics, reason: 'a known rounding', until: '2020-01-01' }),
   })
