@@ -239,3 +239,22 @@ describe('changing', () => {
     expect((await post('/v1/labels', `"${'x'.repeat(5_000_000)}"`)).status).toBe(413)
   })
 })
+
+describe('the report as a page', () => {
+  it('comes as HTML under a policy that lets it load its own style and nothing else', async () => {
+    const answer = await api().get('/v1/routes/flight-delay/report?candidate=1.1.0&format=html')
+    expect(answer.status).toBe(200)
+    expect(answer.headers.get('content-type')).toBe('text/html; charset=utf-8')
+    expect(answer.headers.get('content-security-policy')).toMatch(
+      /^default-src 'none'; style-src 'sha256-[\w+/]+={0,2}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'$/,
+    )
+    expect(answer.headers.get('x-content-type-options')).toBe('nosniff')
+    expect(await answer.text()).toContain('1.1.0 against live 1.0.0')
+  })
+
+  it('is refused in a format that nobody writes', async () => {
+    const answer = await api().get('/v1/routes/flight-delay/report?format=pdf')
+    expect(answer.status).toBe(400)
+    expect(await answer.json()).toMatchObject({ code: 'BAD_REQUEST', error: 'format: expected json or html' })
+  })
+})
