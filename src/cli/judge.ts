@@ -15,22 +15,24 @@ interface JudgeOptions {
   readonly evidence?: string
   readonly policy?: string
   readonly route?: string
-  readonly set: readonly SettingChange[]
+  readonly set?: readonly SettingChange[]
   readonly tolerance?: number
   readonly json?: boolean
 }
 
-const DESCRIPTION = `Judges recorded evidence and ends with the exit codes of \`gate\`. FILE is what
-\`understudy report ROUTE --format evidence > week.json\` writes: the counters, the policy and how answers were compared.
-
---policy names another policy: a file with the keys expect, labels and gate of a route, or a whole routes.yaml, with --route.
---set and --tolerance ask "what if". They answer from the same counters and license nothing: only the gateway's own
-verdict does. --tolerance works where one output was compared as a number or as probabilities.
-
+const DESCRIPTION = [
+  'Judges recorded evidence and ends with the exit codes of `gate`. FILE is what `understudy report ROUTE --format evidence --out FILE` writes: the counters, the policy and how answers were compared.',
+  '--policy names another policy: a file with the keys expect, labels and gate of a route, or a whole routes.yaml with --route.',
+  '--set and --tolerance ask "what if". They answer from the same counters and license nothing: only the gateway’s own verdict does. --tolerance works where one output was compared as a number or as probabilities.',
+].join('\n')
+const EXAMPLES = `
+Examples:
+  understudy report churn --format evidence --out week.json
   understudy judge week.json
   understudy judge week.json --tolerance 1e-3
   understudy judge week.json --set gate.disagreement=0.02 --set gate.exposure.for=30m
-  understudy judge week.json --policy routes.yaml --route churn`
+  understudy judge week.json --policy routes.yaml --route churn
+`
 
 export function addJudge(program: Command, { terminal, exit }: CommandContext): void {
   program
@@ -44,9 +46,10 @@ export function addJudge(program: Command, { terminal, exit }: CommandContext): 
       'policy or routes.yaml, YAML or JSON (- for stdin); that of the evidence file by default',
     )
     .option('--route <name>', 'route of a routes.yaml; that of the evidence by default')
-    .option('--set <key=value>', 'what if a setting were another, as in routes.yaml; may be repeated', collect, [])
+    .option('--set <key=value>', 'what if a setting were another, as in routes.yaml; may be repeated', collect)
     .option('--tolerance <number>', 'what if `compare.tolerance.absolute` had been another', parseTolerance)
     .option('--json', 'print JSON')
+    .addHelpText('after', EXAMPLES)
     .action(async (file: string | undefined, options: JudgeOptions) => {
       if (file !== undefined && options.evidence !== undefined)
         throw new CommandFailure(EXIT.usage, 'name the evidence once: as FILE or with --evidence')
@@ -62,7 +65,7 @@ export function addJudge(program: Command, { terminal, exit }: CommandContext): 
 }
 
 function answer({ evidence, policy, compared }: Question, options: JudgeOptions): { verdict: Verdict; note: string } {
-  const { policy: changed, problems } = changePolicy(policy, options.set)
+  const { policy: changed, problems } = changePolicy(policy, options.set ?? [])
   if (problems.length > 0) throw new CommandFailure(EXIT.usage, problems.map(line => `--set ${line}`).join('\n'))
   if (options.tolerance === undefined) return { verdict: judge(evidence, changed), note: '' }
   const plain = judge(evidence, changed)
@@ -81,7 +84,7 @@ function boundsText({ atLeast, atMost }: MismatchBounds): string {
   return atLeast === atMost ? `${atLeast}` : `between ${atLeast} and ${atMost}`
 }
 
-function askedOf({ set, tolerance }: JudgeOptions): string[] {
+function askedOf({ set = [], tolerance }: JudgeOptions): string[] {
   return [
     ...set.map(({ setting, value }) => `${setting} = ${String(value)}`),
     ...(tolerance === undefined ? [] : [`compare.tolerance.absolute = ${tolerance}`]),
@@ -104,7 +107,7 @@ function printWhatIf(
   printVerdict(verdict, false, terminal)
 }
 
-function collect(text: string, before: readonly SettingChange[]): SettingChange[] {
+function collect(text: string, before: readonly SettingChange[] = []): SettingChange[] {
   const at = text.indexOf('=')
   if (at <= 0) throw new InvalidArgumentError('Expected key=value, such as gate.disagreement=0.02.')
   let value: unknown

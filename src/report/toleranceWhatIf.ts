@@ -105,6 +105,8 @@ function mismatchBounds(counters: Counters, before: number, tolerance: number): 
   // Rows can only be fewer than requests where some had no numbers.
   if (isSingle && then.surely > counted) return undefined
   if (counted > then.perhaps + (isSingle ? compared - rows : compared) + unstable) return undefined
+  // The tolerance of then: its bins are no question.
+  if (tolerance === before) return { atLeast: counted, atMost: counted }
   const unexplained = {
     atLeast: Math.max(0, counted - then.perhaps),
     atMost: isSingle ? counted - then.surely : counted,
