@@ -13,7 +13,8 @@ export interface Line {
 
 export interface LinePlot {
   readonly title: string
-  readonly subtitle: string
+  /** Lines under the title. */
+  readonly subtitle: readonly string[]
   readonly x: Axis
   readonly y: Axis
   /** A horizontal mark. */
@@ -22,7 +23,8 @@ export interface LinePlot {
 }
 
 const WIDTH = 720
-const TOP = 64
+const FIRST_LINE = 44
+const LINE = 17
 const LEFT = 64
 const PLOT_WIDTH = 632
 const PLOT_HEIGHT = 300
@@ -32,7 +34,8 @@ const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#8a6d00', '#56b4e9
 const SHAPES = ['circle', 'square', 'diamond', 'triangle'] as const
 
 export function linePlot({ title, subtitle, x, y, rule, lines }: LinePlot): string {
-  const bottom = TOP + PLOT_HEIGHT
+  const top = FIRST_LINE + 20 + LINE * Math.max(0, subtitle.length - 1)
+  const bottom = top + PLOT_HEIGHT
   const xs = [...x.ticks, ...lines.flatMap(({ points }) => points.map(point => point.x))]
   const isCategories = x.ticks.length === 0
   const xAt = isCategories
@@ -43,13 +46,15 @@ export function linePlot({ title, subtitle, x, y, rule, lines }: LinePlot): stri
   const [least, most] = [Math.min(...shown), Math.max(...shown)]
   const below = y.ticks.findLast(tick => tick <= least) ?? least
   const above = y.ticks.find(tick => tick >= most) ?? most
-  const yAt = scaleOf(y, below, above, bottom, TOP)
+  const yAt = scaleOf(y, below, above, bottom, top)
   const ticks = y.ticks.filter(tick => tick >= below && tick <= above)
   const legendTop = bottom + (x.label === '' ? 30 : 58)
   const height = legendTop + Math.ceil(lines.length / 2) * LEGEND_ROW + 8
   const parts = [
     `<text class="title" x="${LEFT}" y="24">${escaped(title)}</text>`,
-    `<text class="soft" x="${LEFT}" y="44">${escaped(subtitle)}</text>`,
+    ...subtitle.map(
+      (line, index) => `<text class="soft" x="${LEFT}" y="${FIRST_LINE + LINE * index}">${escaped(line)}</text>`,
+    ),
     ...ticks.map(
       tick =>
         `<line class="grid" x1="${LEFT}" x2="${LEFT + PLOT_WIDTH}" y1="${at(yAt(tick))}" y2="${at(yAt(tick))}"/><text class="soft" text-anchor="end" x="${LEFT - 8}" y="${at(yAt(tick) + 4)}">${tick.toLocaleString('en')}</text>`,
@@ -59,7 +64,7 @@ export function linePlot({ title, subtitle, x, y, rule, lines }: LinePlot): stri
         `<text class="soft" text-anchor="middle" x="${at(xAt(tick))}" y="${bottom + 18}">${tick.toLocaleString('en')}</text>`,
     ),
     `<text class="soft" text-anchor="middle" x="${LEFT + PLOT_WIDTH / 2}" y="${bottom + 40}">${escaped(x.label)}</text>`,
-    `<text class="soft" text-anchor="middle" transform="translate(16 ${TOP + PLOT_HEIGHT / 2}) rotate(-90)">${escaped(y.label)}</text>`,
+    `<text class="soft" text-anchor="middle" transform="translate(16 ${top + PLOT_HEIGHT / 2}) rotate(-90)">${escaped(y.label)}</text>`,
     ...(rule
       ? [
           `<line class="rule" x1="${LEFT}" x2="${LEFT + PLOT_WIDTH}" y1="${at(yAt(rule.y))}" y2="${at(yAt(rule.y))}"/><text class="soft" text-anchor="end" x="${LEFT + PLOT_WIDTH}" y="${at(yAt(rule.y) - 5)}">${escaped(rule.label)}</text>`,
@@ -67,8 +72,9 @@ export function linePlot({ title, subtitle, x, y, rule, lines }: LinePlot): stri
       : []),
     ...lines.map((line, index) => drawn(line, index, xAt, value => yAt(Math.max(below, value)))),
     ...lines.map(({ name }, index) => {
-      const [left, top] = [LEFT + (index % 2) * (PLOT_WIDTH / 2), legendTop + Math.floor(index / 2) * LEGEND_ROW]
-      return `${marker(index, left + 8, top)}<text x="${left + 22}" y="${top + 4}">${escaped(name)}</text>`
+      const left = LEFT + (index % 2) * (PLOT_WIDTH / 2)
+      const row = legendTop + Math.floor(index / 2) * LEGEND_ROW
+      return `${marker(index, left + 8, row)}<text x="${left + 22}" y="${row + 4}">${escaped(name)}</text>`
     }),
   ]
   // Colours follow the page where it says which it is; a picture inside a page without a scheme stays light on white.

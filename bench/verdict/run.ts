@@ -77,13 +77,18 @@ async function main(): Promise<number> {
   const out = given.out ?? (isWhole ? fileURLToPath(new URL('../results/verdict.json', import.meta.url)) : undefined)
   if (out !== undefined) {
     mkdirSync(dirname(out), { recursive: true })
-    writeFileSync(out, `${JSON.stringify(report, undefined, 1)}\n`)
+    writeFileSync(out, `${JSON.stringify(report, rounded, 1)}\n`)
     writeFileSync(out.replace(/\.json$/, '.md'), `# Decision quality, measured\n\n${renderVerdict(report)}`)
     for (const [name, svg] of plots(report)) writeFileSync(`${dirname(out)}/verdict-${name}.svg`, svg)
   }
   process.stdout.write(given.json ? `${JSON.stringify(report)}\n` : renderVerdict(report))
   for (const failure of failures) process.stderr.write(`wrong: ${failure}\n`)
   return failures.length === 0 ? 0 : 1
+}
+
+/** Figures to six digits: more says nothing, and every run would change every line. */
+function rounded(_: string, value: unknown): unknown {
+  return typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(6)) : value
 }
 
 function tasksOf({ name, cells, runs }: Scenario): Task[] {

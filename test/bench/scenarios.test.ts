@@ -115,7 +115,7 @@ describe('what is written', () => {
   it('draws a plot of finite numbers, with its text escaped', () => {
     const svg = linePlot({
       title: 'a < b & "c"',
-      subtitle: '',
+      subtitle: ['one', 'two'],
       x: { label: 'x', scale: 'log', ticks: [1, 10] },
       y: { label: 'y', scale: 'log', ticks: [0.1, 1, 10] },
       lines: [

@@ -53,7 +53,7 @@ export const segment: Scenario<Part> = {
   title: 'A regression in one segment',
   about: `${SEGMENTS} segments of equal traffic, w = .5; both arms fail in 1 % of requests, the candidate in 5 % in one segment, which is 1.08 % over all. Peers and the aggregate see all the traffic as one, as a dashboard does; peers up to ${HORIZON.toLocaleString('en')} requests.`,
   cells: 1,
-  runs: (_, size: Size) => scaled(size, 300, 60, 2),
+  runs: (_, size: Size) => scaled(size, 300, 60, 1),
 
   measure(cell, from, to) {
     const policy = policyOf()
