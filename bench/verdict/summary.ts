@@ -34,7 +34,7 @@ candidates as often as the table above says.
 
 ${delays(rowsOf('errors').filter(({ at }) => at?.share === 0.5))}
 
-Understudy against its own targets; delays as multiples of ln(1/α)/KL, which no valid test beats on average:
+Understudy against its own targets; delays as multiples of the optimum ln(1/α)/KL:
 
 ${table(['', 'cells', 'met', 'missed', 'unresolved', 'best', 'worst', 'target'], results.scenarios.flatMap(targetRows))}
 
@@ -92,6 +92,7 @@ function targetRows({ title, rows }: ScenarioResults): string[][] {
     const [first] = kind
     const target = first!.target
     const name = `${title}: ${first!.method.replace(/^Understudy,? ?/, '') || 'whole verdict'}`
+    const about = target?.figure === 'falsePromotion' ? `${name}, false promotion` : name
     if (target === undefined) return [name, String(kind.length), '', '', '', 'not measured', '', '']
     const count = (verdict: Row['verdict']) => String(kind.filter(row => row.verdict === verdict).length)
     const sorted = kind.toSorted((a, b) => figureOf(a, target.figure) - figureOf(b, target.figure))
@@ -101,7 +102,7 @@ function targetRows({ title, rows }: ScenarioResults): string[][] {
       row === undefined ? '–' : `${cell(target.figure, row.figures[target.figure])}, ${row.setting}`
     const limit = { value: target.limit, low: target.limit, high: target.limit, runs: 1 }
     return [
-      name,
+      about,
       String(kind.length),
       count('met'),
       count('missed'),

@@ -73,7 +73,7 @@ export function peekedAt(series: Series, looks: number, metric: 'errors' | 'valu
   return undefined
 }
 
-/** Kayenta's least data: it is not asked before ten minutes, of which it makes ten values an arm. */
+/** Kayenta is not asked before ten minutes, ten values an arm: its authors advise fifty and more. */
 const LEAST_MINUTES = 10
 
 /**

@@ -142,7 +142,7 @@ function rowOf(cell: Cell, parts: readonly Part[]): Row {
     return {
       ...common,
       setting: 'no decline, α = 10⁻³: epochs to a false alarm',
-      method: 'Understudy, frozen reference',
+      method: 'Understudy, frozen reference, no decline',
       figures: { delay: epochs },
       target: { figure: 'delay', kind: 'at least', limit: 1 / VISIBLE_ALPHA },
       verdict: atLeastTarget(epochs, 1 / VISIBLE_ALPHA),
@@ -155,8 +155,7 @@ function rowOf(cell: Cell, parts: readonly Part[]): Row {
     ...common,
     setting:
       cell.kind === 'step' ? `step to ${cell.ratio} times` : `ramp over ${cell.requests.toLocaleString('en')} requests`,
-    method:
-      cell.kind === 'step' && cell.by === 'holdback' ? 'Understudy, holdback 5 %' : 'Understudy, frozen reference',
+    method: `Understudy, ${cell.kind === 'step' && cell.by === 'holdback' ? 'holdback 5 %' : 'frozen reference'}, ${cell.kind}`,
     figures,
     optimum,
     ...overOptimumTarget(figures, cell.kind === 'step' ? STEP_LIMIT : RAMP_LIMIT),

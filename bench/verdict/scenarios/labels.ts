@@ -61,7 +61,7 @@ interface Part {
 export const labels: Scenario<Part> = {
   name: NAME,
   title: 'Labels: a loss that is worse, or no worse',
-  about: `Paired loss differences in signed log bins, looked at after every label. Abort at α·v of the labels' share, promotion at α = 2.5 % of a first attempt. The optimum knows the distribution: ln(1/level) over the best bounded bet's growth on unbinned differences. GATE.md sets no target here.`,
+  about: `Paired loss differences in signed log bins, looked at after every label. Abort at α·v of the labels' share, promotion at α = 2.5 % of a first attempt. The optimum knows the distribution: ln(1/level) over the best bounded bet's growth on unbinned differences. No target is set.`,
   cells: CELLS.length,
   runs: (_, size: Size) => scaled(size, 1_000, 200, 4),
 
