@@ -77,8 +77,8 @@ test('what is open says what it needs and how long that takes, at the top and be
   const verdict = { ...full.verdict, missing: ['labels: more'], metrics }
   const timed = { waits, secondsToVerdict: 600, secondsToHold: 86_400, dominates }
   const page = reportHtml({ ...full, verdict, timeToVerdict: timed })
-  expect(page).toContain('<li>Labels: about 1,800 labels more, about 10 minutes at 3/s</li>')
-  expect(page).toContain('(0.002) decides that')
+  expect(page).toContain('<li>Waiting for labels: about 1,800 labels more, about 10 minutes at 3/s</li>')
+  expect(page).toContain('<code>labels.margin</code> (0.002) decides that')
   expect(page).toContain('>about 1,800 more labels, about 10 minutes at 3/s<')
   expect(reportHtml({ ...full, verdict })).toContain('<li>Still needed: labels: more</li>')
 })

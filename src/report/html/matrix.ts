@@ -20,7 +20,7 @@ const NAME_LENGTH = 8
 /** A cell is shaded by its share of its row; the diagonal is where both versions agree. */
 export function matrixPlot({ id, title, what, names, counts }: Matrix): Markup {
   const size = names.length
-  const cell = Math.min(42, (WIDTH - LEFT - 4) / size)
+  const cell = Math.min(56, (WIDTH - LEFT - 4) / size)
   const total = counts.reduce((sum, row) => sum + sumOf(row), 0)
   const same = counts.reduce((sum, row, index) => sum + (row[index] ?? 0), 0)
   const height = Math.ceil(TOP + size * cell + 26)

@@ -85,7 +85,7 @@ function top(report: Report): Markup {
   ]
   return html`<p class="eyebrow"><b>${route}</b> · ${candidate.version} against live ${baseline.version}</p>
 <h1><span class="word ${verdict.decision}">${verdict.decision}.</span> ${sentence(report)}</h1>
-${needs.length > 0 && html`<ul class="needs">${needs.map(need => html`<li>${typeset(need.slice(0, 1).toUpperCase() + need.slice(1))}</li>`)}</ul>`}
+${needs.length > 0 && html`<ul class="needs">${needs.map(need => html`<li>${withCode(need)}</li>`)}</ul>`}
 ${waiverNote(report)}
 <dl class="facts">${facts.map(([name, value, note]) => html`<div><dt>${name}</dt><dd>${value}${note !== '' && html`<small>${note}</small>`}</dd></div>`)}</dl>`
 }
@@ -96,13 +96,22 @@ function sentence({ verdict }: Report): string {
   return /[.!?]$/.test(text) ? text : `${text}.`
 }
 
+/** Settings stand between backticks. */
+function withCode(text: string): Markup[] {
+  const sentence = typeset(text.slice(0, 1).toUpperCase() + text.slice(1))
+  const parts = sentence.split('`')
+  // One without its partner is a backtick.
+  if (parts.length % 2 === 0) return [html`${sentence}`]
+  return parts.map((part, index) => (index % 2 === 1 ? html`<code>${part}</code>` : html`${part}`))
+}
+
 /** What the verdict waits for and how long that takes; without a gateway that measured it, what is missing. */
 function needsOf({ verdict, timeToVerdict }: Report): string[] {
   if (timeToVerdict === undefined || timeToVerdict === null || timeToVerdict.waits.length === 0)
     return verdict.missing.map(phrase => `still needed: ${phrase}`)
   const waits = timeToVerdict.waits.map(wait => {
     const time = wait.what === 'time' ? '' : waitText(wait)
-    return `${wait.what}: ${neededText(wait)}${wait.needed === null ? '' : ' more'}${time === '' ? '' : `, ${time}`}`
+    return `waiting for ${wait.what}: ${neededText(wait)}${wait.needed === null ? '' : ' more'}${time === '' ? '' : `, ${time}`}`
   })
   return [...waits, ...dominatesText(timeToVerdict)]
 }
