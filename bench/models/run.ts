@@ -88,8 +88,10 @@ async function play(of: ModelCase, seed: number): Promise<ModelRun> {
       }
     }
     const history = await gateway.history()
-    const abort = history.find(({ kind }) => kind === 'abort')
-    const raises = history.filter(({ kind }) => kind === 'promote').toReversed()
+    const abort = history.find(({ kind, phase }) => kind === 'abort' && phase === 'applied')
+    const raises = history
+      .filter(({ kind, phase }) => kind === 'promote' && phase === 'applied')
+      .toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at))
     return {
       seed,
       abortedAt: abort === undefined ? undefined : traffic.answeredUntil(Date.parse(abort.at)),
