@@ -140,6 +140,28 @@ describe('P2 as streams use it', () => {
   })
 })
 
+describe('mean difference', () => {
+  const points = fc.array(fc.tuple(unit(-1, 1), unit(0.01, 1)), { minLength: 1, maxLength: 5 })
+
+  it('harm and both proofs, read from bins, have expectation at most 1 under their nulls', () => {
+    fc.assert(
+      fc.property(points, unit(0, 0.5), (support, slack) => {
+        const total = support.reduce((sum, [, p]) => sum + p, 0)
+        const mean = support.reduce((sum, [x, p]) => sum + (x * p) / total, 0)
+        const one = (bets: (x: number) => Bet[]) => expectations(support.map(([x, p]) => [p / total, bets(x)] as const))
+        for (const sign of [1, -1] as const) {
+          const bins = (x: number) => [[differenceBin(x), 1]] as const
+          const [beyond, within] = [sign * mean + slack, sign * mean - slack]
+          if (beyond < 1)
+            for (const e of one(x => binnedHarm(bins(x), beyond, [0.9, 0.3], sign))) expect(e).toBeLessThanOrEqual(ONE)
+          if (within > -1)
+            for (const e of one(x => binnedSafe(bins(x), within, [0.9, 0.3], sign))) expect(e).toBeLessThanOrEqual(ONE)
+        }
+      }),
+    )
+  })
+})
+
 describe('score distribution', () => {
   it('no decile moves by more than the limit: every bet has expectation at most 1', () => {
     const cells = fc.array(fc.nat(50), { minLength: 100, maxLength: 100 })
