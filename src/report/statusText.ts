@@ -78,7 +78,7 @@ function routeText(route: RouteStatus, style: Style): string[] {
 }
 
 /** What the route raises by itself, and what that waits for. */
-function automaticText({ automatic }: RouteStatus, style: Style): string[] {
+function automaticText({ automatic, candidates }: RouteStatus, style: Style): string[] {
   if (automatic === undefined || automatic === null) return []
   const { mode, paused, waitingFor, nextAt } = automatic
   if (paused !== undefined && paused !== null) {
@@ -88,8 +88,11 @@ function automaticText({ automatic }: RouteStatus, style: Style): string[] {
     ]
   }
   if (mode === 'manual') return []
+  // The verdict's own reason stands below, with its figures.
+  const judged = candidates.find(({ verdict }) => verdict.reason !== '' && waitingFor?.includes(verdict.reason))
+  const why = judged === undefined ? waitingFor : `no verdict on ${judged.version} yet`
   const until = nextAt === undefined || nextAt === null ? '' : `, ${printable(nextAt)}`
-  return [`  automatic  ${waitingFor ? `the next raise waits: ${printable(waitingFor)}${until}` : 'raises by itself'}`]
+  return [`  automatic  ${why ? `the next raise waits: ${printable(why)}${until}` : 'raises by itself'}`]
 }
 
 /** What watches live after its promotion. An alarm is among the notices, in words. */

@@ -18,7 +18,9 @@ export interface Wait {
   readonly what: string
   /** Index into `verdict.metrics`; absent for exposure and time. */
   readonly row?: number
-  /** Observations, or seconds of `time`; null: not within its limit as it looks now, or nothing has come yet. */
+  /** Observations so far, or seconds of `time`. */
+  readonly n: number
+  /** Observations, or seconds of `time`; null: not within its limit as it looks now, or nothing has come yet (n is 0). */
   readonly needed: number | null
   readonly unit: string
   readonly perSecond: number | null
@@ -82,10 +84,12 @@ export function whatIf(
 }
 
 function dominating(evidence: Evidence, policy: Policy, wait: Wait, step: StepCounts, rates: Rates): Dominating {
-  const { what, secondsToVerdict, setting } = wait
+  const { what, secondsToVerdict, setting, n, perSecond } = wait
   const value = setting === undefined ? undefined : settingOf(policy, setting)
   const start = { what, secondsToVerdict }
-  if (setting === undefined || value === undefined) return start
+  // Where nothing comes, no setting is to blame.
+  if (setting === undefined || value === undefined || (n === 0 && secondsToVerdict === null) || perSecond === null)
+    return start
   const other = looser(setting, value)
   if (other === undefined) return { ...start, setting, value }
   const then = whatIf(evidence, policy, { setting, value: other })
@@ -106,6 +110,7 @@ function waitsOf(verdict: Verdict, step: StepCounts, rates: Rates): Wait[] {
       {
         what: nameOf(row),
         row: index,
+        n: row.n,
         needed: row.needed,
         unit: row.unit,
         perSecond,
@@ -122,6 +127,7 @@ function waitsOf(verdict: Verdict, step: StepCounts, rates: Rates): Wait[] {
     const secondsToVerdict = perSecond === null ? null : needed / perSecond
     waits.push({
       what: 'exposure',
+      n: exposure.requests,
       needed,
       unit,
       perSecond,
@@ -134,6 +140,7 @@ function waitsOf(verdict: Verdict, step: StepCounts, rates: Rates): Wait[] {
     const needed = (exposure.neededMs - exposure.elapsedMs) / 1000
     waits.push({
       what: 'time',
+      n: exposure.elapsedMs / 1000,
       needed,
       unit: 'seconds',
       perSecond: 1,

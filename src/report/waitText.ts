@@ -16,10 +16,10 @@ export function rateText(perSecond: number): string {
 }
 
 /** What is still needed, `about 1,900 labels`. */
-export function neededText({ what, needed, unit, perSecond }: Wait): string {
+export function neededText({ what, needed, unit, n }: Wait): string {
   if (what === 'time') return duration((needed ?? 0) * 1000)
   if (needed !== null) return `about ${approximate(needed)} ${unit}`
-  return perSecond === null ? `${unit}: none yet` : 'not within the limit as it looks now'
+  return n === 0 ? `${unit}: none yet` : 'not within the limit as it looks now'
 }
 
 /** How long that takes, `about 10 minutes at 3.2/s`. */
@@ -42,8 +42,9 @@ export function dominatesText({ dominates, secondsToVerdict, secondsToHold }: Ti
   return lines
 }
 
-function lengthText({ secondsToVerdict, what }: Dominating): string {
-  if (secondsToVerdict === null) return 'no time can be said'
+function lengthText({ secondsToVerdict, what, setting }: Dominating): string {
+  if (secondsToVerdict === null)
+    return setting === undefined ? 'nothing comes for it yet, so no time can be said' : 'no time can be said'
   return `${secondsText(secondsToVerdict)}${what === 'time' ? '' : ' at this rate'}`
 }
 

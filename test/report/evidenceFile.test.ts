@@ -38,6 +38,20 @@ it('evidence read back gives the same verdict', () => {
   expect(judge(readEvidence(json()), policy)).toEqual(verdict)
 })
 
+it('evidence of live answers that waited for their labels is read back whole', () => {
+  const counters = new Map([
+    ['arm.b.due', 40],
+    ['arm.c.due', 30],
+    ['arm.b.loss.0', 20],
+    ['arm.c.loss.1019', 10],
+    ['arm.c.loss.1019@origin=JFK', 4],
+    ['record.c.n', 30],
+    ['record.c.dropped.ring_full', 1],
+  ])
+  const { periods } = readEvidence(json({ periods: [{ stage: 'canary', counters: Object.fromEntries(counters) }] }))
+  expect(periods[0]!.counters).toEqual(counters)
+})
+
 it('a policy in words parses to the policy that it was', () => {
   expect(PolicyFile.parse(policyJson(policy))).toEqual(policy)
   expect(policyJson(policy)).toMatchObject({

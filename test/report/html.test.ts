@@ -71,7 +71,15 @@ test('the page says first what was decided, about what, and what is missing', ()
 test('what is open says what it needs and how long that takes, at the top and beside its plot', () => {
   const [row] = full.verdict.metrics
   const metrics = [{ ...row!, state: 'open' as const, needed: 1_800, unit: 'labels' }]
-  const wait = { what: 'labels', row: 0, needed: 1_800, unit: 'labels', perSecond: 3, rateOf: 'minute' as const }
+  const wait = {
+    what: 'labels',
+    row: 0,
+    n: 400,
+    needed: 1_800,
+    unit: 'labels',
+    perSecond: 3,
+    rateOf: 'minute' as const,
+  }
   const waits = [{ ...wait, secondsToVerdict: 600 }]
   const dominates = { what: 'labels', secondsToVerdict: 600, setting: 'labels.margin', value: 0.002 }
   const verdict = { ...full.verdict, missing: ['labels: more'], metrics }

@@ -7,7 +7,7 @@ import { statusText } from '../../src/report/statusText.ts'
 import { timeToVerdict as timedBy } from '../../src/report/timeToVerdict.ts'
 import { status } from '../admin/fakeControl.ts'
 import { period, policyOf } from '../gate/policy.ts'
-import { evidence as sampleEvidence } from './sample.ts'
+import { evidence as sampleEvidence, verdict as sampleVerdict } from './sample.ts'
 
 describe('the status as text', () => {
   it('shows each version with its role, its share and the one that routes.yaml asks for', () => {
@@ -151,5 +151,8 @@ it('tells what a route raises by itself, what that waits for, and who paused it'
   expect(
     automatic({ mode: 'auto', paused: { who: 'ann', reason: 'on\u001bcall', at: '2026-01-05T08:00:00Z' } }),
   ).toContain('paused  by ann since 2026-01-05T08:00:00Z: on\\u{1b}call (`resume` goes on)\n')
+  expect(automatic({ mode: 'auto', waitingFor: `1.1.0: ${sampleVerdict.reason}` })).toContain(
+    'the next raise waits: no verdict on 1.1.0 yet\n',
+  )
   expect(automatic({ mode: 'manual' })).toBe(statusText(status))
 })

@@ -42,7 +42,15 @@ describe('the text report', () => {
   it('explains each metric: estimate, sequence, evidence of both tests and where it decides, and how long it still takes', () => {
     const row = { ...verdict.metrics[0]!, state: 'open' as const, needed: 1873, unit: 'labels' }
     const judged = { ...row, logHarm: 1.5, logHarmNeeded: 6.21, logSafe: 2.25, logSafeNeeded: 3.69 }
-    const wait = { what: 'labels', row: 0, needed: 1873, unit: 'labels', perSecond: 3.2, rateOf: 'minute' as const }
+    const wait = {
+      what: 'labels',
+      row: 0,
+      n: 400,
+      needed: 1873,
+      unit: 'labels',
+      perSecond: 3.2,
+      rateOf: 'minute' as const,
+    }
     const waits = [{ ...wait, secondsToVerdict: 585, setting: 'labels.margin' }]
     const dominates = { what: 'labels', secondsToVerdict: 585, setting: 'labels.margin', value: 0.002 }
     const timeToVerdict = { waits, secondsToVerdict: 585, secondsToHold: 1e6, dominates }

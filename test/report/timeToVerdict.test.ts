@@ -58,6 +58,9 @@ describe('the time to a verdict', () => {
     expect(nothing.secondsToVerdict).toBeNull()
     expect(nothing.waits[0]).toMatchObject({ perSecond: null, secondsToVerdict: null })
     expect(neededText(nothing.waits[0]!)).toBe('comparisons: none yet')
+    expect(dominatesText(nothing)).toEqual([
+      expect.stringMatching(/^the verdict waits for \w+: nothing comes for it yet, so no time can be said$/),
+    ])
     const beyond = timed(shadow(pairs(300, 5)))
     const wait = beyond.waits.find(({ what }) => what === 'disagreement')!
     expect([wait.needed, wait.secondsToVerdict]).toEqual([null, null])
