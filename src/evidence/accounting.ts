@@ -1,7 +1,10 @@
-// What becomes of every request that could be mirrored: eligible = not sampled + dropped + failed + compared + in flight + lost.
+// What becomes of every request that could be a pair: eligible = not sampled + dropped + failed + compared + in flight + lost.
 import type { Counters } from './counters.ts'
 
-/** Why a mirrored request was dropped before it reached the candidate. */
+/**
+ * Why a request came to no pair: it did not reach the version that was to be asked, or (`expired`, `not_ready`) live was not
+ * to be had for a canary's request.
+ */
 export const DROP_REASONS = ['ring_full', 'too_large', 'queue_full', 'expired', 'stalled', 'not_ready'] as const
 export type DropReason = (typeof DROP_REASONS)[number]
 

@@ -55,6 +55,12 @@ describe('the first row of an answer', () => {
       { score: expect.closeTo(0.4), label: '1', isMeasured: true },
     ],
     [
+      'a threshold says nothing of three',
+      floats([1, 3], 0.25, 0.5, 0.25),
+      spec({ tolerance: { threshold: 0.3 } }),
+      { score: undefined, label: '1', isMeasured: false },
+    ],
+    [
       'an integer is a label',
       tensor('INT64', [1], BigInt64Array.of(12n)),
       spec(),
