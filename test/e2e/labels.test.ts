@@ -304,7 +304,12 @@ describe('a label of a live answer that changes the outcome', () => {
     // A label that comes now finds nothing, and the counters stay.
     expect((await post({ request_id: ids[100], label: 1 })).json.joined).toBe(0)
     // Pairs of the same requests have labels too: they are shown, and no verdict rests on them.
+    const { verdict } = (await getJson(`${at.admin}/v1/routes/risk/report`)) as Report
+    const shown = verdict.metrics.filter(({ metric, segment }) => metric === 'labels' && segment === undefined)
+    const [ofPairs, ofArms] = ['labels', 'labels of the candidate'].map(unit => shown.find(row => row.unit === unit))
+    expect(ofPairs).toMatchObject({ n: counted.pairs, state: 'watched' })
     expect(counted.pairs).toBeGreaterThan(0)
+    expect(ofArms).toMatchObject({ n: counted.losses.c, state: 'open' })
     await at.stop()
   })
 
