@@ -162,22 +162,42 @@ export const extreme: Report = (() => {
     ['class.only|only', 1e9],
   ])
   const built = with_(counters)
-  const odd = [Number.NaN, null, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1e300, -1e-300, 0]
+  const odd = [Number.NaN, null, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1e300, -1e-300, 0] as const
+  // Types say number; JSON may say null all the same.
+  const at = (index: number) => odd[index % odd.length] as number
   return {
     ...built,
     verdict: {
-      ...built.verdict,
-      metrics: built.verdict.metrics.map((row, index) => ({
+      ...full.verdict,
+      metrics: full.verdict.metrics.map((row, index) => ({
         ...row,
         n: 1e9,
-        estimate: odd[index % odd.length]!,
-        interval: [odd[(index + 1) % odd.length] ?? 0, odd[(index + 3) % odd.length] ?? 0] as const,
-        limit: odd[(index + 2) % odd.length]!,
-        logHarm: odd[(index + 3) % odd.length] ?? 0,
+        estimate: at(index),
+        interval: [at(index + 1), at(index + 3)] as const,
+        limit: at(index + 2),
+        logHarm: at(index + 3),
+        logSafe: at(index + 4),
+        logSafeNeeded: at(index + 5),
         needed: 1e12,
         state: 'open' as const,
       })),
     },
+    history: full.verdict.metrics
+      .filter(({ segment }) => segment === undefined)
+      .map(({ metric, what }, series) => ({
+        metric,
+        what,
+        points: Array.from(
+          { length: series },
+          (_, index): HistoryPoint =>
+            [
+              index,
+              index % 3,
+              at(index),
+              ...([2, 3, 4, 5, 6, 0] as const).map(more => at(index * series + more)),
+            ] as unknown as HistoryPoint,
+        ),
+      })),
   }
 })()
 

@@ -241,17 +241,17 @@ const LISTED = 20
 export function segmentsSection({ segments, verdict }: Report): Markup | undefined {
   if (segments.length === 0) return undefined
   const byLoss = segments.some(({ meanLossDifference }) => isFigure(meanLossDifference))
-  const valueOfSegment = (row: Report['segments'][number]) =>
+  const sizeOf = (row: Report['segments'][number]) =>
     byLoss ? (row.meanLossDifference ?? 0) : row.compared === 0 ? 0 : row.mismatches / row.compared
   const shown = segments.slice(0, LISTED)
-  const most = Math.max(...shown.map(row => Math.abs(valueOfSegment(row))), 1e-12)
+  const most = Math.max(...shown.map(row => Math.abs(sizeOf(row))), 1e-12)
   const rest = segments.length - shown.length
   const isGuilty = (name: string) => verdict.guilty.some(({ segment }) => segment === name)
   return html`<section><h2>Worst segments</h2><p>Ordered by suspicion. A segment alone can abort, at its share of the error budget.${rest > 0 && ` The worst ${LISTED} of ${numeral(segments.length)}; the JSON report has them all.`}</p>
 <div class="scroll"><table><thead><tr><th>segment</th><th class="r">loss above the baseline’s</th><th>${byLoss ? 'better | worse' : 'share that differs'}</th><th class="r">labels</th><th class="r">compared</th><th class="r">differ</th><th class="r">candidate errors</th></tr></thead>
 <tbody>${shown.map(
     row =>
-      html`<tr${isGuilty(row.segment) && html` class="row-guilty"`}><th scope="row" class="name">${row.segment}${isGuilty(row.segment) && html` <span class="bad">guilty</span>`}</th><td>${spark(valueOfSegment(row) / most, byLoss)}</td><td class="r">${signed(row.meanLossDifference)}</td><td class="r">${countOr(row.labels)}</td><td class="r">${countOr(row.compared)}</td><td class="r">${row.compared === 0 ? '–' : percentage(row.mismatches / row.compared)}</td><td class="r">${countOr(row.candidateErrors)}</td></tr>`,
+      html`<tr${isGuilty(row.segment) && html` class="row-guilty"`}><th scope="row" class="name">${row.segment}${isGuilty(row.segment) && html` <span class="bad">guilty</span>`}</th><td class="r">${signed(row.meanLossDifference)}</td><td>${spark(sizeOf(row) / most, byLoss)}</td><td class="r">${countOr(row.labels)}</td><td class="r">${countOr(row.compared)}</td><td class="r">${row.compared === 0 ? '–' : percentage(row.mismatches / row.compared)}</td><td class="r">${countOr(row.candidateErrors)}</td></tr>`,
   )}</tbody></table></div></section>`
 }
 

@@ -144,6 +144,8 @@ footer p { max-width: 68em; margin-top: 6px; }
   tr, .facts, .note, .whole { break-inside: avoid; }
   .thirds { grid-template-columns: repeat(3, 1fr); gap: 0 16pt; }
   thead { display: table-header-group; }
+  .name { min-width: 11em; }
+  .panels .name { min-width: 0; }
   details { display: none; }
   .scroll { overflow: visible; }
   footer { padding-bottom: 0; }
