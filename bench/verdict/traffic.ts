@@ -127,6 +127,33 @@ export function flaggerAt(series: Series, settings: FlaggerSettings = FLAGGER): 
   return check === undefined ? undefined : check * PER_MINUTE
 }
 
+/** The peers as scenarios of error rates ask them; `every`: the dear one is asked in every so many runs. */
+export const ERROR_PEERS: readonly {
+  readonly method: string
+  readonly looks: string
+  readonly every: number
+  at(series: Series): number | undefined
+}[] = [
+  ...[10, 100, 1_000].map(looks => ({
+    method: 'z test at 5 %',
+    looks: looks.toLocaleString('en'),
+    every: 1,
+    at: (series: Series) => peekedAt(series, looks, 'errors'),
+  })),
+  ...[10, 100].map(looks => ({
+    method: 'Kayenta',
+    looks: looks.toLocaleString('en'),
+    every: 5,
+    at: (series: Series) => kayentaAt(series, looks, ['errors']),
+  })),
+  ...[99, 98].map(minimum => ({
+    method: `Flagger, limit ${minimum} %`,
+    looks: '10',
+    every: 1,
+    at: (series: Series) => flaggerAt(series, { ...FLAGGER, minimum }),
+  })),
+]
+
 /** The candidate's errors up to a request. */
 export function errorsUpTo(series: Series, request: number): number {
   return series.candidate.errors[Math.min(series.points, Math.floor(request / series.step)) - 1] ?? 0

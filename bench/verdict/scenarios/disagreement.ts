@@ -26,7 +26,7 @@ export const disagreement: Scenario<Part> = {
   title: 'Answers that differ',
   about: `Pairs of a shadow whose answers differ by more than the tolerance, the given multiple of \`gate.disagreement\`; looked at after every pair, errors of pairs in 1 % on both sides at the same requests. Delays are comparisons. No peer has pairs.`,
   cells: CELLS.length,
-  runs: (_, size: Size) => scaled(size, 2_000, 400, 4),
+  runs: (_, size: Size) => scaled(size, 1_000, 400, 4),
 
   measure(cell, from, to) {
     const { budget, ratio } = CELLS[cell]!

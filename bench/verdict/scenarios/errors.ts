@@ -4,11 +4,10 @@ import { delayFigures, type Outcome, overOptimumTarget } from '../delays.ts'
 import { moved, Watch } from '../linear.ts'
 import { demandEqual, LIVE, liveErrors, logHarmOf, policyOf, weightOf } from '../model.ts'
 import { splitInformation } from '../optimum.ts'
-import { FLAGGER } from '../peers/flagger.ts'
 import { Random, seedOf } from '../random.ts'
 import type { Row } from '../results.ts'
 import { demand, type Scenario, SEED, type Size, scaled } from '../scenario.ts'
-import { errorsUpTo, flaggerAt, kayentaAt, PER_MINUTE, peekedAt, Series } from '../traffic.ts'
+import { ERROR_PEERS, errorsUpTo, PER_MINUTE, Series } from '../traffic.ts'
 
 const NAME = 'errors'
 const BASE_RATE = 0.01
@@ -16,7 +15,6 @@ const ALPHA = 0.01
 const LIMIT = 1.25
 const PAIRED = 0.1
 const STEP = 100
-const LOOKS = [10, 100, 1_000] as const
 const RATIOS = [1.25, 1.5, 2, 3, 5, 10] as const
 const SHARES = [0.05, 0.2, 0.5] as const
 /** Peers look at equal steps up to four times the optimum, at least ten minutes; Understudy is waited for up to 20 times. */
@@ -27,12 +25,8 @@ const CELLS = SHARES.flatMap(share => RATIOS.map(ratio => ({ share, ratio })))
 const METHODS = [
   { method: 'Understudy, errors alone', looks: 'each request' },
   { method: 'Understudy, whole verdict', looks: 'each request' },
-  ...LOOKS.map(looks => ({ method: 'z test at 5 %', looks: looks.toLocaleString('en') })),
-  { method: 'Kayenta', looks: '10' },
-  { method: 'Kayenta', looks: '100' },
-  { method: 'Flagger, limit 99 %', looks: '10' },
-  { method: 'Flagger, limit 98 %', looks: '10' },
-] as const
+  ...ERROR_PEERS,
+]
 
 interface Part {
   /** By method, a run each; null for never. */
@@ -104,17 +98,11 @@ export const errors: Scenario<Part> = {
       }
       put(part, 0, aloneAt || undefined, aloneBad)
       put(part, 1, wholeAt || undefined, wholeBad)
-      const peers = [
-        ...LOOKS.map(looks => () => peekedAt(series, looks, 'errors')),
-        // Its many sorts are dear: every fifth run.
-        ...[10, 100].map(looks => () => (run % 5 === 0 ? kayentaAt(series, looks, ['errors']) : null)),
-        () => flaggerAt(series),
-        () => flaggerAt(series, { ...FLAGGER, minimum: 98 }),
-      ]
-      peers.forEach((peer, index) => {
-        const at = peer()
-        if (at !== null) put(part, index + 2, at, at === undefined ? 0 : errorsUpTo(series, at))
-      })
+      for (const [index, peer] of ERROR_PEERS.entries()) {
+        if (run % peer.every !== 0) continue
+        const at = peer.at(series)
+        put(part, index + 2, at, at === undefined ? 0 : errorsUpTo(series, at))
+      }
     }
     return part
   },

@@ -10,6 +10,7 @@ import { Random, seedOf, zipf } from '../random.ts'
 import type { Row } from '../results.ts'
 import { demand, type Scenario, SEED, type Size, scaled } from '../scenario.ts'
 import { falseRateTarget, rate } from '../statistics.ts'
+import { ERROR_PEERS, Series } from '../traffic.ts'
 
 const NAME = 'sticky'
 const USERS = 20_000
@@ -25,11 +26,14 @@ const FRAIL_RATE = 0.15
 const FIRM_RATE = 0.0025
 /** The split is looked at this often; it can only be late by so many requests. */
 const SPLIT_EVERY = 25
+const STEP = 100
 const COUNTING = ['each user once per salt', 'every request (not what the gateway does)'] as const
 
 interface Part {
   readonly aborted: number[]
   readonly invalid: number[]
+  /** By peer, blocked and asked. */
+  readonly peers: [blocked: number, asked: number][]
   runs: number
 }
 
@@ -38,14 +42,15 @@ export const sticky: Scenario<Part> = {
   title: 'A/A with sticky users',
   about: `${USERS.toLocaleString('en')} users come ${REQUESTS.toLocaleString('en')} times by Zipf's law (exponent 1.1); one in twenty fails in 15 % of the requests, the others in 0.25 %. The gateway's own assignment (10 % to the candidate) and record of seen users, a new salt a run.`,
   cells: 1,
-  runs: (_, size: Size) => scaled(size, 2_000, 150, 3),
+  runs: (_, size: Size) => scaled(size, 1_000, 150, 3),
 
   measure(cell, from, to) {
     const policy = policyOf()
     const canaries = COUNTING.map(() => new Canary({ policy, shares: [SHARE], withLatency: false }))
     const seen = new SharedArrayBuffer(1024 * 1024)
     const draw = zipf(USERS, 1.1)
-    const part: Part = { aborted: [0, 0], invalid: [0, 0], runs: to - from }
+    const part: Part = { aborted: [0, 0], invalid: [0, 0], peers: ERROR_PEERS.map(() => [0, 0]), runs: to - from }
+    const series = new Series(REQUESTS, STEP)
     for (let run = from; run < to; run++) {
       const random = new Random(SEED, seedOf(NAME), cell, run)
       const salt = `salt-${run}`
@@ -59,6 +64,7 @@ export const sticky: Scenario<Part> = {
         [0, 0],
         [0, 0],
       ]
+      const totals = [new Float64Array(2), new Float64Array(2)] as const
       for (const canary of canaries) canary.start()
       for (let request = 1; request <= REQUESTS; request++) {
         const user = draw(random)
@@ -66,6 +72,10 @@ export const sticky: Scenario<Part> = {
         if (isNew) arms[user] = assign(salt, `user-${user}`, ARMS) === '1.1.0' ? 2 : 1
         const isCandidate = arms[user] === 2
         const isError = random.chance(frail[user] ? FRAIL_RATE : FIRM_RATE)
+        const total = totals[isCandidate ? 0 : 1]
+        total[0]!++
+        if (isError) total[1]!++
+        if (request % STEP === 0) series.mark(request / STEP - 1, totals[0], totals[1])
         // A seen unit stays seen; only first visits can set a bit.
         const counts = [isNew && firstSight(seen, `${salt}/seen`, `user-${user}`), true]
         for (const [index, canary] of canaries.entries()) {
@@ -82,6 +92,11 @@ export const sticky: Scenario<Part> = {
       }
       // The end of a run that did not cross is held against the gate too.
       for (const [index, canary] of canaries.entries()) if (!aborted[index]) canary.verdict()
+      for (const [index, peer] of ERROR_PEERS.entries()) {
+        if (run % peer.every !== 0) continue
+        part.peers[index]![1]++
+        if (peer.at(series) !== undefined) part.peers[index]![0]++
+      }
       for (const index of [0, 1]) {
         part.aborted[index]! += Number(aborted[index])
         part.invalid[index]! += Number(invalid[index])
@@ -93,7 +108,7 @@ export const sticky: Scenario<Part> = {
   rows(parts) {
     const total = (of: (part: Part) => number) => parts[0]!.reduce((sum, part) => sum + of(part), 0)
     const runs = total(part => part.runs)
-    return COUNTING.map((counting, index): Row => {
+    const ours = COUNTING.map((counting, index): Row => {
       const falseBlock = rate(
         total(part => part.aborted[index]!),
         runs,
@@ -116,6 +131,21 @@ export const sticky: Scenario<Part> = {
         }),
       }
     })
+    const peers = ERROR_PEERS.map(
+      ({ method, looks }, index): Row => ({
+        scenario: NAME,
+        setting: `Zipf users, w ${SHARE}`,
+        method,
+        looks,
+        figures: {
+          falseBlock: rate(
+            total(part => part.peers[index]![0]),
+            total(part => part.peers[index]![1]),
+          ),
+        },
+      }),
+    )
+    return [...ours, ...peers]
   },
 }
 
