@@ -160,7 +160,8 @@ test('of more live answers than may wait a sample is taken, of both arms alike, 
   }
   const { waiting, cut } = it.labels.counts('risk', affected, 600_000).arms!
   expect(waiting).toBeLessThanOrEqual(2_040)
-  expect(waiting).toBeGreaterThan(1_000)
+  // About a thousand; which ones is a matter of chance.
+  expect(waiting).toBeGreaterThan(700)
   expect(waiting + cut).toBe(all)
   for (const { body } of it.store.due('risk/@arms', HOUR, 1e6)) body.includes('"b"') ? b++ : c++
   expect(Math.abs(b - c)).toBeLessThan(5 * Math.sqrt(waiting))
