@@ -1,6 +1,6 @@
 // Keeps the evidence of every candidate: periods, counters in memory, and their way into the store. Judges nothing.
 import { worstIntake } from '../evidence/accounting.ts'
-import { addAll, type Counters, count, SLOT, splitSlot } from '../evidence/counters.ts'
+import { addAll, type Counters, count, SLOT } from '../evidence/counters.ts'
 import { type CounterDeltas, type EpochDelta, slotsOf } from '../evidence/epochPost.ts'
 import { type LatencyLimits, unpairedExceedances } from '../evidence/latency.ts'
 import type { Evidence, Waiver } from '../gate/evidence.ts'
@@ -14,6 +14,7 @@ import {
 } from '../rollout/periods.ts'
 import type { CounterDelta, StateStore } from '../state/store.ts'
 import { type BlockSetting, nextBlocks, type OpenBlocks } from './blocks.ts'
+import { SegmentOrder } from './segmentOrder.ts'
 
 /** What is to be kept together with the epochs: labels, and what they came to. */
 export interface Extra {
@@ -43,8 +44,7 @@ export class EvidenceBook {
   readonly #blockSettings = new Map<string, BlockSetting>()
   /** Blocks that are not over. They are in memory only: one that a restart cuts short is not counted. */
   #blocks: OpenBlocks = new Map()
-  /** By key: its segments in the order of their first sight. */
-  readonly #segments = new Map<string, readonly string[]>()
+  readonly #segments: SegmentOrder
   /** By route: keys of the periods that candidates are judged on, and those that are open. */
   readonly #current = new Map<string, Followed>()
   readonly #compareDigests = new Map<string, string>()
@@ -61,6 +61,7 @@ export class EvidenceBook {
     waiver: (route: string, version: string, digest: string) => Waiver | undefined = () => undefined,
   ) {
     this.#store = store
+    this.#segments = new SegmentOrder(store)
     this.#waiver = waiver
   }
 
@@ -99,7 +100,7 @@ export class EvidenceBook {
         else this.#blockSettings.set(key, { blocksMs, isThinned: share > 0.5 })
         if (known.has(key)) continue
         this.#counters.set(key, new Map())
-        this.#segments.set(key, [])
+        this.#segments.begin(key)
       }
     }
     this.#moveOn(route.name, { judged, open: [...keys.values()] }, nowMs)
@@ -150,8 +151,8 @@ export class EvidenceBook {
     for (const [key, slots] of blocks.ended) addAll(slotsOf(total, key), slots)
     for (const [key, slots] of extra.counters) addAll(slotsOf(total, key), slots)
     const pending = epochs.flatMap(epoch => epoch.pending)
-    const segments = [...total].flatMap(([key, slots]) => this.#withNewSegments(key, slots))
-    for (const [key, order] of segments) this.#unsaved.set(segmentsKey(key), JSON.stringify(order))
+    const segments = [...total].flatMap(([key, slots]) => this.#segments.grown(key, this.counters(key), slots))
+    for (const grown of segments) this.#unsaved.set(...this.#segments.valueOf(grown))
     const values = [...this.#unsaved].map(([key, value]) => ({ key, value }))
     const isDue = [...this.#time.values()].some(ms => ms >= TIME_KEPT_EVERY_MS)
     const { labelled = [], resolved } = extra
@@ -164,7 +165,7 @@ export class EvidenceBook {
     this.#store.commit({ counters: flat(total), pending, labelled, resolved, values })
     this.#unsaved.clear()
     this.#blocks = blocks.open
-    for (const [key, order] of segments) this.#segments.set(key, order)
+    this.#segments.kept(segments)
     for (const [key, ms] of this.#time) {
       if (this.#isOpen(key)) this.#time.set(key, ms % 1)
       else this.#time.delete(key)
@@ -307,25 +308,12 @@ export class EvidenceBook {
   /** A late label brings counters of a key back that nobody follows. */
   #forget(): void {
     for (const key of this.#counters.keys()) if (!this.#limits.has(key)) this.#counters.delete(key)
-    for (const key of this.#segments.keys()) if (!this.#limits.has(key)) this.#segments.delete(key)
+    this.#segments.keep(key => this.#limits.has(key))
   }
 
   /** @throws STATE_FAILED */
   #segmentsOf(key: string): readonly string[] {
-    let segments = this.#segments.get(key)
-    if (segments === undefined) {
-      const stored = JSON.parse(this.#store.value(segmentsKey(key)) ?? '[]') as string[]
-      segments = [...stored, ...newSegments(new Set(stored), this.counters(key)).sort()]
-      this.#segments.set(key, segments)
-    }
-    return segments
-  }
-
-  /** The segments of a key with those that `slots` bring; nothing where they bring none. */
-  #withNewSegments(key: string, slots: Counters): (readonly [string, readonly string[]])[] {
-    const known = this.#segmentsOf(key)
-    const further = newSegments(new Set(known), slots)
-    return further.length === 0 ? [] : [[key, [...known, ...further]]]
+    return this.#segments.of(key, this.counters(key))
   }
 
   #canRead(key: string): boolean {
@@ -348,19 +336,6 @@ export class EvidenceBook {
 }
 
 const CLASS_PREFIX = 'class.'
-
-function segmentsKey(key: string): string {
-  return `segments/${key}`
-}
-
-function newSegments(known: ReadonlySet<string>, slots: Counters): string[] {
-  const segments = new Set<string>()
-  for (const slot of slots.keys()) {
-    const [, segment] = splitSlot(slot)
-    if (segment !== undefined && !known.has(segment)) segments.add(segment)
-  }
-  return [...segments]
-}
 
 function storeKey(route: string): string {
   return `periods/${route}`
