@@ -53,7 +53,7 @@ function rowOf(row: readonly number[], index: number, cell: number): Markup[] {
     const share = total === 0 ? 0 : count / total
     const x = place(LEFT + column * cell)
     // A share of 1 % is one answer in a hundred that changed sides: shading by the root lets it be seen.
-    const shade = count === 0 ? 0 : Math.max(0.05, Math.sqrt(share) * 0.7)
+    const shade = count === 0 ? 0 : Math.max(0.05, Math.sqrt(share) * 0.5)
     const name = index === column ? 'same' : 'other'
     const text =
       share >= 0.005 &&
