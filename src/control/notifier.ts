@@ -166,6 +166,7 @@ export class Notifier {
       route,
       live: state.live,
       previous: state.previous.at(-1)?.version,
+      holdback: this.#config?.routes[route]?.rollout.holdback ?? 0,
       granted: state.granted,
       latches: state.latches,
       held,

@@ -9,6 +9,8 @@ export interface RouteNow {
   readonly live: { readonly version: string; readonly digest?: string | undefined }
   /** The promotion that a rollback goes back to; undefined: none. */
   readonly previous: string | undefined
+  /** `rollout.holdback`: percent that the previous live may keep without that being a promotion. */
+  readonly holdback: number
   readonly granted: Readonly<Record<string, Grant>>
   /** By digest. */
   readonly latches: Readonly<
@@ -133,6 +135,7 @@ function liveChanged(told: Told, now: RouteNow): Happening {
 function raised(told: Told, now: RouteNow): Happening[] {
   return Object.entries(now.granted)
     .filter(([version, { digest, weight, proven }]) => {
+      if (version === now.previous && weight <= now.holdback) return false
       return proven && weight > (told.proven[`${version} ${digest}`] ?? 0) + 1e-6
     })
     .map(([version, { weight }]) => ({

@@ -16,6 +16,7 @@ const now = (change: Partial<RouteNow> = {}): RouteNow => ({
   route: 'm',
   live: { version: '1.0.0', digest: 'a' },
   previous: undefined,
+  holdback: 2,
   granted: { '1.1.0': { digest: 'b', weight: 5, proven: true } },
   latches: {},
   held: [],
@@ -82,6 +83,12 @@ describe('what happens to a route', () => {
     expect(story(now(), promoted, promoted)).toEqual([[], ['promoted 1.1.0'], []])
     const [happening] = rolloutChanges(firstTold(now(), 'o'), promoted).happenings
     expect(happening).toMatchObject({ baseline: '1.0.0', stage: 'live', step: 98 })
+  })
+
+  it('is told of the version that was live before only where it gets more than the holdback', () => {
+    const at = (weight: number) =>
+      now({ previous: '0.9.0', granted: { '0.9.0': { digest: 'z', weight, proven: true } } })
+    expect(story(at(0), at(2), at(5))).toEqual([[], [], ['promoted 0.9.0']])
   })
 
   it('is told as one rollback of the version that lost live, with a latch or by the file', () => {
