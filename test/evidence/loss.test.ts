@@ -123,6 +123,13 @@ describe('the loss of one side', () => {
     expect(boundedLoss('cat', 1, { loss: 'absolute', clip: 100 })).toBe(1)
   })
 
+  it('is undefined where the label alone is useless', () => {
+    for (const y of [Number.NaN, 'maybe', 0.5, -1]) expect(boundedLoss(null, y, brier)).toBeUndefined()
+    expect(boundedLoss(3, 'maybe', { loss: 'squared', clip: 1 })).toBeUndefined()
+    expect(boundedLoss(3, 0.5, { loss: 'squared', clip: 100 })).toBeCloseTo(0.0625)
+    expect(boundedLoss('cat', 'maybe', zeroOne)).toBe(1)
+  })
+
   it('is undefined for the same labels whatever was predicted, or an arm could be spared', () => {
     fc.assert(
       fc.property(prediction, prediction, label, fc.constantFrom(...LOSSES), (one, other, y, loss) => {
