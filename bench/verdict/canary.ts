@@ -2,7 +2,7 @@
 // Knows no truth: scenarios say who failed and how long it took.
 import type { Counters } from '../../src/evidence/counters.ts'
 import { latencyBin, lowerMs } from '../../src/evidence/histogram.ts'
-import { type LatencyLimits, latencyThresholds, QUANTILE_NAMES } from '../../src/evidence/latency.ts'
+import { type LatencyLimits, LEAST_BASELINE, latencyThresholds, QUANTILE_NAMES } from '../../src/evidence/latency.ts'
 import type { Period, Policy, Verdict } from '../../src/gate/evidence.ts'
 import { ALPHA_ABORT } from '../../src/gate/levels.ts'
 import { type Ledger, type LinearBets, ledgersOf, moved, Watch, type WatchedStream } from './linear.ts'
@@ -25,8 +25,8 @@ import {
   weightOfAll,
 } from './model.ts'
 
-/** Requests after which exceedances are counted by new thresholds: epochs that double. */
-const FIRST_EPOCH = 500
+/** New thresholds whenever there are half as many requests again; the gateway has them every quarter of a second. */
+const EPOCH_GROWTH = 1.5
 /** More than there are latency bins. */
 const BINS = 1_300
 
@@ -72,7 +72,8 @@ export class Canary {
   #period!: PeriodCounts
   #pairCounts = { plus: 0, minus: 0, zero: 0, differ: 0, match: 0 }
   #requests = 0
-  #epochEnd = FIRST_EPOCH
+  #baselineSeen = 0
+  #epochEnd = 0
   /** Per quantile the first bins that are events of the baseline and of the candidate, and that may be one of the latter. */
   #limits: readonly (readonly [baseline: number, candidate: number, candidateMay: number])[] | undefined
 
@@ -127,7 +128,8 @@ export class Canary {
     this.#periods = []
     this.#pairCounts = { plus: 0, minus: 0, zero: 0, differ: 0, match: 0 }
     this.#requests = 0
-    this.#epochEnd = FIRST_EPOCH
+    this.#baselineSeen = 0
+    this.#epochEnd = 0
     this.#limits = undefined
     this.#baselineBins.fill(0)
     this.#candidateBins.fill(0)
@@ -158,7 +160,10 @@ export class Canary {
     this.#requests++
     if (!this.#settings.withLatency) return
     if (isCandidate) this.#candidateBins[bin]!++
-    else this.#baselineBins[bin]!++
+    else {
+      this.#baselineBins[bin]!++
+      this.#baselineSeen++
+    }
     if (this.#limits !== undefined) {
       for (let quantile = 0; quantile < this.#late.length; quantile++) {
         const isLate: boolean = bin >= this.#limits[quantile]![isCandidate ? 1 : 0]
@@ -168,7 +173,7 @@ export class Canary {
         this.#add(this.#late[quantile]!.moved[late]!, late)
       }
     }
-    if (this.#requests >= this.#epochEnd) this.#commit()
+    if (this.#baselineSeen >= LEAST_BASELINE && this.#requests >= this.#epochEnd) this.#commit()
   }
 
   /** One pair: who failed, and whether both answers differ when nobody did. */
@@ -202,7 +207,7 @@ export class Canary {
 
   /** New thresholds from all earlier answers of the baseline, by the product's rule. */
   #commit(): void {
-    this.#epochEnd *= 2
+    this.#epochEnd = EPOCH_GROWTH * this.#requests
     const previous: Counters = new Map()
     for (let bin = 0; bin < BINS; bin++) {
       const amount = this.#baselineBins[bin]!

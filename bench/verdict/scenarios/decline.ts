@@ -51,7 +51,7 @@ interface Part {
 export const decline: Scenario<Part> = {
   name: NAME,
   title: 'A decline after the promotion',
-  about: `Epochs of 10 s with ${EPOCH} requests, error rate 1 % before. The detector at α = 10⁻⁶ an epoch, so ln(ARL) = 13.8, with the frozen reference p0 = 1 % or a holdback of 5 %. Steps after ${QUIET_EPOCHS} quiet epochs; ramps grow from 1 % to 3 % in so many requests. The clairvoyant knows every rate and crosses where Σ KL = ln(ARL). False alarms are counted at α = 10⁻³, where they can be seen.`,
+  about: `Epochs of 10 s with ${EPOCH} requests, error rate 1 % before. The detector at α = 10⁻⁶ an epoch, so ln(ARL) = 13.8, with the frozen reference p0 = 1 % or a holdback of 5 %. Steps after ${QUIET_EPOCHS} quiet epochs; ramps grow from 1 % to 3 % in so many requests. The clairvoyant knows every rate and crosses where Σ KL = ln(ARL). Delays are whole epochs. False alarms are counted at α = 10⁻³, where they can be seen.`,
   cells: CELLS.length,
   runs: (cell, size: Size) => (CELLS[cell]!.kind === 'none' ? scaled(size, 400, 60, 6) : scaled(size, 1_000, 150, 6)),
 

@@ -1,5 +1,5 @@
 // A candidate that is slower only in its tail: how long until that is sure.
-import { QUANTILES } from '../../../src/evidence/latency.ts'
+import { LEAST_BASELINE, QUANTILES } from '../../../src/evidence/latency.ts'
 import { binMiddles, Canary, latencyTable } from '../canary.ts'
 import { delayFigures, type Outcome, overOptimumTarget } from '../delays.ts'
 import { LIVE, policyOf, weightOf } from '../model.ts'
@@ -17,7 +17,6 @@ const PATIENCE = 20
 const HORIZON = 4
 const LOOKS = [10, 100] as const
 const ALPHA = 0.01
-const WARM_UP = 500
 
 interface Cell {
   readonly share: number
@@ -50,7 +49,7 @@ interface Part {
 export const latency: Scenario<Part> = {
   name: NAME,
   title: 'Slower in the tail only',
-  about: `Latencies are lognormal (20 ms, σ 0.4); a few per cent of the candidate's answers take four times as long, its median hardly moves. Whole verdict after every request, thresholds from the baseline's earlier answers, the first ${WARM_UP} requests included. The optimum knows the thresholds: ln(1/(α·v))/KL of the exceedances of the quantile that tells sooner. Peers compare mean latencies.`,
+  about: `Latencies are lognormal (20 ms, σ 0.4); a few per cent of the candidate's answers take four times as long, its median hardly moves. Whole verdict after every request, thresholds from the baseline's earlier answers, the requests before there are ${LEAST_BASELINE} of them included. The optimum knows the thresholds: ln(1/(α·v))/KL of the exceedances of the quantile that tells sooner. Peers compare mean latencies.`,
   cells: CELLS.length,
   runs: (_, size: Size) => scaled(size, 1_000, 200, 4),
 
