@@ -2,12 +2,15 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import type { LoadResults } from './load/results.ts'
 import { renderLoad } from './load/table.ts'
+import type { ModelResults } from './models/results.ts'
+import { renderModels } from './models/table.ts'
 import type { VerdictResults } from './verdict/results.ts'
 import { renderSummary } from './verdict/summary.ts'
 
 const README = new URL('../README.md', import.meta.url)
 const RENDERERS: Readonly<Record<string, (results: never) => string>> = {
   load: renderLoad as (results: LoadResults) => string,
+  models: renderModels as (results: ModelResults) => string,
   verdict: renderSummary as (results: VerdictResults) => string,
 }
 
