@@ -57,6 +57,34 @@ describe('a watch that skips looks', () => {
     )
   })
 
+  it('is never late where a single bet grows as fast as it can, nor where a second side holds it back', () => {
+    const fast = () =>
+      new LinearBets(2, ([events = 0, quiet = 0]) => [{ weight: 1, log: 0.4 * events - 0.1 * quiet, rate: 0 }])
+    const slow = () =>
+      new LinearBets(2, ([events = 0, quiet = 0]) => [{ weight: 1, log: 0.3 * quiet - 0.1 * events, rate: 0 }])
+    fc.assert(
+      fc.property(
+        fc.array(fc.constantFrom(0, 1), { minLength: 30, maxLength: 300 }),
+        fc.boolean(),
+        (outcomes, guarded) => {
+          const stream = { weight: 1, ledgers: ledgersOf([fast()]), ...(guarded && { guard: ledgersOf([slow()]) }) }
+          const watch = new Watch([stream], 20)
+          let [odds, held] = [0, 0]
+          for (const outcome of outcomes) {
+            for (const ledger of [...stream.ledgers, ...(stream.guard ?? [])]) watch.add(ledger, outcome)
+            odds += outcome === 0 ? 0.4 : -0.1
+            held += outcome === 0 ? -0.1 : 0.3
+            const log = guarded ? Math.min(odds, held) : odds
+            const crossed = watch.isDue && watch.look()
+            // Sums of tenths: a crossing by rounding alone is either's.
+            if (Math.abs(log - Math.log(20)) > 1e-9) expect(crossed).toBe(log >= Math.log(20))
+          }
+        },
+      ),
+      { seed: 8 },
+    )
+  })
+
   it('carries what was seen at another share', () => {
     const ledgers = ledgersOf(liveErrorGroups(0.1))
     const later = liveErrorGroups(0.5)
