@@ -23,7 +23,7 @@ const SOONER = 6
 const STEP = 100
 const HORIZON = 300_000
 /** The aggregate is not waited for longer: where it has not found anything, it took at least this many. */
-const PATIENCE = 800_000
+const PATIENCE = 600_000
 const METHODS = [
   ['Understudy, errors alone', 'each request'],
   ['Understudy, whole verdict', 'each request'],
@@ -53,7 +53,7 @@ export const segment: Scenario<Part> = {
   title: 'A regression in one segment',
   about: `${SEGMENTS} segments of equal traffic, w = .5; both arms fail in 1 % of requests, the candidate in 5 % in one segment, which is 1.08 % over all. Peers and the aggregate see all the traffic as one, as a dashboard does; peers up to ${HORIZON.toLocaleString('en')} requests.`,
   cells: 1,
-  runs: (_, size: Size) => scaled(size, 300, 60, 1),
+  runs: (_, size: Size) => scaled(size, 200, 40, 1),
 
   measure(cell, from, to) {
     const policy = policyOf()
