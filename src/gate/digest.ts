@@ -1,13 +1,15 @@
 // Names what was judged: one hash of counters and policy. Judges nothing.
 import { hash } from 'node:crypto'
 import { SLOT } from '../evidence/counters.ts'
-import type { Evidence, Period, Policy } from './evidence.ts'
-import { layoutOf } from './layout.ts'
+import type { Evidence, Policy } from './evidence.ts'
+import type { SortedPeriod } from './periods.ts'
 
 /** sha256, hexadecimal, of what was counted and of the policy, as JSON with sorted keys; the clock is left out. */
-export function digestOf(evidence: Evidence, policy: Policy): string {
-  const { stepElapsedMs: _, periods, ...rest } = evidence
-  const counted = periods.map(({ counters, ...period }) => `[${canonical(period)},${amounts(counters)}]`)
+export function digestOf(evidence: Evidence, periods: readonly SortedPeriod[], policy: Policy): string {
+  const { stepElapsedMs: _, periods: given, ...rest } = evidence
+  const counted = given.map(
+    ({ counters: _, ...period }, index) => `[${canonical(period)},${amountsOf(periods[index]!)}]`,
+  )
   const { expect, labels, gate } = policy
   return hash(
     'sha256',
@@ -16,11 +18,10 @@ export function digestOf(evidence: Evidence, policy: Policy): string {
 }
 
 /** Counters in the order of their names, without the serving time. */
-function amounts(counters: Period['counters']): string {
-  const { names, quoted } = layoutOf(counters)
+function amountsOf({ reading: { layout, amounts } }: SortedPeriod): string {
   const members: string[] = []
-  for (const [index, name] of names.entries())
-    if (name !== SLOT.timeMs) members.push(`${quoted[index]}:${number(counters.get(name)!)}`)
+  for (let at = 0; at < amounts.length; at += 1)
+    if (layout.names[at] !== SLOT.timeMs) members.push(`${layout.quoted[at]}:${number(amounts[at]!)}`)
   return `{${members.join(',')}}`
 }
 

@@ -1,7 +1,6 @@
 // Finds what cannot be true of counters: evidence that is wrong is invalid, whatever it seems to show. Knows no metric's test.
 import { SLOT } from '../evidence/counters.ts'
 import type { Evidence, Period } from './evidence.ts'
-import { layoutOf } from './layout.ts'
 import { type SortedPeriod, sizeOf, type Tally, tallyOf } from './periods.ts'
 
 /** A share nearer to 0 or to 1 than this cannot be told from it by any traffic. */
@@ -58,22 +57,26 @@ export function faultOf(evidence: Evidence, periods: readonly SortedPeriod[]): s
 }
 
 function periodFault(period: Period, sorted: SortedPeriod): string | undefined {
-  const { stage, step, share, counters } = period
+  const { stage, step, share } = period
   if (stage !== 'shadow' && stage !== 'canary') return `stage is ${String(stage)}, expected shadow or canary`
   if (!(step >= 0 && step <= 100)) return `step is ${step}, expected 0 to 100`
   // 1 is a candidate that has taken all traffic: it has no split to judge, and so no evidence from one.
   if (stage === 'canary' && !(share === 1 || (share >= LEAST_SHARE && share <= 1 - LEAST_SHARE)))
     return `the candidate's share is ${share}, expected 0 to 1`
-  for (const [name, amount] of counters) if (!isCount(amount)) return `${name} is ${amount}, expected a count`
-  const { fault, segments } = layoutOf(counters)
-  if (fault !== undefined) return fault
+  const { layout, amounts } = sorted.reading
+  let bad = 0
+  while (bad < amounts.length && isCount(amounts[bad]!)) bad += 1
+  if (bad < amounts.length) return `${layout.names[bad]} is ${amounts[bad]}, expected a count`
+  if (layout.fault !== undefined) return layout.fault
   const whole = tallyOf(sorted.bySegment, '')
-  for (const { segment, plain, bins } of segments.values()) {
+  const wholes = new Map([...layout.segments.get('')!.bins].map(([prefix, list]) => [prefix, new Map(list)]))
+  for (const { segment, plain, bins } of layout.segments.values()) {
     if (segment !== '') {
-      for (const [slot, name] of plain) if (counters.get(name)! > whole.get(slot)) return `${name} exceeds ${slot}`
+      for (const [slot, at] of plain) if (amounts[at]! > whole.get(slot)) return `${layout.names[at]} exceeds ${slot}`
       for (const [prefix, list] of bins) {
-        for (const [bin, name] of list)
-          if (counters.get(name)! > (counters.get(`${prefix}.${bin}`) ?? 0)) return `${name} exceeds ${prefix}.${bin}`
+        const all = wholes.get(prefix)
+        for (const [bin, at] of list)
+          if (amounts[at]! > (amounts[all?.get(bin) ?? -1] ?? 0)) return `${layout.names[at]} exceeds ${prefix}.${bin}`
       }
     }
     const impossible = tallyFault(tallyOf(sorted.bySegment, segment))

@@ -17,10 +17,10 @@ const HISTOGRAMS: Readonly<Record<string, (bin: number) => boolean>> = {
 /** The slots of one segment; '' is the whole traffic. */
 export interface SegmentLayout {
   readonly segment: string
-  /** Slot without its segment → its whole name. */
-  readonly plain: ReadonlyMap<string, string>
-  /** By prefix, in order of the bin. */
-  readonly bins: ReadonlyMap<string, readonly (readonly [bin: number, name: string])[]>
+  /** Slot without its segment → where its name stands. */
+  readonly plain: ReadonlyMap<string, number>
+  /** By prefix, in order of the bin; where its name stands. */
+  readonly bins: ReadonlyMap<string, readonly (readonly [bin: number, at: number])[]>
 }
 
 export interface Layout {
@@ -34,23 +34,43 @@ export interface Layout {
   readonly fault: string | undefined
 }
 
-/** Names only come: a map that has as many as before, and each of them, has the same. */
+/** Counters at one moment: `amounts[i]` belongs to `layout.names[i]`. */
+export interface Reading {
+  readonly layout: Layout
+  readonly amounts: readonly number[]
+}
+
 const known = new WeakMap<Counters, Layout>()
 
-/** The layout of `counters`; taking a thousand slots apart costs about as much as reading them ten times. */
-export function layoutOf(counters: Counters): Layout {
+/**
+ * Reads all of `counters`. Taking a thousand names apart costs about ten times as much as reading them, so the layout of a
+ * map is kept: one that has as many names as before, and each of them, has the same.
+ */
+export function read(counters: Counters): Reading {
   const before = known.get(counters)
-  if (before !== undefined && before.names.length === counters.size && before.names.every(name => counters.has(name)))
-    return before
+  const amounts = before?.names.length === counters.size ? amountsOf(counters, before.names) : undefined
+  if (before !== undefined && amounts !== undefined) return { layout: before, amounts }
   const layout = takeApart([...counters.keys()].sort())
   known.set(counters, layout)
-  return layout
+  return { layout, amounts: layout.names.map(name => counters.get(name) ?? Number.NaN) }
+}
+
+/** undefined when a name is missing. */
+function amountsOf(counters: Counters, names: readonly string[]): number[] | undefined {
+  // Not a Float64Array: small integers turn into text, for the digest, several times faster than floats.
+  const amounts: number[] = []
+  for (const name of names) {
+    const amount = counters.get(name)
+    if (amount === undefined) return undefined
+    amounts.push(amount)
+  }
+  return amounts
 }
 
 function takeApart(names: readonly string[]): Layout {
   const segments = new Map([['', emptyLayout('')]])
   let fault: string | undefined
-  for (const name of names) {
+  for (const [at, name] of names.entries()) {
     const [slot, segment = ''] = splitSlot(name)
     let of = segments.get(segment)
     if (of === undefined) {
@@ -62,7 +82,7 @@ function takeApart(names: readonly string[]): Layout {
     const isBin = Object.hasOwn(HISTOGRAMS, prefix) ? HISTOGRAMS[prefix] : undefined
     if (isBin === undefined) {
       if (prefix.startsWith('score.') || prefix === 'score') fault ??= scoreFault(slot, name)
-      of.plain.set(slot, name)
+      of.plain.set(slot, at)
       continue
     }
     const text = slot.slice(dot + 1)
@@ -72,8 +92,8 @@ function takeApart(names: readonly string[]): Layout {
       continue
     }
     const bins = of.bins.get(prefix)
-    if (bins === undefined) of.bins.set(prefix, [[bin, name]])
-    else bins.push([bin, name])
+    if (bins === undefined) of.bins.set(prefix, [[bin, at]])
+    else bins.push([bin, at])
   }
   for (const { bins } of segments.values()) for (const list of bins.values()) list.sort((a, b) => a[0] - b[0])
   return {
@@ -85,7 +105,7 @@ function takeApart(names: readonly string[]): Layout {
 }
 
 function emptyLayout(segment: string) {
-  return { segment, plain: new Map<string, string>(), bins: new Map<string, [bin: number, name: string][]>() }
+  return { segment, plain: new Map<string, number>(), bins: new Map<string, [bin: number, at: number][]>() }
 }
 
 function scoreFault(slot: string, name: string): string | undefined {

@@ -2,7 +2,7 @@
 import type { Bins } from './binnedBetting.ts'
 import type { Period, Stage } from './evidence.ts'
 import type { ArmCounts } from './labelOdds.ts'
-import { layoutOf, type SegmentLayout } from './layout.ts'
+import { type Reading, read, type SegmentLayout } from './layout.ts'
 
 /** What one segment counted; '' is the whole traffic. */
 export interface Tally {
@@ -20,24 +20,25 @@ export interface SortedPeriod {
   readonly share: number
   readonly segments: readonly string[]
   readonly bySegment: ReadonlyMap<string, Tally>
+  readonly reading: Reading
 }
 
 const NO_BINS: Bins = []
 
-/** Reads the counters of a period where they stand: a thousand segments are not copied for a verdict. */
+/** Looks into the reading of a period: a thousand segments are not copied apart for a verdict. */
 class SegmentTally implements Tally {
-  readonly #counters: Period['counters']
+  readonly #amounts: readonly number[]
   readonly #layout: SegmentLayout
   #bins: Map<string, Bins> | undefined
 
-  constructor(counters: Period['counters'], layout: SegmentLayout) {
-    this.#counters = counters
+  constructor(amounts: readonly number[], layout: SegmentLayout) {
+    this.#amounts = amounts
     this.#layout = layout
   }
 
   get(slot: string): number {
-    const name = this.#layout.plain.get(slot)
-    return name === undefined ? 0 : this.#counters.get(name)!
+    const at = this.#layout.plain.get(slot)
+    return at === undefined ? 0 : this.#amounts[at]!
   }
 
   has(slot: string): boolean {
@@ -50,8 +51,8 @@ class SegmentTally implements Tally {
     const before = this.#bins?.get(prefix)
     if (before !== undefined) return before
     const filled: (readonly [number, number])[] = []
-    for (const [bin, name] of list) {
-      const amount = this.#counters.get(name)!
+    for (const [bin, at] of list) {
+      const amount = this.#amounts[at]!
       if (amount !== 0) filled.push([bin, amount])
     }
     this.#bins ??= new Map()
@@ -96,10 +97,11 @@ const NOTHING: Tally = new SumTally([])
 
 /** The counters of a period, told apart by segment. */
 export function sortPeriod({ stage, step, share, segments = [], counters }: Period): SortedPeriod {
+  const reading = read(counters)
   const bySegment = new Map<string, Tally>()
-  for (const [segment, layout] of layoutOf(counters).segments)
-    bySegment.set(segment, new SegmentTally(counters, layout))
-  return { stage, step, share, segments, bySegment }
+  for (const [segment, layout] of reading.layout.segments)
+    bySegment.set(segment, new SegmentTally(reading.amounts, layout))
+  return { stage, step, share, segments, bySegment, reading }
 }
 
 /** The periods at the end that share the last one's stage and step: what safe tests may read. */

@@ -8,7 +8,7 @@ import type { Decision, Evidence, MetricVerdict, Policy, Verdict } from './evide
 import { abortReason, checkReason, dayOf, list, missingExposure, missingOf, waiverNote, where } from './explain.ts'
 import { faultOf } from './faults.ts'
 import { ALPHA_ABORT, ALPHA_PROMOTE } from './levels.ts'
-import { presentStep, sortPeriod, tallyOf } from './periods.ts'
+import { presentStep, type SortedPeriod, sortPeriod, tallyOf } from './periods.ts'
 import { checkRow, rowsOf } from './rows.ts'
 import { logSafeOf, type Stream, type View, viewOf } from './stream.ts'
 import { streamsIn } from './streams.ts'
@@ -50,7 +50,7 @@ interface Outcome {
 export function judge(evidence: Evidence, policy: Policy): Verdict {
   const periods = evidence.periods.map(sortPeriod)
   const fault = faultOf(evidence, periods)
-  if (fault !== undefined) return refused(evidence, policy, fault)
+  if (fault !== undefined) return refused(evidence, periods, policy, fault)
   const present = presentStep(periods)
   const view = viewOf(policy, present[0]?.stage ?? 'shadow', periods, present)
   const streams = streamsIn(view, evidence.waiver)
@@ -60,7 +60,7 @@ export function judge(evidence: Evidence, policy: Policy): Verdict {
     ...checks.filter(({ log }) => Number.isNaN(log)),
   ]
   if (unclear.length > 0)
-    return refused(evidence, policy, `${unclear.map(({ metric }) => metric).join(', ')} came out as no number`)
+    return refused(evidence, periods, policy, `${unclear.map(({ metric }) => metric).join(', ')} came out as no number`)
   const safeNeeded = Math.log((evidence.attempt * (evidence.attempt + 1) * evidence.candidates) / ALPHA_PROMOTE)
   const judged: Judged = {
     evidence,
@@ -185,12 +185,12 @@ function verdict(judged: Judged, outcome: Outcome, accusers: readonly Stream[] =
     metrics: [...metrics, ...checks],
     guilty,
     exposure: exposure(judged),
-    evidenceDigest: digestOf(evidence, view.policy),
+    evidenceDigest: digestOf(evidence, view.periods, view.policy),
   }
 }
 
 /** Evidence that cannot be judged at all. */
-function refused(evidence: Evidence, policy: Policy, fault: string): Verdict {
+function refused(evidence: Evidence, periods: readonly SortedPeriod[], policy: Policy, fault: string): Verdict {
   const last = evidence.periods.at(-1)
   return {
     route: evidence.route,
@@ -209,6 +209,6 @@ function refused(evidence: Evidence, policy: Policy, fault: string): Verdict {
       elapsedMs: evidence.stepElapsedMs,
       neededMs: policy.gate.exposure.for,
     },
-    evidenceDigest: digestOf(evidence, policy),
+    evidenceDigest: digestOf(evidence, periods, policy),
   }
 }
