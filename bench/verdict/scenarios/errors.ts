@@ -42,7 +42,7 @@ export const errors: Scenario<Part> = {
   title: 'Sudden increase of the error rate',
   about: `The baseline fails in 1 % of requests, the candidate in a multiple of it from the start. The optimum is ln(1/α)/KL with α = 1 % (for the whole verdict α·v, v the share of this metric). Delays are requests of both arms; means are over the runs that stopped the candidate, misses are those that had not by four times the optimum or ten minutes (Understudy: 20 times the optimum). The peers' delays are at false alarm rates of the first table. Bad requests are failures that the candidate served before.`,
   cells: CELLS.length,
-  runs: (cell, size: Size) => scaled(size, CELLS[cell]!.ratio < 2 ? 1_000 : 2_000, 200, 3),
+  runs: (cell, size: Size) => scaled(size, CELLS[cell]!.ratio < 2 ? 1_500 : 3_000, 200, 3),
 
   measure(cell, from, to) {
     const { share, ratio } = CELLS[cell]!

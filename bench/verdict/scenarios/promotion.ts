@@ -52,7 +52,7 @@ export const promotion: Scenario<Part> = {
   about: `The baseline fails in 1 % of requests. H0: the candidate fails at least M times as often (\`gate.errors.ratio\`). P1 alone at α = 5 %; the error stream as the verdict reads it, half of it on the error floor, at the α = 2.5 % of a first attempt. The optimum is ln(1/α)/KL of the level in question. At the border the candidate fails exactly M times as often, for ${BOUNDARY_REQUESTS.toLocaleString('en')} requests. Looked at after every request.`,
   cells: CELLS.length,
   runs: (cell, size: Size) =>
-    isBoundary(CELLS[cell]!) ? scaled(size, 10_000, 1_000, 10) : scaled(size, 1_500, 200, 4),
+    isBoundary(CELLS[cell]!) ? scaled(size, 10_000, 1_000, 10) : scaled(size, 2_000, 200, 4),
 
   measure(cell, from, to) {
     const { share, margin, ratio } = CELLS[cell]!
