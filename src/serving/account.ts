@@ -39,7 +39,8 @@ export interface Admitted extends Choice {
   readonly cohorts: number
 }
 
-// The first scores after a load run cold code and cold caches: they say nothing about the version.
+// The first scores after a load run cold code and cold caches: they say nothing about the version, and as long as one arm
+// leaves them out, the others must: the odds of an event would else fall on those that are counted.
 const WARM_UP_SCORES = 100
 const NO_BYTES = new Uint8Array(0)
 
@@ -61,8 +62,8 @@ export function countAssigned(
 }
 
 /** A client that went away before the answer is no error, but its request took at least this long. */
-export function countGone({ counts, version, startMs }: Admitted): void {
-  counts?.latency(version.index, monotonicMs() - startMs)
+export function countGone({ counts, route, version, startMs }: Admitted): void {
+  if (areWarm(route)) counts?.latency(version.index, monotonicMs() - startMs)
 }
 
 /** Counts how the request ended, and puts it into the ring if a shadow, a label or a span wants it. */
@@ -73,9 +74,9 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
   const failed = outcome === OUTCOME.failed || outcome === OUTCOME.deadline || outcome === OUTCOME.unreachable
   durationsOf(version.answered, answer.status).add(durationMs / 1000)
   version.inference.add(answer.inferMs / 1000)
-  const warm = version.engine !== undefined && ++version.engine.scored > WARM_UP_SCORES
+  if (version.engine !== undefined) version.engine.scored++
   if (failed) counts?.failed(version.index, admitted.cohorts)
-  else if (warm && outcome === OUTCOME.ok) counts?.latency(version.index, answer.inferMs)
+  else if (outcome === OUTCOME.ok && areWarm(route)) counts?.latency(version.index, answer.inferMs)
   const wanted = wantedBy(admitted, outcome)
   const { traces, mirror, revision } = runtime.snapshot
   const answerLength = typeof answer.body === 'string' ? Buffer.byteLength(answer.body) : answer.body.length
@@ -113,6 +114,13 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
     answer: tooLarge ? NO_BYTES : answerBytes,
   })
   if (isWanted && !written) countDrops(admitted, wanted, 'ringFull')
+}
+
+/** Whether every arm of the route has had its first scores on this thread. One that does not load has no latency. */
+function areWarm({ versions }: RuntimeRoute): boolean {
+  return versions.every(
+    ({ snapshot, engine }) => snapshot.weight <= 0 || engine === undefined || engine.scored > WARM_UP_SCORES,
+  )
 }
 
 /** Durations of the answers with one status, made when they are not there. */

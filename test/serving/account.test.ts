@@ -101,6 +101,18 @@ describe('what a serving thread counts', () => {
     expect([...arm.latency.values()], 'the answer and the client that went away').toEqual([1, 1])
   })
 
+  it('is the latency of no arm while one of them is cold', () => {
+    const { live, canary, admit, counts, producer } = world()
+    canary.engine!.scored = 0
+    const latencies = () => counts()!.arms.map(({ latency }) => [...latency.values()].reduce((sum, n) => sum + n, 0))
+    for (let n = 0; n < 300; n++) account(producer, admit({ version: live }), answer())
+    for (let n = 0; n < 100; n++) account(producer, admit({ version: canary }), answer())
+    countGone(admit({ version: live }))
+    expect(latencies()).toEqual([0, 0])
+    for (const version of [canary, live, live]) account(producer, admit({ version }), answer())
+    expect(latencies()).toEqual([2, 1])
+  })
+
   it('is a sticky unit once, and none before there is a second arm', () => {
     const one = world({ sticky: true, arms: 1 })
     expect(one.admit({ version: one.live, unit: 'anna' }).counts).toBeDefined()
