@@ -70,7 +70,7 @@ export function rollback(
 
 /**
  * Gives a version weight 0 and latches its digest; a shadow stays mirrored. The file stays as it is: the latch holds
- * whatever it says. A second abort of the same bytes does nothing. `digest`: the bytes that the evidence was about, where
+ * whatever it says. A second abort of the same bytes writes nothing. `digest`: the bytes that the evidence was about, where
  * the version may have other ones by now.
  * @throws CONFLICT for live (roll it back), UNKNOWN_MODEL, UNKNOWN_VERSION, and what `apply` rejects with.
  */
@@ -90,16 +90,13 @@ export function abort(
     const { text } = begun.loaded
     if (digest === undefined)
       throw new UnderstudyError('CONFLICT', `${version} has never loaded, so there is nothing to abort`)
-    if (begun.state.latches[digest] !== undefined)
-      return {
-        outcome: 'repeated',
-        before: text,
-        after: text,
-        diff: '',
-        entries: [],
-        problems: [],
-        resolution: undefined,
-      }
+    if (begun.state.latches[digest] !== undefined) {
+      // On record is not yet on every thread: the first one may have been late.
+      const resolution = await resolved(ports, request.route, begun, begun.state, text, begun.state.fileHash)
+      const again = { loaded: begun.loaded, resolutions: { [request.route]: resolution } }
+      if (request.dryRun !== true) await ports.apply(again)
+      return { outcome: 'repeated', before: text, after: text, diff: '', entries: [], problems: [], resolution }
+    }
     return safer(ports, request, 'abort', begun, {
       latched: [{ version, digest }],
       changes: undefined,
@@ -232,10 +229,16 @@ async function safer(
   }
   const intent = recordLater(ports, request.route, { ...body, phase: 'intent' })
   const served = servedConfig(ports, config, { [request.route]: resolution.state })
-  await ports.apply({
+  const change = {
     loaded: { config: served, text: after, hash: hashAfter },
     resolutions: { [request.route]: resolution },
-  })
+  }
+  // A thread that is late has it on its way, and the next change repeats it: it counts, on record and in the file, or the
+  // next save would give the traffic back.
+  const late = await ports.apply(change).then(
+    () => undefined,
+    (error: unknown) => ({ error }),
+  )
   const { hash, problem } =
     changes === undefined || uneditable !== undefined
       ? { hash: onDisk, problem: uneditable }
@@ -247,6 +250,7 @@ async function safer(
     hashAfter: hash ?? hashAfter,
     state: { ...resolution.state, fileHash: hash ?? state.fileHash },
   })
+  if (late !== undefined) throw late.error
   const entries = [intent, applied].filter((one): one is LogEntry => one !== undefined)
   const problems = [...(problem === undefined ? [] : [problem]), ...(applied === undefined ? [LOG_FAILED] : [])]
   return { ...result, outcome: 'applied', entries, problems }

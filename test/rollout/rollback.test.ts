@@ -125,6 +125,20 @@ describe('rollback', () => {
     expect(gateway.kinds.at(-2)).toBe('rollback applied')
   })
 
+  test('that a thread was late for holds over the next save', async () => {
+    await toLive()
+    gateway.before.apply = () => {
+      throw new Error('a thread did not answer in time')
+    }
+    await expect(rollback(gateway.ports, back)).rejects.toThrow('did not answer in time')
+    gateway.before = {}
+    await gateway.edit(text => `${text}# an edit\n`)
+    expect([gateway.live, gateway.state.live.version, gateway.loaded.config.routes.m?.live]).toEqual(
+      Array(3).fill('1.0.0'),
+    )
+    expect(Object.keys(gateway.state.latches)).toEqual(['digest of 1.1.0'])
+  })
+
   test('keeps an edit that was made meanwhile and changes only its own keys of it', async () => {
     await toLive()
     gateway.overwrite(text => `${text}# mine\n`)
@@ -197,6 +211,18 @@ describe('abort', () => {
     await abort(gateway.ports, ask)
     expect((await abort(gateway.ports, ask)).outcome).toBe('repeated')
     expect(gateway.kinds.filter(kind => kind === 'abort applied')).toHaveLength(1)
+  })
+
+  test('reaches the threads when it is asked for again after one was late', async () => {
+    await promote(gateway.ports, ask)
+    gateway.before.apply = () => {
+      throw new Error('a thread did not answer in time')
+    }
+    await expect(abort(gateway.ports, ask)).rejects.toThrow('did not answer in time')
+    gateway.before = {}
+    expect(gateway.weights['1.1.0']).toBe(50)
+    expect((await abort(gateway.ports, ask)).outcome).toBe('repeated')
+    expect(gateway.weights['1.1.0']).toBe(0)
   })
 
   test('of live is refused', async () => {
