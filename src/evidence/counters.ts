@@ -19,6 +19,7 @@ export type Counters = Map<string, number>
  *   class.<b>|<c>                        labels of both sides, first row; at most 16 names a side, then `other`
  *   again.plus|minus|zero                1[candidate ≠ baseline] − 1[second run of the baseline ≠ first], where live scored twice
  *   again.differs                        second runs that differed from the first
+ *   again.of, again.of.differs           comparisons while live was to score some twice; of them the candidate differed
  * Unpaired (arms of the live split): what serving threads count.
  *   arm.b.n, arm.b.err, arm.c.n, arm.c.err
  *   lat.b.<bin>, lat.c.<bin>             latency of each arm (log bins)
@@ -30,6 +31,7 @@ export type Counters = Map<string, number>
  *   arm.t.n, arm.t.err                   is the part of the candidate's requests that it is held against
  *   block.n, block.plus, block.minus, block.squares   blocks of `gate.blocks`; sums of max(d, 0), max(−d, 0) and d², where d is the
  *                                        candidate's errors less the control cohort's in one block
+ *   block.more, block.less               blocks with d > 0 and with d < 0; neither in evidence that was counted before they were
  *   arm.b.loss.<bin>, arm.c.loss.<bin>   losses in [0, 1] of labelled live answers once every label had its time (`labels.within`)
  *   arm.b.due, arm.c.due                 live answers whose labels had their time, labelled or not
  *   record.b.n, record.c.n               answers that were to wait for their label by arm (`labels.affectedByAnswer`)
@@ -59,10 +61,14 @@ export const SLOT = {
   againMinus: 'again.minus',
   againZero: 'again.zero',
   againDiffers: 'again.differs',
+  againSampled: 'again.of',
+  againSampledDiffers: 'again.of.differs',
   blocks: 'block.n',
   blockPlus: 'block.plus',
   blockMinus: 'block.minus',
   blockSquares: 'block.squares',
+  blockMore: 'block.more',
+  blockLess: 'block.less',
   timeMs: 'time.ms',
 } as const
 

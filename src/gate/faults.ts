@@ -15,12 +15,19 @@ const PARTS: readonly (readonly [parts: readonly string[], whole: readonly strin
   [[SLOT.unstable], [SLOT.mismatch]],
   [[SLOT.againMinus], [SLOT.againDiffers]],
   [[SLOT.againPlus], [SLOT.mismatch]],
+  [[SLOT.againSampledDiffers], [SLOT.againSampled]],
+  [[SLOT.againSampledDiffers], [SLOT.mismatch]],
+  [[SLOT.againSampled], [SLOT.match, SLOT.mismatch]],
   [
     [SLOT.againPlus, SLOT.againMinus, SLOT.againZero],
     [SLOT.match, SLOT.mismatch],
   ],
   // A difference of whole numbers is never more than its square.
   [[SLOT.blockPlus, SLOT.blockMinus], [SLOT.blockSquares]],
+  [[SLOT.blockMore, SLOT.blockLess], [SLOT.blocks]],
+  // Nor less than 1. More it may be: blocks that were counted before their signs were.
+  [[SLOT.blockMore], [SLOT.blockPlus]],
+  [[SLOT.blockLess], [SLOT.blockMinus]],
   ...LATE.flatMap(
     name =>
       [
@@ -31,11 +38,11 @@ const PARTS: readonly (readonly [parts: readonly string[], whole: readonly strin
   ),
 ]
 
-/** Histograms that cannot hold more than a counter. */
-const BINNED: readonly (readonly [prefix: string, whole: string])[] = [
-  ['mean', SLOT.bothOk],
-  ['arm.b.loss', SLOT.dueBaseline],
-  ['arm.c.loss', SLOT.dueCandidate],
+/** Histograms that cannot hold more than these. A mean is of a comparison, also where the candidate has a NaN elsewhere. */
+const BINNED: readonly (readonly [prefix: string, whole: readonly string[]])[] = [
+  ['mean', [SLOT.match, SLOT.mismatch]],
+  ['arm.b.loss', [SLOT.dueBaseline]],
+  ['arm.c.loss', [SLOT.dueCandidate]],
 ]
 
 /**
@@ -99,15 +106,32 @@ function wholeFault(whole: Tally): string | undefined {
   const compared = sum(whole, [SLOT.match, SLOT.mismatch])
   const pairs = sum(whole, [SLOT.bothOk, SLOT.baselineError, SLOT.candidateError, SLOT.bothError])
   if (compared > pairs) return `${compared} comparisons exceed ${pairs} pairs`
-  for (const [prefix, slot] of BINNED) {
+  for (const [prefix, slots] of BINNED) {
     const amount = sizeOf(whole.bins(prefix))
-    if (amount > whole.get(slot)) return `${amount} in ${prefix} exceed ${whole.get(slot)} in ${slot}`
+    const most = sum(whole, slots)
+    if (amount > most) return `${amount} in ${prefix} exceed ${most} in ${slots.join(' + ')}`
   }
-  // Cauchy-Schwarz: the sum of |d| over n blocks is at most √(n·Σd²).
-  const moved = sum(whole, [SLOT.blockPlus, SLOT.blockMinus])
-  if (moved ** 2 > whole.get(SLOT.blocks) * whole.get(SLOT.blockSquares) * (1 + 1e-9))
-    return `${whole.get(SLOT.blocks)} blocks cannot differ by ${moved} in all`
-  return undefined
+  return blocksFault(whole)
+}
+
+/**
+ * Cauchy-Schwarz: over a blocks with d > 0 and b with d < 0, Σd² is at least plus²/a + minus²/b. a and b are known to be at
+ * least `block.more` and `block.less` (blocks that are older than these have no sign) and at most n in all; the a that
+ * makes the bound least is the share of n that plus is of both, or the nearest that is possible.
+ */
+function blocksFault(whole: Tally): string | undefined {
+  const [n, plus, minus] = [whole.get(SLOT.blocks), whole.get(SLOT.blockPlus), whole.get(SLOT.blockMinus)]
+  const moved = plus + minus
+  if (moved === 0) return undefined
+  const a = Math.min(n - whole.get(SLOT.blockLess), Math.max(whole.get(SLOT.blockMore), (n * plus) / moved))
+  const least = squaresOf(plus, a) + squaresOf(minus, n - a)
+  return least > whole.get(SLOT.blockSquares) * (1 + 1e-9)
+    ? `${n} blocks cannot differ by ${plus} and ${minus} with these signs and squares`
+    : undefined
+}
+
+function squaresOf(sum: number, blocks: number): number {
+  return sum === 0 ? 0 : sum ** 2 / blocks
 }
 
 function sum(tally: Tally, slots: readonly string[]): number {

@@ -4,7 +4,7 @@ import { logMean } from './bet.ts'
 import { type Bounded, bettingHarm, bettingSafe, confidenceSequence, LOSS_FRACTIONS, shareHarm } from './betting.ts'
 import { binnedHarm, binnedInterval, binnedSafe, middleOf } from './binnedBetting.ts'
 import type { Policy } from './evidence.ts'
-import { type Disagreement, noiseFloorHarm, noiseFloorSafe, secondRuns } from './noiseFloor.ts'
+import { type Disagreement, isNoiseAsked, noiseFloorHarm, noiseFloorSafe } from './noiseFloor.ts'
 import { sizeOf, type Tally, tallyOf } from './periods.ts'
 import {
   mean,
@@ -80,6 +80,9 @@ export function disagreement(view: View, v: number): Stream {
     minus: tally.get(SLOT.againMinus),
     zero: tally.get(SLOT.againZero),
     differs: tally.get(SLOT.againDiffers),
+    sampled: tally.has(SLOT.againSampled)
+      ? { n: tally.get(SLOT.againSampled), differing: tally.get(SLOT.againSampledDiffers) }
+      : undefined,
   })
   const gated = view.policy.expect === 'same'
   const limit = gated ? budget : null
@@ -102,7 +105,7 @@ export function disagreement(view: View, v: number): Stream {
   const harm = pairedHarm(
     view,
     tally => tally.has(SLOT.match) || tally.has(SLOT.mismatch),
-    tally => (secondRuns(all) > 0 ? [] : shareHarm(differing(tally), compared(tally), budget)),
+    tally => (isNoiseAsked(all) ? [] : shareHarm(differing(tally), compared(tally), budget)),
     shown,
   )
   return {

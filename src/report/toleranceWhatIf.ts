@@ -29,7 +29,7 @@ export function judgeWithTolerance(
 ): ToleranceAnswer {
   const before = absoluteOf(compared)
   if (typeof before !== 'number') return before
-  const secondRuns = [SLOT.againPlus, SLOT.againMinus, SLOT.againZero]
+  const secondRuns = [SLOT.againPlus, SLOT.againMinus, SLOT.againZero, SLOT.againSampled]
   if (evidence.periods.some(({ counters }) => secondRuns.some(slot => (counters.get(slot) ?? 0) > 0)))
     return refused(
       'live scored some requests twice (`compare.again`), and those runs were compared by the tolerance of then',

@@ -13,7 +13,7 @@ import type { ScoringProcess } from '../scoring/pool.ts'
 import type { PendingPrediction } from '../state/store.ts'
 import { VERSION } from '../version.ts'
 import { armPendingOf } from './armAnswer.ts'
-import { countAgain, countPair, countPairLatency } from './count.ts'
+import { countAgain, countPair, countPairLatency, countSampled } from './count.ts'
 import type { Promotion, ShadowDelta } from './message.ts'
 import { Noise } from './noise.ts'
 import { answeredOutputs, type Ended, pairOf, reversedPairOf } from './pair.ts'
@@ -205,8 +205,9 @@ export class Comparer {
     if (isTimed && ++memory.timedPairs > WARM_UP_PAIRS) {
       countPairLatency(slots, record.inferMs, outcome.inferMs, memory.thresholds)
     }
+    const candidateDiffers = pair.result === 'mismatch'
+    if (pair.comparison !== undefined && route.again > 0) countSampled(slots, candidateDiffers)
     if (pair.baselineOutputs !== undefined && second !== undefined) {
-      const candidateDiffers = pair.result === 'mismatch'
       second.join(pair.baselineOutputs, secondDiffers => {
         countAgain(slots, candidateDiffers, secondDiffers)
         if (secondDiffers) this.#noise.seen(route)

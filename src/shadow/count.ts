@@ -30,6 +30,12 @@ export function countPair(
   if (firstRows !== undefined) answers.take(...firstRows, differenceScale, slot => count(slots, slot))
 }
 
+/** Counts a comparison while live is to score some requests twice, whether it does this one or not. */
+export function countSampled(slots: Counters, candidateDiffers: boolean): void {
+  count(slots, SLOT.againSampled)
+  if (candidateDiffers) count(slots, SLOT.againSampledDiffers)
+}
+
 /** Counts a pair whose baseline was run twice: D = 1[candidate ≠ baseline] − 1[second run ≠ first]. */
 export function countAgain(slots: Counters, candidateDiffers: boolean, secondDiffers: boolean): void {
   const d = Number(candidateDiffers) - Number(secondDiffers)

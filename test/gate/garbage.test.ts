@@ -24,7 +24,7 @@ const slot = fc.oneof(
   fc.constantFrom(
     ...['pair.ok', 'pair.match', 'pair.mismatch', 'pair.unstable', 'pair.err.b', 'pair.err.c', 'pair.err.both'],
     ...['arm.b.n', 'arm.b.err', 'arm.c.n', 'arm.c.err', 'arm.k.n', 'arm.k.err', 'arm.b.due', 'arm.c.due'],
-    ...['again.plus', 'again.minus', 'again.zero', 'again.differs'],
+    ...['again.plus', 'again.minus', 'again.zero', 'again.differs', 'again.of', 'again.of.differs'],
     ...['block.n', 'block.plus', 'block.minus', 'block.squares', 'time.ms', 'late.b.n', 'late.c.n'],
     ...['late.p50.b', 'late.p50.c', 'late.p50.c.may', 'late.p99.b', 'late.p99.c', 'late.p99.c.may'],
     ...['pair.late.p50.plus', 'pair.late.p50.minus', 'lat.b.0', 'lat.c.1208', 'lat.c.9999', 'plat.b.5', 'plat.c.1e3'],
@@ -187,7 +187,16 @@ describe('arbitrary garbage', () => {
 describe('counters that went backwards', () => {
   const good = {
     ...{ 'pair.ok': 1000, 'pair.match': 990, 'pair.mismatch': 10, 'again.plus': 5, 'again.minus': 1, 'again.zero': 90 },
-    ...{ 'again.differs': 2, 'mean.0': 1000, 'arm.b.due': 10, 'arm.b.loss.0': 10, 'arm.c.due': 10, 'arm.c.loss.0': 9 },
+    ...{
+      'again.differs': 2,
+      'again.of': 900,
+      'again.of.differs': 9,
+      'mean.0': 1000,
+      'arm.b.due': 10,
+      'arm.b.loss.0': 10,
+      'arm.c.due': 10,
+      'arm.c.loss.0': 9,
+    },
     ...{ 'block.n': 10, 'block.plus': 6, 'block.minus': 4, 'block.squares': 20, 'arm.k.n': 100, 'arm.k.err': 3 },
     ...{ 'late.c.n': 9, 'late.p50.c': 3, 'late.p50.c.may': 4 },
   }
@@ -196,11 +205,18 @@ describe('counters that went backwards', () => {
 
   it('are sound before', () => expect(verdictOn(good).decision).toBe('continue'))
 
+  it('are sound where a candidate has a NaN beside what a mean is taken of, and it is aborted for that', () => {
+    const { 'pair.ok': ok, ...rest } = good
+    const counters = { ...rest, 'pair.ok': ok - 500, 'pair.err.c': 500, 'pair.match': 500, 'pair.mismatch': 500 }
+    expect(verdictOn({ ...counters, 'pair.unstable': 500 }).decision).toBe('abort')
+  })
+
   it.each([
     ['pair.ok', 980],
     ['pair.mismatch', 4],
     ['pair.match', 50],
     ['again.differs', 0],
+    ['again.of', 8],
     ['arm.b.due', 9],
     ['arm.c.due', 8],
     ['block.n', 4],

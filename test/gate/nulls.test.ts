@@ -335,6 +335,21 @@ describe('noise floor', () => {
     expect(noiseFloorHarm(seen(50_000, 5000, 5000, 500, 0), 0.01)).toBeLessThan(0)
   })
 
+  it('accuses nobody before the first second run, where some are to come', () => {
+    const waiting = { ...seen(200, 20, 0, 0), sampled: { n: 200, differing: 20 } }
+    expect(noiseFloorHarm(seen(200, 20, 0, 0), 0.01)).toBeGreaterThan(guilty)
+    expect(noiseFloorHarm(waiting, 0.01)).toBeLessThanOrEqual(0)
+    // Comparisons from before second runs were asked for have no noise to be held against.
+    expect(noiseFloorHarm({ ...seen(5000, 150, 2000, 0), sampled: { n: 2000, differing: 0 } }, 0.01)).toBeLessThan(0)
+  })
+
+  it('does not take a noise that is gone for none: second runs are all late ones once live has contradicted itself', () => {
+    // 10 % of the first 1,000 requests, of which ten were run twice; then all of the next 5,000, without any noise.
+    const { plus, minus, zero } = seen(6000, 100, 5010, 1)
+    expect(noiseFloorHarm({ n: 6000, differing: 100, plus, minus: minus + 1, zero, differs: 1 }, 0.01)).toBeLessThan(0)
+    expect(noiseFloorHarm(seen(2000, 100, 1010, 1), 0.01)).toBeLessThan(0)
+  })
+
   it('still finds a candidate that differs more than live from itself', () => {
     expect(noiseFloorHarm(seen(5000, 750, 5000, 250, 500), 0.01)).toBeGreaterThan(guilty)
   })
