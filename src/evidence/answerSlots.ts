@@ -11,8 +11,10 @@ export const CLASS_SLOTS = 16
 const OTHER = 'other'
 
 /**
- * The slots of one evidence key. The edges of the deciles are the baseline's first 200 scores in this process, which no
+ * The slots of one evidence key. The edges of the deciles are from the baseline's first 200 scores in this process, which no
  * later pair can move: whatever the edges, a candidate that answers like the baseline fills each decile as often as it.
+ * No edge lies on a score: of a model with few different ones, half of them may be the same, and a candidate that differs by
+ * rounding would move them all to the next decile.
  */
 export class AnswerSlots {
   #early: number[] = []
@@ -46,9 +48,16 @@ export class AnswerSlots {
     this.#early.push(score)
     if (this.#early.length < DECILES_FROM) return
     const sorted = Float64Array.from(this.#early).sort()
-    this.#edges = Array.from({ length: DECILES - 1 }, (_, at) => sorted[((at + 1) * DECILES_FROM) / DECILES]!)
+    this.#edges = Array.from({ length: DECILES - 1 }, (_, at) => edgeBelow(sorted, ((at + 1) * DECILES_FROM) / DECILES))
     this.#early = []
   }
+}
+
+/** Half way from the score at `index` to the next lower one; below all of them where there is none. */
+function edgeBelow(sorted: Float64Array, index: number): number {
+  const score = sorted[index]!
+  const lower = sorted.findLast(other => other < score)
+  return lower === undefined ? Number.NEGATIVE_INFINITY : lower / 2 + score / 2
 }
 
 /** The decile that a score falls in, 0 to 9: how many edges are at or below it. */

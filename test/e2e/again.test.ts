@@ -123,7 +123,7 @@ describe('what live scores twice', () => {
     const answers = await load(gateway, 200)
     expect(answers.every(({ status }) => status === 200)).toBe(true)
     const counted = await settledWhen(gateway, each => each.at('mirror.compared') === 200)
-    expect([counted.sum('again.'), counted.mirrored.dropped]).toEqual([0, 0])
+    expect([twice(counted), counted.at('again.differs'), counted.mirrored.dropped]).toEqual([0, 0, 0])
     const { decision } = (await getJson(`${gateway.admin}/v1/routes/risk/gate?candidate=1.1.0`)) as { decision: string }
     expect(decision).not.toBe('invalid')
     await gateway.stop()

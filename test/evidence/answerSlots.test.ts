@@ -13,7 +13,7 @@ function slotsOf(slots: AnswerSlots, b: FirstRow, c: FirstRow, scale?: number): 
   return taken
 }
 
-/** Slots whose deciles have their edges at 20, 40, … 180. */
+/** Slots whose deciles have their edges at 19.5, 39.5, … 179.5. */
 function learned(): AnswerSlots {
   const slots = new AnswerSlots()
   for (let score = 0; score < DECILES_FROM; score++) expect(slotsOf(slots, scored(score), scored(0))).toEqual([])
@@ -45,10 +45,20 @@ describe('the slots of two answers', () => {
 
   it('name deciles of the first 200 baseline scores, which no later score moves', () => {
     const slots = learned()
-    expect(slotsOf(slots, scored(-5), scored(19.9))).toEqual(['score.0.0'])
+    expect(slotsOf(slots, scored(-5), scored(19.4))).toEqual(['score.0.0'])
     expect(slotsOf(slots, scored(20), scored(199))).toEqual(['score.1.9'])
     for (let late = 0; late < 500; late++) slotsOf(slots, scored(1e6), scored(1e6))
     expect(slotsOf(slots, scored(179), scored(180))).toEqual(['score.8.9'])
+  })
+
+  it('do not tell a candidate apart that differs by rounding, where many scores are the same', () => {
+    for (const leaves of [[0.3], [0.1, 0.3, 0.3, 0.3, 0.5], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]]) {
+      const slots = new AnswerSlots()
+      for (let n = 0; n < DECILES_FROM; n++) slotsOf(slots, scored(leaves[n % leaves.length]), scored(0))
+      for (const leaf of leaves)
+        for (const noise of [-1e-8, 1e-8])
+          expect(slotsOf(slots, scored(leaf), scored(leaf + noise))[0]).toMatch(/^score\.(\d)\.\1$/)
+    }
   })
 
   it('fill deciles for equal answers in equal places, whatever the scores (property)', () => {
