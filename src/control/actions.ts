@@ -18,6 +18,7 @@ import {
 } from '../report/status.ts'
 import { timeToVerdict } from '../report/timeToVerdict.ts'
 import type { Automatic } from '../rollout/automatic.ts'
+import { heldNow } from '../rollout/lock.ts'
 import { history } from '../rollout/log.ts'
 import { pause, resume } from '../rollout/pause.ts'
 import type { Change, RolloutPorts } from '../rollout/ports.ts'
@@ -296,18 +297,23 @@ export class ControlActions implements Control {
     const holdback = facts().holdback(route.name)
     const decline = facts().decline(route.name)
     const config = change.loaded.config.routes[route.name]
+    const candidates = route.versions.flatMap(({ version, evidenceKey }) =>
+      evidenceKey === undefined ? [] : (this.#candidateStatus(route, version) ?? []),
+    )
+    const verdicts = Object.fromEntries(candidates.map(({ version, verdict }) => [version, verdict]))
+    const digests = Object.fromEntries(
+      route.versions.map(({ version, digest, broken }) => [version, broken === undefined ? digest : undefined]),
+    )
     return {
       name: route.name,
       live: route.live,
       versions: route.versions.map(version => this.#versionStatus(route, version.version)),
-      held: resolution.held,
+      held: config === undefined ? resolution.held : heldNow(resolution, { route: config, digests, verdicts }),
       ...(automatic === undefined ? {} : { automatic }),
       ...(holdback === undefined ? {} : { holdback }),
       ...(decline === undefined ? {} : { decline }),
       notices: [...resolution.notices, ...facts().notices(route.name)],
-      candidates: route.versions.flatMap(({ version, evidenceKey }) =>
-        evidenceKey === undefined ? [] : (this.#candidateStatus(route, version) ?? []),
-      ),
+      candidates,
       mirror: facts().mirrorOff(route.name) ? 'off' : 'on',
       labels: config?.labels === undefined ? undefined : labels.counts(route.name, change.loaded.config, ports.now()),
     }

@@ -225,6 +225,8 @@ export class Desired {
 }
 
 function heldText({ version, wanted, allowed, reason, missing }: Held): string {
-  const lacks = missing.length > 0 ? ` (needs ${missing.join('; ')})` : ''
+  // A reason often ends with what is missing; saying it twice helps nobody.
+  const further = missing.filter(phrase => !reason.includes(phrase))
+  const lacks = further.length > 0 ? ` (needs ${further.join('; ')})` : ''
   return `held: ${version} stays at ${allowed} % of the ${wanted} % asked for: ${reason}${lacks}`
 }

@@ -123,6 +123,22 @@ export function resolve(input: LockInput): Resolution {
   }
 }
 
+/**
+ * What is held, by the verdicts of this moment: a resolution keeps the reasons of the time at which it was made. Nothing is
+ * raised, since the file is the one that the state knows.
+ */
+export function heldNow(
+  { held, state }: Pick<Resolution, 'held' | 'state'>,
+  input: Pick<LockInput, 'route' | 'digests' | 'verdicts'>,
+): readonly Held[] {
+  if (held.length === 0) return held
+  const now = resolve({ ...input, state, fileHash: state.fileHash }).held
+  return held.map(one => {
+    const same = now.find(({ version, key }) => version === one.version && key === one.key)
+    return same === undefined ? one : { ...one, reason: same.reason, missing: same.missing }
+  })
+}
+
 /** Versions whose digests the lock needs: those of the file, and live where the file has dropped it (undefined: see the state). */
 export function versionsToLoad(route: Route, state: RouteState | null): string[] {
   const names = new Set(Object.keys(route.versions))

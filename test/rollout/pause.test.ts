@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
+import { heldNow } from '../../src/rollout/lock.ts'
 import { pause, resume } from '../../src/rollout/pause.ts'
 import { promote } from '../../src/rollout/promote.ts'
 import { abort } from '../../src/rollout/rollback.ts'
@@ -53,6 +54,29 @@ describe('a pause', () => {
     await abort(gateway.ports, { ...ann, version: '1.1.0' })
     expect(gateway.weights['1.1.0']).toBe(0)
     expect(gateway.state.paused).toBeDefined()
+  })
+
+  test('leaves what is held explained by the verdict of the moment', async () => {
+    await started()
+    gateway.decisions = { '1.1.0': 'continue' }
+    await gateway.edit(text =>
+      text.replace('weight: 100', 'weight: 60').replace('shadow: 100', 'shadow: 100, weight: 40'),
+    )
+    await pause(gateway.ports, ann)
+    const explained = () => {
+      const { served, ports } = gateway
+      const verdict = ports.verdictNow('m', '1.1.0')
+      return heldNow(served!.resolutions.m!, {
+        route: served!.loaded.config.routes.m!,
+        digests: { '1.0.0': 'digest of 1.0.0', '1.1.0': 'digest of 1.1.0' },
+        verdicts: { '1.1.0': verdict },
+      })
+    }
+    expect(explained()).toMatchObject([
+      { wanted: 40, allowed: 0, reason: 'labels: about 1,900 more', missing: ['labels: about 1,900 more'] },
+    ])
+    gateway.decisions = { '1.1.0': 'promote' }
+    expect(explained()).toMatchObject([{ reason: 'it is ready and waits for promote or the next save', missing: [] }])
   })
 
   test('of a paused route, and a resume of one that is not, change nothing and leave no record', async () => {
