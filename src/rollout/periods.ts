@@ -76,7 +76,8 @@ export interface AppliedCandidate {
  * A new attempt key (fresh evidence, judged at α/(k(k+1))) comes with another baseline or compare digest, another salt, a
  * clearing, and with any loosened gate limit. GATE.md would subtract a stored snapshot there; starting a new key is the
  * conservative form of it: nothing from before counts, and the attempt has its price. Tightening keeps the key. A key
- * that comes back (live swapped there and back) has its old number and its old periods again.
+ * that comes back (live swapped there and back) has its old number and its old periods again. The same bytes under another
+ * name gather evidence of their own, so that is an attempt too: renaming a version buys no fresh chance.
  */
 export function nextPeriods(previous: RoutePeriods | undefined, route: AppliedRoute, now: number): RoutePeriods {
   const loosened = loosenedDigest(previous, route.limits)
@@ -89,7 +90,7 @@ export function nextPeriods(previous: RoutePeriods | undefined, route: AppliedRo
     if (candidate.version === route.live.version) continue
     const about = [route.live.digest, route.compareDigest, digestOf(route.salt), loosened, candidate.cleared]
     const holdback = candidate.holdback === true && candidate.weight > 0
-    const attemptKey = digestOf(holdback ? [...about, 'holdback'] : about)
+    const attemptKey = holdback ? digestOf([...about, 'holdback']) : ownKey(periods, candidate, about)
     const known = attempts[candidate.digest] ?? []
     if (!holdback && !known.includes(attemptKey)) attempts[candidate.digest] = [...known, attemptKey]
     // What nobody judges costs no attempt.
@@ -123,6 +124,17 @@ export function nextPeriods(previous: RoutePeriods | undefined, route: AppliedRo
   }
   for (const period of periods) if (period.endedAt === undefined && !open.has(period)) period.endedAt = now
   return { periods, attempts, limits: { ...route.limits }, loosened }
+}
+
+/** The attempt key of a candidate: what it is about, and its name where these bytes were first tried under another one. */
+function ownKey(
+  periods: readonly PeriodRecord[],
+  { version, digest }: AppliedCandidate,
+  about: readonly unknown[],
+): string {
+  const key = digestOf(about)
+  const first = periods.find(({ candidateDigest, attemptKey }) => candidateDigest === digest && attemptKey === key)
+  return first === undefined || first.version === version ? key : digestOf([...about, version])
 }
 
 /** The periods that a version is judged on now, in time order; the last one is open. Empty: it gathers no evidence. */

@@ -87,6 +87,22 @@ describe('a period', () => {
 })
 
 describe('an attempt', () => {
+  test('is begun by another name of the same bytes, whether the first one is gone or judged too, and not by coming back', () => {
+    const named = (...names: string[]) => ({ ...route, candidates: names.map(version => ({ ...candidate, version })) })
+    const first = nextPeriods(undefined, named('1.1.0'), 1)
+    const renamed = nextPeriods(first, named('1.1.1'), 2)
+    const both = nextPeriods(renamed, named('1.1.2', '1.1.1', '1.1.0'), 3)
+    const attempts = (all: RoutePeriods) => all.periods.filter(({ endedAt }) => endedAt === undefined)
+    expect(attempts(renamed).map(({ attempt }) => attempt)).toEqual([2])
+    expect(attempts(both).map(({ version, attempt }) => [version, attempt])).toEqual([
+      ['1.1.1', 2],
+      ['1.1.2', 3],
+      ['1.1.0', 1],
+    ])
+    expect(currentPeriods(both, '1.1.0').map(({ startedAt }) => startedAt)).toEqual([1, 3])
+    expect(nextPeriods(both, named('1.1.2', '1.1.1', '1.1.0'), 4)).toEqual(both)
+  })
+
   const first = nextPeriods(undefined, route, 1)
   const changes: [string, AppliedRoute][] = [
     ['baseline digest', { ...route, live: { ...route.live, digest: 'other' } }],
