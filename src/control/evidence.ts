@@ -234,6 +234,9 @@ export class EvidenceBook {
     const isJudged = (period: PeriodRecord) => period.endedAt === undefined && !period.holdback
     const judged = new Set(all.periods.filter(isJudged).map(period => period.version))
     const present = periods.filter(period => period.startedAt >= startedAt)
+    // What was counted at this step before a pause is proof too, so what was dropped then counts as well.
+    const before = periods.findLastIndex(({ stage, step }) => stage !== open.stage || step !== open.step)
+    const proving = periods.slice(before + 1)
     const waiver = this.#waiver(route, version, open.candidateDigest)
     return {
       route,
@@ -250,7 +253,7 @@ export class EvidenceBook {
         segments: this.#segmentsOf(period.key),
       })),
       stepElapsedMs: present.reduce((sum, { key }) => sum + (this.counters(key).get(SLOT.timeMs) ?? 0), 0),
-      mirrored: worstIntake(present.map(({ key }) => this.counters(key))),
+      mirrored: worstIntake(proving.map(({ key }) => this.counters(key))),
       ...(waiver === undefined ? {} : { waiver }),
     }
   }

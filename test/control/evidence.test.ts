@@ -51,6 +51,22 @@ describe('the evidence of a candidate', () => {
     expect(book.follow(routeOf(), limits, 3).size).toBe(1)
   })
 
+  it('has the drops of everything that proves it, also from before a pause at the same step', () => {
+    const { book } = open()
+    const first = book.follow(routeOf(5), limits, 1).get('2.0.0')!
+    book.commit([epochOf(first, { 'pair.ok': 700, 'mirror.eligible': 1000, 'mirror.dropped.too_large': 300 })], nothing)
+    book.follow({ ...routeOf(), candidates: [] }, limits, 2)
+    book.follow(routeOf(5), limits, 3)
+    const evidence = book.evidence('m', '2.0.0')!
+    expect(evidence.periods.map(({ stage, step }) => [stage, step])).toEqual([
+      ['canary', 5],
+      ['canary', 5],
+    ])
+    expect(evidence.mirrored).toEqual({ eligible: 1000, dropped: 300 })
+    book.follow(routeOf(25), limits, 4)
+    expect(book.evidence('m', '2.0.0')!.mirrored).toEqual({ eligible: 0, dropped: 0 })
+  })
+
   it('that is new is not looked up in the store', () => {
     const { told, book } = open()
     const key = book.follow(routeOf(), limits, 1).get('2.0.0')!
