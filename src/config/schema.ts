@@ -241,7 +241,9 @@ const Gate = z
       ),
     blocks: durationMs
       .optional()
-      .describe('judges live errors by blocks of this length, for arms that fail as a whole; by request by default'),
+      .describe(
+        'judges live errors by blocks of this length, for arms that fail as a whole; longer than an incident lasts, so that one incident is one block; by request by default',
+      ),
   })
   .describe('when a version may take more traffic')
 

@@ -22,7 +22,7 @@ export type OpenBlocks = ReadonlyMap<string, OpenBlock>
 
 /**
  * The blocks that are open after some more epochs, and what the ones that ended add to the counters: one block, and
- * d = the candidate's errors less the control cohort's as max(d, 0), max(−d, 0) and d².
+ * d = the candidate's errors less the control cohort's as its sign, max(d, 0), max(−d, 0) and d².
  *
  * A block ends with the first epoch beyond it, of whatever key. One in which neither arm had a request is none. Under the
  * null both cohorts are alike, so that the mean of d is at most 0 however errors come in bursts.
@@ -68,7 +68,8 @@ function countBlock(ended: CounterDeltas, key: string, { candidateErrors, contro
   const d = candidateErrors - controlErrors
   const slots = slotsOf(ended, key)
   count(slots, SLOT.blocks)
-  if (d > 0) count(slots, SLOT.blockPlus, d)
-  if (d < 0) count(slots, SLOT.blockMinus, -d)
-  if (d !== 0) count(slots, SLOT.blockSquares, d * d)
+  if (d === 0) return
+  count(slots, d > 0 ? SLOT.blockMore : SLOT.blockLess)
+  count(slots, d > 0 ? SLOT.blockPlus : SLOT.blockMinus, Math.abs(d))
+  count(slots, SLOT.blockSquares, d * d)
 }

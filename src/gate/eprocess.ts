@@ -11,6 +11,7 @@ export {
   shareSafe,
 } from './betting.ts'
 export { type Bins, binnedHarm, binnedInterval, binnedSafe } from './binnedBetting.ts'
+export { type BlockCounts, blockHarm } from './blocks.ts'
 export {
   type ArmCounts,
   errorOddsHarm,

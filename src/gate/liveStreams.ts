@@ -5,9 +5,9 @@ import { QUANTILES, type QuantileName } from '../evidence/latency.ts'
 import { type Bet, logMean, mix } from './bet.ts'
 import { bettingHarm, shareHarm, shareSafe } from './betting.ts'
 import type { Bins } from './binnedBetting.ts'
+import { blockHarm } from './blocks.ts'
 import { type ArmCounts, errorOddsHarm, labelOddsSafe, latencyOddsHarm, SAFE_RATIOS_LATENCY } from './labelOdds.ts'
 import { ALPHA_ABORT } from './levels.ts'
-import { symmetricHarm } from './mixtures.ts'
 import { type ArmSlots, arms, sizeOf, type Tally, tallyOf } from './periods.ts'
 import { ratio, type Stream, type Summary, segmentHarms, type View, withSegments } from './stream.ts'
 
@@ -26,9 +26,9 @@ const RATIO_WEIGHT = 0.7
  * since either being true is fine). Safe: H0 "at least M times the baseline's and at least the floor", so evidence
  * against either counts; without any error about 5,900 candidate requests at a floor of 0.1 % (first attempt).
  *
- * With `gate.blocks` P3 takes the place of P1 in the harm test: where an arm fails as a whole, its errors are not the
- * independent draws that P1 needs, but the difference to an equal control cohort is symmetric from block to block. The safe
- * test stays, and nothing may be shown worse by blocks meanwhile.
+ * With `gate.blocks` P3 and P2 on blocks take the place of P1 in the harm test (see {@link blockHarm}): where an arm fails
+ * as a whole, its errors are not the independent draws that P1 needs, but the difference to an equal control cohort is
+ * symmetric from block to block. The safe test stays, and nothing may be shown worse by blocks meanwhile.
  */
 export function canaryErrors(view: View, v: number): Stream | undefined {
   const { policy, stage, periods, present } = view
@@ -36,10 +36,15 @@ export function canaryErrors(view: View, v: number): Stream | undefined {
   if (!periods.some(period => period.stage === 'canary')) return undefined
   const byBlocks = policy.gate.blocks !== undefined
   const blocks = (tally: Tally): Bet[] =>
-    symmetricHarm(
-      tally.get(SLOT.blockPlus) - tally.get(SLOT.blockMinus),
-      tally.get(SLOT.blockSquares),
-      tally.get(SLOT.blocks),
+    blockHarm(
+      {
+        blocks: tally.get(SLOT.blocks),
+        plus: tally.get(SLOT.blockPlus),
+        minus: tally.get(SLOT.blockMinus),
+        squares: tally.get(SLOT.blockSquares),
+        more: tally.get(SLOT.blockMore),
+        less: tally.get(SLOT.blockLess),
+      },
       ALPHA_ABORT,
     )
   const harmOf = (segment: string) => {

@@ -29,11 +29,13 @@ describe('blocks of live errors', () => {
   it('end with the first epoch beyond them, and count the difference of their errors', () => {
     expect(ended([epoch(0, errors(2, 1)), epoch(3, errors(4, 0)), epoch(4, errors(9, 9))])).toEqual({
       'block.n': 1,
+      'block.more': 1,
       'block.plus': 5,
       'block.squares': 25,
     })
     expect(ended([epoch(0, errors(0, 3)), epoch(4, errors(1, 1)), epoch(8, errors(0, 0))])).toEqual({
       'block.n': 2,
+      'block.less': 1,
       'block.minus': 3,
       'block.squares': 9,
     })
@@ -41,13 +43,14 @@ describe('blocks of live errors', () => {
 
   it('end with an epoch of another key too: time passes for all of them', () => {
     const epochs = [epoch(0, errors(2, 0)), epoch(9, errors(0, 0), 'other')]
-    expect(ended(epochs)).toEqual({ 'block.n': 1, 'block.plus': 2, 'block.squares': 4 })
+    expect(ended(epochs)).toEqual({ 'block.n': 1, 'block.more': 1, 'block.plus': 2, 'block.squares': 4 })
   })
 
   it('hold a part of the larger arm against all of the smaller one', () => {
     const slots = { ...errors(50, 3), 'arm.t.n': 10, 'arm.t.err': 4 }
     expect(ended([epoch(0, slots), epoch(4, slots)], () => ({ ...setting, isThinned: true }))).toEqual({
       'block.n': 1,
+      'block.more': 1,
       'block.plus': 1,
       'block.squares': 1,
     })

@@ -25,7 +25,17 @@ const slot = fc.oneof(
     ...['pair.ok', 'pair.match', 'pair.mismatch', 'pair.unstable', 'pair.err.b', 'pair.err.c', 'pair.err.both'],
     ...['arm.b.n', 'arm.b.err', 'arm.c.n', 'arm.c.err', 'arm.k.n', 'arm.k.err', 'arm.b.due', 'arm.c.due'],
     ...['again.plus', 'again.minus', 'again.zero', 'again.differs', 'again.of', 'again.of.differs'],
-    ...['block.n', 'block.plus', 'block.minus', 'block.squares', 'time.ms', 'late.b.n', 'late.c.n'],
+    ...[
+      'block.n',
+      'block.plus',
+      'block.minus',
+      'block.squares',
+      'block.more',
+      'block.less',
+      'time.ms',
+      'late.b.n',
+      'late.c.n',
+    ],
     ...['late.p50.b', 'late.p50.c', 'late.p50.c.may', 'late.p99.b', 'late.p99.c', 'late.p99.c.may'],
     ...['pair.late.p50.plus', 'pair.late.p50.minus', 'lat.b.0', 'lat.c.1208', 'lat.c.9999', 'plat.b.5', 'plat.c.1e3'],
     ...['score.0.9', 'score.9.0', 'score.5.5', 'score.10.0', 'score.x', 'class.a|b', 'class.|', 'diff.3'],
@@ -198,6 +208,7 @@ describe('counters that went backwards', () => {
       'arm.c.loss.0': 9,
     },
     ...{ 'block.n': 10, 'block.plus': 6, 'block.minus': 4, 'block.squares': 20, 'arm.k.n': 100, 'arm.k.err': 3 },
+    ...{ 'block.more': 5, 'block.less': 2 },
     ...{ 'late.c.n': 9, 'late.p50.c': 3, 'late.p50.c.may': 4 },
   }
   const verdictOn = (counters: Record<string, number>) =>
@@ -221,6 +232,8 @@ describe('counters that went backwards', () => {
     ['arm.c.due', 8],
     ['block.n', 4],
     ['block.squares', 9],
+    ['block.plus', 4],
+    ['block.minus', 1],
     ['arm.k.n', 2],
     ['late.p50.c.may', 2],
     ['late.c.n', 3],
@@ -228,6 +241,40 @@ describe('counters that went backwards', () => {
     const { decision, reason } = verdictOn({ ...good, [name]: less })
     expect(decision).toBe('invalid')
     expect(reason).toMatch(/^the evidence cannot be judged: .*(exceed|differ)/)
+  })
+})
+
+describe('blocks', () => {
+  const decisionOn = (counters: Record<string, number>) =>
+    judge(evidenceOf([period({ stage: 'canary', counters })]), policies[4]!).decision
+  const blocksOf = (differences: readonly number[], signedFrom = 0) => {
+    const signed = differences.slice(signedFrom)
+    const sum = (of: (d: number) => number) => differences.reduce((total, d) => total + of(d), 0)
+    return {
+      'block.n': differences.length,
+      'block.plus': sum(d => Math.max(d, 0)),
+      'block.minus': sum(d => Math.max(-d, 0)),
+      'block.squares': sum(d => d * d),
+      'block.more': signed.filter(d => d > 0).length,
+      'block.less': signed.filter(d => d < 0).length,
+    }
+  }
+
+  it('of any differences are sound, however many of them are older than the counts of signs (property)', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: -3000, max: 3000 }), { maxLength: 60 }), fc.nat(60), (ds, from) => {
+        expect(decisionOn(blocksOf(ds, from))).not.toBe('invalid')
+      }),
+    )
+  })
+
+  it('are invalid where their signs do not fit their sums and squares', () => {
+    // Nine blocks are one error worse, one is 1,000 better: one block cannot be that with squares of 150,000.
+    const counters = blocksOf([...Array.from({ length: 9 }, () => 1), -1000])
+    expect(decisionOn(counters)).not.toBe('invalid')
+    expect(decisionOn({ ...counters, 'block.squares': 150_000 })).toBe('invalid')
+    expect(decisionOn({ ...counters, 'block.squares': 150_000, 'block.more': 0, 'block.less': 0 })).not.toBe('invalid')
+    expect(decisionOn({ ...counters, 'block.less': 2 })).toBe('invalid')
   })
 })
 

@@ -220,6 +220,15 @@ describe('errors by blocks', () => {
     expect(verdict.guilty).toEqual([{ metric: 'errors' }])
   })
 
+  it('a candidate that fails more in most blocks is aborted although one outage outweighs them all', () => {
+    const blocks = { 'block.n': 60, 'block.plus': 110, 'block.minus': 606, 'block.squares': 600 ** 2 + 260 }
+    expect(canary({ ...same, ...outage, ...blocks, 'block.more': 50, 'block.less': 5 }, policy).decision).toBe('abort')
+    // Counted before signs were: judged by sizes alone.
+    const verdict = canary({ ...same, ...outage, ...blocks }, policy)
+    expect(verdict.decision).toBe('continue')
+    expect(row(verdict, 'errors', /live/).logHarm).toBeLessThan(0)
+  })
+
   it('promotes without blocks that accuse, and withholds while they do', () => {
     const even = { 'block.n': 200, 'block.plus': 9, 'block.minus': 9, 'block.squares': 18 }
     expect(canary({ ...same, ...live, ...even }, policy).decision).toBe('promote')
@@ -228,6 +237,12 @@ describe('errors by blocks', () => {
     expect(verdict.decision).toBe('continue')
     expect(verdict.missing).toEqual(['live errors: its blocks have more errors than the control cohort'])
     expect(row(verdict, 'errors', /live/).state).toBe('open')
+    // A single outage of the baseline hides twelve blocks that were worse from all but their signs.
+    const often = { 'block.n': 200, 'block.plus': 12, 'block.minus': 100, 'block.squares': 10_012 }
+    expect(canary({ ...same, ...live, ...often }, policy).decision).toBe('promote')
+    expect(canary({ ...same, ...live, ...often, 'block.more': 12, 'block.less': 1 }, policy).missing).toEqual(
+      verdict.missing,
+    )
   })
 })
 
@@ -268,7 +283,7 @@ describe('an override', () => {
   const waiver = (metrics: Waiver['metrics'], expired = false): Waiver => ({
     metrics,
     reason: 'it rounds differently',
-    until: Date.UTC(2026, 11, 1),
+    until: Date.UTC(2026, 11, 2),
     expired,
   })
   const different = { 'pair.ok': 20_000, 'pair.match': 10_000, 'pair.mismatch': 10_000 }

@@ -83,6 +83,8 @@ describe('the names of counters', () => {
     'arm.b.loss.0',
     'score.0.9',
     'class.3|other',
+    'block.more',
+    'block.less',
     'class.a@b|@',
     'record.c.n',
     'record.b.dropped.ring_full',

@@ -1,6 +1,6 @@
 // Arms that fail as a whole, as a set of replicas does: A/A by blocks of a minute, by request as a warning, and a candidate
 // that really fails more.
-import { logMean, shareHarm, symmetricHarm } from '../../../src/gate/eprocess.ts'
+import { type BlockCounts, blockHarm, logMean, shareHarm } from '../../../src/gate/eprocess.ts'
 import { ALPHA_ABORT } from '../../../src/gate/levels.ts'
 import { Canary } from '../canary.ts'
 import { delayFigures, type Outcome } from '../delays.ts'
@@ -59,16 +59,25 @@ export const incidents: Scenario<Part> = {
       const random = new Random(SEED, seedOf(NAME), cell, run)
       const { floor } = byBlocks.gate.errors
       let [blocksAt, requestAt] = [null, null] as (number | null)[]
-      const sums = { c: 0, cErr: 0, b: 0, bErr: 0, k: 0, kErr: 0, blocks: 0, plus: 0, minus: 0, squares: 0 }
+      const sums = {
+        c: 0,
+        cErr: 0,
+        b: 0,
+        bErr: 0,
+        k: 0,
+        kErr: 0,
+        blocks: 0,
+        plus: 0,
+        minus: 0,
+        squares: 0,
+        more: 0,
+        less: 0,
+      }
       const until = [0, 0]
       const severity = [0, 0]
       canary.start()
       const arms = [new Float64Array(2), new Float64Array(2)] as const
-      const harm = () =>
-        Math.min(
-          logMean(symmetricHarm(sums.plus - sums.minus, sums.squares, sums.blocks, ALPHA_ABORT)),
-          logMean(shareHarm(sums.cErr, sums.c, floor)),
-        )
+      const harm = () => Math.min(logMean(blockHarm(sums, ALPHA_ABORT)), logMean(shareHarm(sums.cErr, sums.c, floor)))
       for (let block = 0; block < BLOCKS; block++) {
         for (const side of [0, 1]) {
           if (block >= until[side]! && random.chance(INCIDENT)) {
@@ -118,6 +127,8 @@ export const incidents: Scenario<Part> = {
         if (d > 0) sums.plus += d
         else sums.minus -= d
         sums.squares += d * d
+        if (d > 0) sums.more++
+        if (d < 0) sums.less++
         const isEnd = block === BLOCKS - 1
         if (blocksAt === null && (isEnd || weight * Math.exp(harm()) >= 1 / ALPHA_ABORT)) {
           const verdict = judged([evidence(sums)], byBlocks)
@@ -181,9 +192,7 @@ function rowOf({ name, minutes, ratio }: Cell, method: string, looks: string, ou
   }
 }
 
-function evidence(
-  sums: Readonly<Record<'c' | 'cErr' | 'b' | 'bErr' | 'k' | 'kErr' | 'blocks' | 'plus' | 'minus' | 'squares', number>>,
-) {
+function evidence(sums: BlockCounts & Readonly<Record<'c' | 'cErr' | 'b' | 'bErr' | 'k' | 'kErr', number>>) {
   return canaryPeriod(SHARE, {
     'arm.c.n': sums.c,
     'arm.c.err': sums.cErr,
@@ -195,5 +204,7 @@ function evidence(
     'block.plus': sums.plus,
     'block.minus': sums.minus,
     'block.squares': sums.squares,
+    'block.more': sums.more,
+    'block.less': sums.less,
   })
 }
