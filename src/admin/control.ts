@@ -31,6 +31,8 @@ export interface HistoryEntry {
   readonly at: string
   readonly route: string
   readonly kind: string
+  /** The version that it was done to; undefined: the route as a whole. */
+  readonly version: string | undefined
   readonly who: string
   readonly from: string | undefined
   readonly to: string | undefined

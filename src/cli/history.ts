@@ -35,7 +35,7 @@ function historyText(entries: readonly HistoryEntry[], colour: boolean): string 
     entry.at,
     entry.route,
     entry.phase === undefined || entry.phase === null ? entry.kind : `${entry.kind} (${entry.phase})`,
-    [entry.from, entry.to].filter(Boolean).join(' → '),
+    whatOf(entry),
     entry.who,
     entry.reason,
   ])
@@ -44,6 +44,12 @@ function historyText(entries: readonly HistoryEntry[], colour: boolean): string 
     rows.map(row => row.map(printable)),
     { head, style: styleFor(colour) },
   )}\n`
+}
+
+/** A version with its share, or one in place of another. */
+function whatOf({ version, from, to }: HistoryEntry): string {
+  const change = [from, to].filter(Boolean).join(' → ')
+  return version === undefined || from === version || to === version ? change : `${version}  ${change}`
 }
 
 function parseCount(text: string): number {

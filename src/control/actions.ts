@@ -221,6 +221,7 @@ export class ControlActions implements Control {
         at: new Date(at).toISOString(),
         route: name,
         kind,
+        version,
         who,
         from,
         to: to ?? version,

@@ -171,7 +171,9 @@ describe('reading', () => {
 
   it('gives the history of one route, newest hundred by default', async () => {
     const { get, asked } = api()
-    expect(await (await get('/v1/history?route=flight-delay')).json()).toMatchObject({ entries: [{ who: 'ann' }] })
+    expect(await (await get('/v1/history?route=flight-delay')).json()).toMatchObject({
+      entries: [{ who: 'ann' }, { version: '2.0.0' }],
+    })
     await get('/v1/history?last=5')
     expect(asked.map(each => each.arguments)).toEqual([
       ['flight-delay', 100],

@@ -196,6 +196,7 @@ describe('changes', () => {
     const { code, out } = await here('history', 'flight-delay', '--last', '5')
     expect(code).toBe(0)
     expect(out).toMatch(/promote \(applied\) +1\.0\.0 → 1\.1\.0 +ann +better/)
+    expect(out, 'a share names its version').toMatch(/set-weight \(applied\) +2\.0\.0 {2}5 % → 1 % +ann +a look/)
     expect(asked.at(-1)!.arguments).toEqual(['flight-delay', 5])
   })
 })
