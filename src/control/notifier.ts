@@ -87,6 +87,8 @@ export class Notifier {
       else this.#aborts.delete(name)
       const told = this.#toldOf(route)
       if (told === undefined) return
+      // A latched version has to be cleared first, and its evidence begins anew with that: it is ready for nothing.
+      if (decision === 'promote' && this.#isLatched(route, candidate)) return
       const now = this.#parts.now()
       if (isStillTrue(told, verdict) || !this.#lastTrue.has(name)) this.#lastTrue.set(name, now)
       const next = verdictChange(told, verdict, evidenceKey, now, this.#lastTrue.get(name)!)
@@ -156,6 +158,11 @@ export class Notifier {
       next,
       happenings.map(happening => this.#explained(happening, last)),
     )
+  }
+
+  #isLatched(route: string, version: string): boolean {
+    const latches = this.#change?.resolutions[route]?.state.latches ?? {}
+    return Object.values(latches).some(latch => latch.version === version)
   }
 
   #nowOf(route: string): RouteNow | undefined {

@@ -85,6 +85,16 @@ describe('what webhooks are told', () => {
     ])
   })
 
+  it('never is that a latched version is ready: it has to be cleared first', async () => {
+    const { tells, sent } = notifier()
+    tells.applied(change({ latches: LATCHED }))
+    tells.verdict({ ...verdict, decision: 'promote' }, 'k')
+    tells.applied(change())
+    tells.verdict({ ...verdict, decision: 'promote' }, 'k2')
+    await settled()
+    expect(events(sent)).toEqual(['ready'])
+  })
+
   it('of a verdict is told once, however often it is looked at, and by the next process not at all', async () => {
     const first = notifier()
     first.tells.applied(change())
