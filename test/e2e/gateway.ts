@@ -203,7 +203,12 @@ export function send(url: string, sending: Sending = {}): Promise<Answer> {
       },
       signal: AbortSignal.timeout(sending.timeoutMs ?? 15_000),
     })
-    request.on('error', reject)
+    request.on('error', error => {
+      // A kept connection that the server closed while we picked it: nothing was read of this request.
+      if (request.reusedSocket && (error as { code?: string }).code === 'ECONNRESET')
+        send(url, sending).then(resolve, reject)
+      else reject(error)
+    })
     request.on('response', response => {
       const parts: Buffer[] = []
       response.on('data', (part: Buffer) => parts.push(part))
