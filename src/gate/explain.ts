@@ -81,9 +81,12 @@ export function waiverNote(waiver: Waiver | undefined): string {
   return ` (waived until ${dayOf(waiver.until)}: ${waiver.metrics.join(', ')}; ${waiver.reason})`
 }
 
-/** ISO day in UTC; a moment that no calendar has is given as it is. */
+/**
+ * The last ISO day in UTC before this end: a waiver `until: 2026-12-01` ends with that day, at the midnight after it. A
+ * moment that no calendar has is given as it is.
+ */
 export function dayOf(ms: number): string {
-  return Number.isFinite(ms) && Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString().slice(0, 10) : String(ms)
+  return Math.abs(ms - 1) <= 8.64e15 ? new Date(ms - 1).toISOString().slice(0, 10) : String(ms)
 }
 
 function figure({ metric }: Stream, value: number | null): string {
