@@ -90,7 +90,13 @@ function automaticText({ automatic, candidates }: RouteStatus, style: Style): st
   if (mode === 'manual') return []
   // The verdict's own reason stands below, with its figures.
   const judged = candidates.find(({ verdict }) => verdict.reason !== '' && waitingFor?.includes(verdict.reason))
-  const why = judged === undefined ? waitingFor : `no verdict on ${judged.version} yet`
+  const word = judged?.verdict.decision
+  const why =
+    judged === undefined
+      ? waitingFor
+      : word === 'continue'
+        ? `no verdict on ${judged.version} yet`
+        : `the verdict on ${judged.version} is ${word}`
   const until = nextAt === undefined || nextAt === null ? '' : `, ${printable(nextAt)}`
   return [`  automatic  ${why ? `the next raise waits: ${printable(why)}${until}` : 'raises by itself'}`]
 }

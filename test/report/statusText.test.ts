@@ -154,5 +154,14 @@ it('tells what a route raises by itself, what that waits for, and who paused it'
   expect(automatic({ mode: 'auto', waitingFor: `1.1.0: ${sampleVerdict.reason}` })).toContain(
     'the next raise waits: no verdict on 1.1.0 yet\n',
   )
+  const held = {
+    ...status,
+    routes: status.routes.map(route => ({
+      ...route,
+      automatic: { mode: 'auto' as const, waitingFor: `1.1.0: ${sampleVerdict.reason}` },
+      candidates: route.candidates.map(each => ({ ...each, verdict: { ...each.verdict, decision: 'hold' as const } })),
+    })),
+  }
+  expect(statusText(held)).toContain('the next raise waits: the verdict on 1.1.0 is hold\n')
   expect(automatic({ mode: 'manual' })).toBe(statusText(status))
 })
