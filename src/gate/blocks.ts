@@ -17,9 +17,9 @@ export interface BlockCounts {
 }
 
 /**
- * Of the mixture: P2 on signs; the rest is P3's on sizes. Simulated for 100 and 1,000 requests a block, 0.1 to 3 % of errors,
- * ratios from 1.2 to 5, with and without incidents: from 0.35 to 0.8 the mean delay is within a sixth of the best weight's.
- * Sizes alone need eight times as many blocks, or never end, where incidents are; signs alone an eighth more where there are none.
+ * Of the mixture: P2 on signs; the rest is P3's on sizes. Tuned by `bench/micro/blocks.ts`, with and without incidents: the mean
+ * delay is within a tenth of the best weight's. Sizes alone need eight to fifty times as many blocks where incidents are
+ * frequent; signs alone an eighth more where there are none.
  */
 export const SIGN_WEIGHT = 0.5
 

@@ -269,12 +269,15 @@ describe('blocks', () => {
   })
 
   it('are invalid where their signs do not fit their sums and squares', () => {
-    // Nine blocks are one error worse, one is 1,000 better: one block cannot be that with squares of 150,000.
-    const counters = blocksOf([...Array.from({ length: 9 }, () => 1), -1000])
-    expect(decisionOn(counters)).not.toBe('invalid')
-    expect(decisionOn({ ...counters, 'block.squares': 150_000 })).toBe('invalid')
-    expect(decisionOn({ ...counters, 'block.squares': 150_000, 'block.more': 0, 'block.less': 0 })).not.toBe('invalid')
-    expect(decisionOn({ ...counters, 'block.less': 2 })).toBe('invalid')
+    // Nine blocks differ by one error, the tenth by 1,000 to the other side: it cannot with squares of 150,000.
+    for (const sign of [1, -1]) {
+      const counters = blocksOf([...Array.from({ length: 9 }, () => sign), -1000 * sign])
+      expect(decisionOn(counters)).not.toBe('invalid')
+      const less = { ...counters, 'block.squares': 150_000 }
+      expect(decisionOn(less)).toBe('invalid')
+      expect(decisionOn({ ...less, 'block.more': 0, 'block.less': 0 })).not.toBe('invalid')
+      expect(decisionOn({ ...counters, [sign > 0 ? 'block.less' : 'block.more']: 2 })).toBe('invalid')
+    }
   })
 })
 

@@ -223,6 +223,9 @@ describe('errors by blocks', () => {
   it('a candidate that fails more in most blocks is aborted although one outage outweighs them all', () => {
     const blocks = { 'block.n': 60, 'block.plus': 110, 'block.minus': 606, 'block.squares': 600 ** 2 + 260 }
     expect(canary({ ...same, ...outage, ...blocks, 'block.more': 50, 'block.less': 5 }, policy).decision).toBe('abort')
+    expect(canary({ ...same, ...outage, ...blocks, 'block.more': 30, 'block.less': 25 }, policy).decision).toBe(
+      'continue',
+    )
     // Counted before signs were: judged by sizes alone.
     const verdict = canary({ ...same, ...outage, ...blocks }, policy)
     expect(verdict.decision).toBe('continue')
