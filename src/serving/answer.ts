@@ -1,6 +1,6 @@
 // How one version answers one request: scored here, or forwarded to its server. Counts and records nothing.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type ErrorCode, UnderstudyError } from '../errors.ts'
+import { type ErrorCode, messageOf, UnderstudyError } from '../errors.ts'
 import {
   checkInputs,
   checkRequestedOutputs,
@@ -40,7 +40,7 @@ export const JSON_TYPE = ['content-type', 'application/json'] as const
 
 /**
  * The version's answer; undefined when the client went away, which is nobody's failure. What the version gets wrong is
- * an answer too, with its outcome.
+ * an answer too, with its outcome, and so are inputs that it does not take: another version may take them.
  * @throws UnderstudyError that blames the client: BAD_JSON, BAD_REQUEST, BAD_TENSOR, NOT_SUPPORTED
  */
 export async function answerBy(
@@ -61,7 +61,8 @@ async function score(version: RuntimeVersion, route: RuntimeRoute, exchange: Exc
     throw new UnderstudyError('NOT_SUPPORTED', 'the binary tensor extension is not supported yet')
   }
   const request = decodeInferRequest(exchange.body, route.snapshot.limits)
-  checkInputs(request.inputs, target.inputs)
+  const refusal = refusalOf(request.inputs, target)
+  if (refusal !== undefined) return failed('BAD_TENSOR', refusal, 0, 0)
   checkRequestedOutputs(request.outputs, target.outputs)
   const outcome = await version.engine!.scorer!.score(request.inputs, version.snapshot.deadlineMs)
   const { inferMs, queueMs } = outcome
@@ -73,6 +74,16 @@ async function score(version: RuntimeVersion, route: RuntimeRoute, exchange: Exc
     outputs: selected(outcome.outputs, request.outputs),
   })
   return { status: 200, headers: JSON_TYPE, body: text, outcome: OUTCOME.ok, errorType: '', inferMs, queueMs }
+}
+
+/** Why the model does not take these inputs. */
+function refusalOf(inputs: readonly Tensor[], { inputs: signature }: OnnxTarget): string | undefined {
+  try {
+    checkInputs(inputs, signature)
+  } catch (error) {
+    return messageOf(error)
+  }
+  return undefined
 }
 
 function selected(outputs: readonly Tensor[], names: readonly string[] | undefined): readonly Tensor[] {

@@ -6,11 +6,13 @@ import {
   postJson,
   predict,
   routesOf,
+  scratch,
   startGateway,
   type TestGateway,
   TUMOUR_ROWS,
   tumourRequest,
 } from './gateway.ts'
+import { writeModel } from './onnxModel.ts'
 import { answerHalf, modelServer } from './upstream.ts'
 
 const rowOf = (index: number) => TUMOUR_ROWS[index % TUMOUR_ROWS.length]!
@@ -187,6 +189,41 @@ describe('a canary without a shadow', () => {
     failing = byCanary.filter((is, index) => is && index % 3 === 0).length
     counted = await settledWhen(gateway, each => each.at('mirror.eligible') === byCanary.filter(Boolean).length)
     expect([counted.at('pair.err.both'), counted.at('pair.err.c'), counted.at('pair.err.b')]).toEqual([failing, 0, 0])
+    await gateway.stop()
+  })
+
+  it('is in error where it refuses inputs that live takes, and not where both refuse them', async () => {
+    const models = await scratch()
+    const golden = { inputs: [1, 2], outputs: [1, 2] }
+    const width = 2
+    const live = await writeModel(models, 'echo', '1.0.0', { op: 'Identity', datatype: 'FP32', width }, golden)
+    const other = await writeModel(models, 'echo', '1.1.0', { op: 'Identity', datatype: 'FP64', width }, golden)
+    const gateway = await startGateway({
+      args: ['--adopt'],
+      routes: routesOf(
+        {
+          risk: {
+            live: '1.0.0',
+            versions: { '1.0.0': { onnx: live, weight: 50 }, '1.1.0': { onnx: other, weight: 50 } },
+            gate: { paired: 100 },
+          },
+        },
+        { models },
+      ),
+    })
+    const ask = (datatype: string, count: number) =>
+      inParallel(count, 8, () =>
+        predict(gateway, 'risk', { inputs: [{ name: 'x', shape: [1, 2], datatype, data: [1, 2] }] }),
+      )
+    const ofCanary = (answers: Awaited<ReturnType<typeof ask>>) =>
+      answers.filter(({ headers }) => headers['x-understudy-version'] === '1.1.0').length
+    const refused = await ask('FP32', 60)
+    expect(refused.filter(({ status }) => status === 400).length).toBe(ofCanary(refused))
+    const unknown = await ask('INT64', 60)
+    expect(unknown.every(({ status }) => status === 400)).toBe(true)
+    const counted = await settledWhen(gateway, each => each.at('arm.c.n') === ofCanary([...refused, ...unknown]))
+    await settledWhen(gateway, each => each.at('pair.err.c') === ofCanary(refused))
+    expect([counted.at('arm.c.err'), counted.at('pair.err.b'), counted.at('pair.err.both')]).toEqual([0, 0, 0])
     await gateway.stop()
   })
 
