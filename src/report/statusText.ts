@@ -88,17 +88,16 @@ function automaticText({ automatic, candidates }: RouteStatus, style: Style): st
     ]
   }
   if (mode === 'manual') return []
-  // The verdict's own reason stands below, with its figures.
-  const judged = candidates.find(({ verdict }) => verdict.reason !== '' && waitingFor?.includes(verdict.reason))
-  const word = judged?.verdict.decision
-  const why =
-    judged === undefined
-      ? waitingFor
-      : word === 'continue'
-        ? `no verdict on ${judged.version} yet`
-        : `the verdict on ${judged.version} is ${word}`
+  // The verdict's own reason stands below, with its figures; the one in here is of a moment before.
+  const judged = candidates.find(({ version }) => waitingFor?.startsWith(`${version}: `))
+  const behind = /; \S+ is ready and comes after it$/.exec(waitingFor ?? '')?.[0] ?? ''
+  const why = judged === undefined ? waitingFor : `${verdictOn(judged)}${behind}`
   const until = nextAt === undefined || nextAt === null ? '' : `, ${printable(nextAt)}`
   return [`  automatic  ${why ? `the next raise waits: ${printable(why)}${until}` : 'raises by itself'}`]
+}
+
+function verdictOn({ version, verdict: { decision } }: CandidateStatus): string {
+  return decision === 'continue' ? `no verdict on ${version} yet` : `the verdict on ${version} is ${decision}`
 }
 
 /** What watches live after its promotion. An alarm is among the notices, in words. */

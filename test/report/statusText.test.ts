@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { SLOT } from '../../src/evidence/counters.ts'
-import type { Evidence } from '../../src/gate/evidence.ts'
+import type { Decision, Evidence } from '../../src/gate/evidence.ts'
 import { judge } from '../../src/gate/verdict.ts'
 import type { AutomaticStatus } from '../../src/report/status.ts'
 import { statusText } from '../../src/report/statusText.ts'
@@ -151,17 +151,16 @@ it('tells what a route raises by itself, what that waits for, and who paused it'
   expect(
     automatic({ mode: 'auto', paused: { who: 'ann', reason: 'on\u001bcall', at: '2026-01-05T08:00:00Z' } }),
   ).toContain('paused  by ann since 2026-01-05T08:00:00Z: on\\u{1b}call (`resume` goes on)\n')
-  expect(automatic({ mode: 'auto', waitingFor: `1.1.0: ${sampleVerdict.reason}` })).toContain(
-    'the next raise waits: no verdict on 1.1.0 yet\n',
-  )
-  const held = {
-    ...status,
-    routes: status.routes.map(route => ({
-      ...route,
-      automatic: { mode: 'auto' as const, waitingFor: `1.1.0: ${sampleVerdict.reason}` },
-      candidates: route.candidates.map(each => ({ ...each, verdict: { ...each.verdict, decision: 'hold' as const } })),
-    })),
+  const waiting = (decision: Decision) => {
+    const { candidates } = status.routes[0]!
+    const judged = candidates.map(each => ({ ...each, verdict: { ...each.verdict, decision } }))
+    // Of a moment before: the verdict below has moved on since.
+    const waitingFor = '1.1.0: still needs 300 more; 1.2.0 is ready and comes after it'
+    const waits = { ...status.routes[0]!, candidates: judged, automatic: { mode: 'auto' as const, waitingFor } }
+    return statusText({ ...status, routes: [waits] })
   }
-  expect(statusText(held)).toContain('the next raise waits: the verdict on 1.1.0 is hold\n')
+  const wait = 'the next raise waits:'
+  expect(waiting('continue')).toContain(`${wait} no verdict on 1.1.0 yet; 1.2.0 is ready and comes after it\n`)
+  expect(waiting('hold')).toContain(`${wait} the verdict on 1.1.0 is hold; 1.2.0 is ready and comes after it\n`)
   expect(automatic({ mode: 'manual' })).toBe(statusText(status))
 })
