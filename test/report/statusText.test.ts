@@ -7,7 +7,7 @@ import { statusText } from '../../src/report/statusText.ts'
 import { timeToVerdict as timedBy } from '../../src/report/timeToVerdict.ts'
 import { status } from '../admin/fakeControl.ts'
 import { period, policyOf } from '../gate/policy.ts'
-import { evidence as sampleEvidence, verdict as sampleVerdict } from './sample.ts'
+import { evidence as sampleEvidence } from './sample.ts'
 
 describe('the status as text', () => {
   it('shows each version with its role, its share and the one that routes.yaml asks for', () => {
