@@ -8,7 +8,7 @@ import type { Bins } from './binnedBetting.ts'
 import { blockHarm } from './blocks.ts'
 import { type ArmCounts, errorOddsHarm, labelOddsSafe, latencyOddsHarm, SAFE_RATIOS_LATENCY } from './labelOdds.ts'
 import { ALPHA_ABORT } from './levels.ts'
-import { type ArmSlots, arms, sizeOf, type Tally, tallyOf } from './periods.ts'
+import { type ArmSlots, added, arms, type SortedPeriod, sizeOf, type Tally, tallyOf } from './periods.ts'
 import { ratio, type Stream, type Summary, segmentHarms, type View, withSegments } from './stream.ts'
 
 const ERRORS: ArmSlots = {
@@ -35,22 +35,10 @@ export function canaryErrors(view: View, v: number): Stream | undefined {
   const { floor, ratio: most } = policy.gate.errors
   if (!periods.some(period => period.stage === 'canary')) return undefined
   const byBlocks = policy.gate.blocks !== undefined
-  const blocks = (tally: Tally): Bet[] =>
-    blockHarm(
-      {
-        blocks: tally.get(SLOT.blocks),
-        plus: tally.get(SLOT.blockPlus),
-        minus: tally.get(SLOT.blockMinus),
-        squares: tally.get(SLOT.blockSquares),
-        more: tally.get(SLOT.blockMore),
-        less: tally.get(SLOT.blockLess),
-      },
-      ALPHA_ABORT,
-    )
   const harmOf = (segment: string) => {
     const counts = arms(periods, ERRORS, segment)
     const { candidateEvents, candidate } = totals(counts)
-    const compared = byBlocks ? blocks(tallyOf(view.all, segment)) : errorOddsHarm(counts)
+    const compared = byBlocks ? blocksHarm(tallyOf(view.all, segment), periods) : errorOddsHarm(counts)
     return Math.min(logMean(compared), logMean(shareHarm(candidateEvents, candidate, floor)))
   }
   const summarise = (counts: readonly ArmCounts[]): Summary => {
@@ -97,7 +85,7 @@ export function canaryErrors(view: View, v: number): Stream | undefined {
         : undefined,
     ...(byBlocks &&
       stage === 'canary' && {
-        logWithhold: logMean(blocks(tallyOf(view.now, ''))),
+        logWithhold: logMean(blocksHarm(tallyOf(view.now, ''), present)),
         withheldFor: 'its blocks have more errors than the control cohort',
       }),
     present: summarise(now),
@@ -179,6 +167,23 @@ function quantileMs(bins: Bins, p: number): number | null {
   if (bin <= 0) return upperMs(0)
   const high = upperMs(bin)
   return Number.isFinite(high) ? Math.sqrt(lowerMs(bin) * high) : lowerMs(bin)
+}
+
+/** Blocks of the whole traffic; their signs only of periods in which the candidate's arm is not the larger one. */
+function blocksHarm(tally: Tally, periods: readonly SortedPeriod[]): Bet[] {
+  const signs = tallyOf(added(periods.filter(({ share }) => share <= 0.5)), '')
+  return blockHarm(
+    {
+      blocks: tally.get(SLOT.blocks),
+      plus: tally.get(SLOT.blockPlus),
+      minus: tally.get(SLOT.blockMinus),
+      squares: tally.get(SLOT.blockSquares),
+      more: tally.get(SLOT.blockMore),
+      less: tally.get(SLOT.blockLess),
+    },
+    ALPHA_ABORT,
+    { more: signs.get(SLOT.blockMore), less: signs.get(SLOT.blockLess) },
+  )
 }
 
 function totals(periods: readonly ArmCounts[]): Omit<ArmCounts, 'share'> {

@@ -99,6 +99,13 @@ describe('harm by blocks', () => {
     expect(blockHarm(old, 0.01)).toEqual(symmetricHarm(18, 25 + 81 + 9 + 49, 5, 0.01))
   })
 
+  it('stays the mixture where none of the signs may be bet on', () => {
+    const counts = countsOf([5, 9, -3, 0, 7])
+    const bets = blockHarm(counts, 0.01, { more: 0, less: 0 })
+    expect(bets.length).toBe(blockHarm(counts, 0.01).length)
+    expect(bets.slice(4).map(({ log }) => log)).toEqual([0, 0, 0, 0, 0, 0])
+  })
+
   it('gives blocks from before signs were counted no sign', () => {
     const later = [1, 2, -1]
     const both = { ...countsOf([...Array.from({ length: 50 }, () => 4), ...later]), more: 2, less: 1 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { differenceBin } from '../../src/evidence/histogram.ts'
 import { distributionDistance, jointDeciles } from '../../src/gate/distance.ts'
-import type { Evidence, MetricVerdict, Policy, Verdict, Waiver } from '../../src/gate/evidence.ts'
+import type { Evidence, MetricVerdict, Period, Policy, Verdict, Waiver } from '../../src/gate/evidence.ts'
 import { judge } from '../../src/gate/verdict.ts'
 import { evidenceOf, period, policyOf } from './policy.ts'
 
@@ -230,6 +230,19 @@ describe('errors by blocks', () => {
     const verdict = canary({ ...same, ...outage, ...blocks }, policy)
     expect(verdict.decision).toBe('continue')
     expect(row(verdict, 'errors', /live/).logHarm).toBeLessThan(0)
+  })
+
+  it('bets on no sign where the candidate has the larger arm, and so perhaps more nodes that fail by themselves', () => {
+    const blocks = { 'block.n': 60, 'block.plus': 110, 'block.minus': 606, 'block.squares': 600 ** 2 + 260 }
+    const at = (step: number) => {
+      const arm = { 'arm.c.n': (20_000 * step) / (100 - step) }
+      const counters = { ...live, ...outage, ...arm, ...blocks, 'block.more': 50, 'block.less': 5 }
+      return period({ stage: 'canary', step, counters })
+    }
+    const decisionOn = (...periods: Period[]) => judge(evidenceOf(periods), policy).decision
+    expect([decisionOn(at(50)), decisionOn(at(60))]).toEqual(['abort', 'continue'])
+    // What was seen with the smaller arm stays.
+    expect(decisionOn(at(50), period({ stage: 'canary', step: 75 }))).toBe('abort')
   })
 
   it('promotes without blocks that accuse, and withholds while they do', () => {
