@@ -63,16 +63,12 @@ export class Decline {
     this.#parts = parts
   }
 
-  /** What a serving thread has answered since its last tick. */
+  /** What a serving thread has answered since its last tick. What testers made a version answer is no evidence. */
   served(requests: readonly RequestDelta[]): void {
-    for (const { route, version, answered } of requests) {
+    for (const { route, version, assigned } of requests) {
       const key = `${route}/${version}`
-      const sum = this.#answers.get(key) ?? { n: 0, errors: 0 }
-      for (const { code, count } of answered) {
-        sum.n += count
-        if (isError(code)) sum.errors += count
-      }
-      this.#answers.set(key, sum)
+      const { n, errors } = this.#answers.get(key) ?? { n: 0, errors: 0 }
+      this.#answers.set(key, { n: n + assigned.answers, errors: errors + assigned.errors })
     }
   }
 
@@ -307,11 +303,6 @@ export class Decline {
     this.#watches.delete(name)
     this.#attempts.delete(rollbackOf(name))
   }
-}
-
-/** As the outcome of an answer is told: neither a prediction nor the client's fault (serving/answer). */
-function isError(status: number): boolean {
-  return status === 429 || !((status >= 200 && status < 300) || (status >= 400 && status < 500))
 }
 
 function nameOf({ version, digest }: { readonly version: string; readonly digest?: string | undefined }): string {

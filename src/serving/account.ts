@@ -75,6 +75,10 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
   durationsOf(version.answered, answer.status).add(durationMs / 1000)
   version.inference.add(answer.inferMs / 1000)
   if (version.engine !== undefined) version.engine.scored++
+  if (!forced) {
+    version.assigned.answers++
+    if (failed) version.assigned.errors++
+  }
   if (failed) counts?.failed(version.index, admitted.cohorts)
   else if (outcome === OUTCOME.ok && areWarm(route)) counts?.latency(version.index, answer.inferMs)
   const wanted = wantedBy(admitted, outcome)

@@ -25,11 +25,19 @@ export type ToServing =
 export type CodeDelta = DurationDelta & { readonly code: number }
 
 /** One version's requests since the last tick. */
+/** Answers of requests that were assigned to a version, and the failed ones among them. */
+export interface AssignedCounts {
+  readonly answers: number
+  readonly errors: number
+}
+
 export interface RequestDelta {
   readonly route: string
   readonly version: string
   readonly role: Role
   readonly answered: readonly CodeDelta[]
+  /** Of them those that no tester picked the version for. */
+  readonly assigned: AssignedCounts
   readonly inference: DurationDelta | undefined
 }
 

@@ -27,6 +27,8 @@ export interface RuntimeVersion {
   readonly broken: string | undefined
   /** Durations of answered requests, by status code. */
   readonly answered: Map<number, DurationCounts>
+  /** Of them those that no tester picked the version for. */
+  readonly assigned: { answers: number; errors: number }
   readonly inference: DurationCounts
 }
 
@@ -124,6 +126,7 @@ export class RuntimeBuilder {
       index,
       snapshot: version,
       answered: new Map<number, DurationCounts>(),
+      assigned: { answers: 0, errors: 0 },
       inference: new DurationCounts(INFERENCE_BUCKETS_S),
     }
     if (version.broken !== undefined) return { ...base, engine: undefined, broken: version.broken }

@@ -15,10 +15,10 @@ import { createDataPlane } from './app.ts'
 import { Connections } from './connections.ts'
 import { addRouteCounts } from './counts.ts'
 import { hasDotSegments, refusalOf } from './limits.ts'
-import type { CodeDelta, FromServing, RequestDelta, ServingData, ToServing } from './message.ts'
+import type { AssignedCounts, CodeDelta, FromServing, RequestDelta, ServingData, ToServing } from './message.ts'
 import { parseModelPath } from './path.ts'
 import { type PredictContext, predict } from './predict.ts'
-import { type Runtime, RuntimeBuilder } from './runtime.ts'
+import { type Runtime, RuntimeBuilder, type RuntimeVersion } from './runtime.ts'
 
 const data = workerData as ServingData
 const port = parentPort!
@@ -174,12 +174,20 @@ function takeRequestDeltas(): RequestDelta[] {
           version: version.snapshot.version,
           role: version === route.live ? 'live' : 'canary',
           answered,
+          assigned: takeAssigned(version),
           inference: version.inference.takeDelta(),
         })
       }
     }
   }
   return deltas
+}
+
+function takeAssigned({ assigned }: RuntimeVersion): AssignedCounts {
+  const taken = { ...assigned }
+  assigned.answers = 0
+  assigned.errors = 0
+  return taken
 }
 
 function takeCodes(byStatus: ReadonlyMap<number, DurationCounts>): CodeDelta[] {

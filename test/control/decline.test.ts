@@ -99,6 +99,7 @@ function answers(version: string, fine: number, failed: number): RequestDelta {
       { ...delta, code: 503, count: failed },
       { ...delta, code: 404, count: 0 },
     ],
+    assigned: { answers: fine + failed, errors: failed },
   }
 }
 

@@ -23,6 +23,7 @@ function world({
       snapshot: { version: name, weight, shadow: { percent: 100 }, evidenceKey: index === 0 ? undefined : 'key' },
       engine: { scored: 1_000 },
       answered: new Map(),
+      assigned: { answers: 0, errors: 0 },
       inference: new DurationCounts(INFERENCE_BUCKETS_S),
     }) as unknown as RuntimeVersion
   const live = version(0, '1.0.0', 90)
@@ -88,6 +89,11 @@ describe('what a serving thread counts', () => {
     expect(counts()?.arms.map(arm => arm.requests) ?? [0, 0]).toEqual([0, 0])
     expect(counts()?.intake[1]?.eligible ?? 0).toBe(0)
     expect(records()).toBe(0)
+    account(producer, admit({ version: live, forced: true }), answer({ status: 500, outcome: OUTCOME.failed }))
+    expect(live.assigned, 'nor is live watched for it').toEqual({ answers: 0, errors: 0 })
+    account(producer, admit({ version: live }), answer({ status: 429, outcome: OUTCOME.failed }))
+    account(producer, admit({ version: live }), answer({ status: 400, outcome: OUTCOME.clientError }))
+    expect(live.assigned).toEqual({ answers: 2, errors: 1 })
   })
 
   it('is every assigned request in its arm, whatever becomes of it', () => {
