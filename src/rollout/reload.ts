@@ -37,11 +37,14 @@ export function reload(
       const digests = await ports.digests(name, route.versions)
       const input: LockInput = {
         ...lockInput(ports, name, asWritten, state, loaded.text, digests),
-        fileHash: loaded.hash,
+        fileHash:
+          state !== null && !asksForRaise(asWritten, ports.current().config.routes[name])
+            ? state.fileHash
+            : loaded.hash,
         now: ports.now(),
         ...(options.adopt ? { adopt: true } : {}),
       }
-      const resolution = recorded(ports, name, input, options.who)
+      const resolution = recorded(ports, name, input, options.who, loaded.hash)
       resolutions[name] = resolution
       states[name] = resolution.state
     }
@@ -49,6 +52,15 @@ export function reload(
     await ports.apply(change)
     return change
   })
+}
+
+/**
+ * Whether a save may raise a version of this route. In mode auto a wish that stands unchanged rises by itself when its time
+ * has come, so a save about something else, or a restart, must not carry it past a pause or a closed window.
+ */
+function asksForRaise(route: Route, served: Route | undefined): boolean {
+  if (route.rollout.mode !== 'auto' || route.live !== served?.live) return true
+  return Object.entries(route.versions).some(([version, { weight }]) => weight !== served.versions[version]?.weight)
 }
 
 /** Puts a file that did not load on record. Never throws. */
@@ -117,22 +129,22 @@ export function parseText(ports: Pick<RolloutPorts, 'fileName' | 'env'>, text: s
   return parseRoutes(text, ports.fileName, ports.env)
 }
 
-function recorded(ports: RolloutPorts, name: string, input: LockInput, who: string): Resolution {
+function recorded(ports: RolloutPorts, name: string, input: LockInput, who: string, hash: string): Resolution {
   const resolution = resolve(input)
   if (sameState(input.state, resolution.state)) return resolution
   try {
-    record(ports, name, entryOf(input, resolution, who))
+    record(ports, name, entryOf(input, resolution, who, hash))
     return resolution
   } catch (error) {
     if (input.state === null) throw error
     // The gate fails closed: with the hash of last time the lock raises nobody.
     const safer = resolve({ ...input, adopt: false, fileHash: input.state.fileHash })
-    if (!sameState(input.state, safer.state)) recordLater(ports, name, entryOf(input, safer, who))
+    if (!sameState(input.state, safer.state)) recordLater(ports, name, entryOf(input, safer, who, hash))
     return safer
   }
 }
 
-function entryOf({ state, adopt }: LockInput, resolution: Resolution, who: string): EntryBody {
+function entryOf({ state, adopt }: LockInput, resolution: Resolution, who: string, hash: string): EntryBody {
   const { liveChange, changes, held } = resolution
   const overrides = overrideChanges(state, resolution.state)
   const kind = adopt
@@ -153,7 +165,7 @@ function entryOf({ state, adopt }: LockInput, resolution: Resolution, who: strin
     reason: describe(resolution, overrides),
     ...(liveChange === undefined ? {} : { version: liveChange.to, from: liveChange.from, to: liveChange.to }),
     ...(state === null ? {} : { hashBefore: state.fileHash }),
-    hashAfter: resolution.state.fileHash,
+    hashAfter: hash,
     held: held.map(({ version, wanted, allowed, reason }: Held) => ({ version, wanted, allowed, reason })),
     state: resolution.state,
   }

@@ -62,7 +62,7 @@ export class Gateway {
         this.before.write?.(text)
         writeAtomically(this.file, text)
       },
-      current: () => this.served!.loaded,
+      current: () => this.served?.loaded ?? loadRoutes(this.file),
       digests: async (_, versions) =>
         Object.fromEntries(
           Object.keys(versions).map(version => [

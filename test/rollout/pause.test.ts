@@ -79,6 +79,24 @@ describe('a pause', () => {
     expect(explained()).toMatchObject([{ reason: 'it is ready and waits for promote or the next save', missing: [] }])
   })
 
+  test('keeps a held wish from rising with a save that is about something else, and at a restart', async () => {
+    await started()
+    gateway.decisions = { '1.1.0': 'continue' }
+    await gateway.edit(text =>
+      text.replace('weight: 100', 'weight: 60').replace('shadow: 100', 'shadow: 100, weight: 40'),
+    )
+    await pause(gateway.ports, ann)
+    gateway.decisions = { '1.1.0': 'promote' }
+    await gateway.edit(text => `${text}# about another route\n`)
+    expect(gateway.weights['1.1.0']).toBe(0)
+    gateway.overwrite(text => `${text}# while it was down\n`)
+    await gateway.start()
+    expect(gateway.weights['1.1.0']).toBe(0)
+    // A person who writes another share asks for it.
+    await gateway.edit(text => text.replace('weight: 60', 'weight: 90').replace('weight: 40', 'weight: 10'))
+    expect(gateway.weights['1.1.0']).toBe(10)
+  })
+
   test('of a paused route, and a resume of one that is not, change nothing and leave no record', async () => {
     await started()
     expect((await resume(gateway.ports, ann)).outcome).toBe('repeated')
