@@ -63,6 +63,8 @@ export function countAssigned(
 
 /** A client that went away before the answer is no error, but its request took at least this long. */
 export function countGone({ counts, route, version, startMs }: Admitted): void {
+  // Or a canary that keeps everybody waiting until they leave would stay cold, and nobody's latency would ever count.
+  if (version.engine !== undefined) version.engine.scored++
   if (areWarm(route)) counts?.latency(version.index, monotonicMs() - startMs)
 }
 

@@ -119,6 +119,13 @@ describe('what a serving thread counts', () => {
     expect(latencies()).toEqual([2, 1])
   })
 
+  it('is the latency of a canary that nobody waits for to the end', () => {
+    const { canary, admit, counts } = world()
+    canary.engine!.scored = 0
+    for (let n = 0; n < 103; n++) countGone(admit({ version: canary }))
+    expect([...counts()!.arms[1]!.latency.values()].reduce((sum, n) => sum + n, 0)).toBe(3)
+  })
+
   it('is a sticky unit once, and none before there is a second arm', () => {
     const one = world({ sticky: true, arms: 1 })
     expect(one.admit({ version: one.live, unit: 'anna' }).counts).toBeDefined()
