@@ -179,10 +179,11 @@ export class Cycle {
     if (verdict === undefined) return undefined
     meters.verdict(verdict)
     notifier.verdict(verdict, evidenceKey)
-    const key = `${route}/${version}/${verdict.evidenceDigest}`
     // What the verdict is about: bytes that were swapped meanwhile are not latched for it.
     const period = book.periods(route, version).at(-1)
     const digest = period?.candidateDigest
+    // One at a time, however the evidence grows meanwhile: a thread that is late would have one more queued every second.
+    const key = `${route}/${version}/${digest ?? ''}`
     if (period !== undefined) this.#guarded('the history', () => history.sample(verdict, period, now()))
     if (verdict.decision !== 'abort' || this.#latched(route, version) || this.#aborting.has(key)) return verdict
     this.#aborting.add(key)

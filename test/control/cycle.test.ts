@@ -1,0 +1,53 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { Cycle, type CycleParts } from '../../src/control/cycle.ts'
+import { abort } from '../../src/rollout/rollback.ts'
+import { verdict } from '../report/sample.ts'
+
+vi.mock('../../src/rollout/rollback.ts', () => ({ abort: vi.fn() }))
+
+beforeEach(() => {
+  vi.useFakeTimers()
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+it('asks for an abort once while it is under way, however the evidence grows', async () => {
+  let looks = 0
+  const underWay = Promise.withResolvers<never>()
+  vi.mocked(abort)
+    .mockReturnValueOnce(underWay.promise)
+    .mockReturnValue(new Promise(() => {}))
+  const nothing = () => {}
+  const log = { info: nothing, warn: nothing, error: nothing }
+  const parts = {
+    collector: { release: () => [] },
+    book: { commit: () => true, served: nothing, keepValue: nothing, periods: () => [{ candidateDigest: 'b' }] },
+    labels: { admitted: () => [], take: () => [], kept: nothing, arrived: nothing, expire: nothing },
+    meters: { committed: nothing, verdict: nothing },
+    verdicts: { sample: nothing },
+    history: { sample: nothing, forgetOthers: nothing },
+    models: () => ({ known: () => ({ digest: 'b' }) }),
+    seenUnits: { takeChanged: () => [] },
+    ports: { verdictNow: () => ({ ...verdict, decision: 'abort', evidenceDigest: `look ${looks++}` }) },
+    notifier: { verdict: nothing },
+    decline: { tick: nothing },
+    automatic: { judged: nothing, keep: nothing },
+    log,
+    config: () => ({ routes: {} }),
+    standing: () => ({
+      snapshot: { routes: [{ name: 'm', versions: [{ version: '1.1.0', evidenceKey: 'k' }] }] },
+      change: { resolutions: { m: { state: { latches: {} } } } },
+    }),
+    now: () => 0,
+  } as unknown as CycleParts
+  const cycle = new Cycle(parts)
+  cycle.start()
+  await vi.advanceTimersByTimeAsync(5_000)
+  expect(looks).toBeGreaterThan(2)
+  expect(abort).toHaveBeenCalledTimes(1)
+  underWay.reject(new Error('a thread did not answer in time'))
+  await vi.advanceTimersByTimeAsync(3_000)
+  expect(abort, 'it is tried again').toHaveBeenCalledTimes(2)
+  cycle.stop()
+})
