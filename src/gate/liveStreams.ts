@@ -29,6 +29,11 @@ const RATIO_WEIGHT = 0.7
  * With `gate.blocks` P3 and P2 on blocks take the place of P1 in the harm test (see {@link blockHarm}): where an arm fails
  * as a whole, its errors are not the independent draws that P1 needs, but the difference to an equal control cohort is
  * symmetric from block to block. The safe test stays, and nothing may be shown worse by blocks meanwhile.
+ *
+ * What is promised, and what is not: the smaller of the two is an e-value for a null that holds throughout, that is for
+ * a candidate which never fails more often than the baseline, or never above the floor. One that fails a little more often
+ * for a million requests, all below the floor, and then shares an outage with the baseline is neither, and can be aborted. The
+ * safe test speaks of the average over the step, so an outage of the baseline alone speaks for the candidate.
  */
 export function canaryErrors(view: View, v: number): Stream | undefined {
   const { policy, stage, periods, present } = view

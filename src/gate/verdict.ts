@@ -74,7 +74,9 @@ export function judge(evidence: Evidence, policy: Policy): Verdict {
   if (broken !== undefined) return verdict(judged, { decision: 'invalid', reason: checkReason(broken), missing: [] })
   const { eligible, dropped } = evidence.mirrored
   const tooManyDrops = dropped > policy.gate.drops * Math.max(eligible, LEAST_ELIGIBLE)
-  const accusers = streams.filter(stream => stream.weight > 0 && !(tooManyDrops && stream.isPaired))
+  // Labels of the arms come by the ring as pairs do, so drops may bias them too.
+  const isBiased = (stream: Stream) => tooManyDrops && (stream.isPaired || stream.metric === 'labels')
+  const accusers = streams.filter(stream => stream.weight > 0 && !isBiased(stream))
   const harm = logSumExp(accusers.map(stream => Math.log(stream.weight) + stream.logHarm))
   if (harm >= Math.log(1 / ALPHA_ABORT))
     return verdict(

@@ -79,7 +79,7 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>
 }
 
-const START_MS = 25_000
+const START_MS = 50_000
 
 /** Starts a gateway and waits until it says that it is ready. @throws with its stderr when it ends before that */
 export async function startGateway(options: StartOptions): Promise<TestGateway> {
@@ -157,7 +157,7 @@ function spawnUnderstudy(args: readonly string[], env: Readonly<Record<string, s
 /** Polls until `condition` gives something other than undefined, null or false. @throws after `timeoutMs` */
 export async function until<T>(
   condition: () => T | Promise<T>,
-  { timeoutMs = 10_000, what = () => 'a condition' }: { timeoutMs?: number; what?: () => string } = {},
+  { timeoutMs = 20_000, what = () => 'a condition' }: { timeoutMs?: number; what?: () => string } = {},
 ): Promise<NonNullable<T>> {
   const end = performance.now() + timeoutMs
   for (;;) {

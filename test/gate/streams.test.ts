@@ -182,6 +182,11 @@ describe('labels where the answer changes the outcome', () => {
     expect(verdict.reason).toContain('loss of live answers is 0.2 against 0.1')
   })
 
+  it('abort nobody while records of live answers are dropped', () => {
+    const dropping = { mirrored: { eligible: 40_000, dropped: 4_000 } }
+    expect(canary({ ...same, ...live, ...labelled(0.2, 0.1, 5000) }, policy, dropping).decision).toBe('invalid')
+  })
+
   it('do not abort by pairs', () => {
     expect(canary({ ...same, ...live, [`loss.${differenceBin(1)}`]: 9000 }, policy).decision).toBe('continue')
   })
