@@ -25,6 +25,7 @@ export function armPendingOf(
     arms: canaries.map(({ key }) => [key, isLive ? 'b' : 'c'] as const),
     p: servedOk && served !== undefined ? predictionOf(served, spec) : null,
     // One name for all evidence keys, within the bounds of each.
+    // By inputs only: what the baseline would have answered is not known of the other arm.
     s: segmentsOfTask(task).map(segment =>
       canaries.reduce((name, { version, key }) => takeSegment(version, key, name), segment),
     ),

@@ -49,7 +49,7 @@ const FIRST: ComparedOutput = { output: undefined, kind: undefined, tolerance: {
  */
 export function pairOf(task: Task, { outcome }: Observation): Pair {
   const { route, served } = task
-  const base = nothingOf(task)
+  const base = nothingOf(task, task.servedOk ? served : undefined)
   const errorType = outcome.ok ? '' : outcome.code
   if (!task.servedOk) {
     // A refused request is the candidate's error only where live accepted it.
@@ -73,16 +73,16 @@ export function pairOf(task: Task, { outcome }: Observation): Pair {
  */
 export function reversedPairOf(task: Task, { outcome }: Observation): Pair {
   const { route, served, servedOk, record } = task
-  const base = nothingOf(task)
   if (!outcome.ok) {
     const { code: errorType } = outcome
     const dropped = NOT_TO_BE_HAD[errorType]
     const isDecided = dropped === undefined && errorType !== 'BAD_TENSOR'
     const errors = isDecided ? { baseline: true, candidate: record.outcome === OUTCOME.failed } : undefined
-    return { ...base, result: 'baseline_error', errorType, errors, dropped }
+    return { ...nothingOf(task), result: 'baseline_error', errorType, errors, dropped }
   }
-  if (leavesOut(task)) return { ...base, result: 'unparseable', errorType: '' }
+  if (leavesOut(task)) return { ...nothingOf(task), result: 'unparseable', errorType: '' }
   const baseline = answeredOutputs(task, outcome, task.requestedOutputs)
+  const base = nothingOf(task, baseline)
   if (!servedOk || served === undefined) {
     const errorType = servedOk ? 'VERSION_FAILED' : record.errorType
     const result = 'candidate_error'
@@ -116,19 +116,23 @@ export function answeredOutputs(
   return { json: JSON.parse(text.toString()) }
 }
 
-/** The segments of a request, which is not decoded where the route has none. */
-export function segmentsOfTask(task: Task): string[] {
+/**
+ * The segments of a request, by its inputs and by what the baseline answered where that is known. The request is not
+ * decoded where the route has none.
+ */
+export function segmentsOfTask(task: Task, answer?: Outputs): string[] {
   const { segments } = task.route
-  const inputs = segments.length > 0 ? task.inputs : undefined
-  return inputs === undefined ? [] : segmentsOf({ tensors: inputs }, segments)
+  if (segments.length === 0) return []
+  const { inputs } = task
+  return segmentsOf(inputs && { tensors: inputs }, segments, answer)
 }
 
-function nothingOf(task: Task): Omit<Pair, 'result' | 'errorType'> {
+function nothingOf(task: Task, answer?: Outputs): Omit<Pair, 'result' | 'errorType'> {
   return {
     comparison: undefined,
     dropped: undefined,
     errors: undefined,
-    segments: segmentsOfTask(task),
+    segments: segmentsOfTask(task, answer),
     baseline: null,
     candidate: null,
     firstRows: undefined,

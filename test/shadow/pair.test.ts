@@ -20,6 +20,7 @@ interface Served {
   readonly answer?: string
   readonly asked?: readonly string[]
   readonly compare?: SnapshotRoute['compare']
+  readonly segments?: SnapshotRoute['segments']
 }
 
 const answerOf = (...outputs: [name: string, value: number | null][]) =>
@@ -28,7 +29,7 @@ const answerOf = (...outputs: [name: string, value: number | null][]) =>
     outputs: outputs.map(([name, value]) => ({ name, datatype: 'FP32', shape: [1], data: [value] })),
   })
 
-function task({ outcome = OUTCOME.ok, answer = answerOf(['p', 0.5]), asked, compare }: Served = {}): Task {
+function task({ outcome = OUTCOME.ok, answer = answerOf(['p', 0.5]), asked, compare, segments }: Served = {}): Task {
   const request = {
     inputs: [{ name: 'x', datatype: 'FP32', shape: [1], data: [1] }],
     ...(asked && { outputs: asked.map(name => ({ name })) }),
@@ -39,7 +40,11 @@ function task({ outcome = OUTCOME.ok, answer = answerOf(['p', 0.5]), asked, comp
     outcome,
     errorType: outcome === OUTCOME.ok ? '' : 'VERSION_FAILED',
   }
-  return new Task(record as unknown as RequestRecord, compare === undefined ? route : { ...route, compare })
+  return new Task(record as unknown as RequestRecord, {
+    ...route,
+    ...(compare !== undefined && { compare }),
+    ...(segments !== undefined && { segments }),
+  })
 }
 
 const observed = (outcome: ScoreOutcome): Observation => ({ outcome, batched: false, sentMs: 0 })
@@ -159,5 +164,22 @@ describe('a pair of which the canary was served', () => {
     const compare = [{ output: '/outputs/0/data/0', kind: undefined, tolerance: { absolute: 0.1 } }]
     expect(reversedPairOf(task({ compare }), answered(['p', 0.55])).result).toBe('match')
     expect(reversedPairOf(task({ compare }), answered(['p', 0.75])).result).toBe('mismatch')
+  })
+})
+
+describe('segments', () => {
+  const segments: SnapshotRoute['segments'] = ['x', { answer: 'p', by: 0.5 }]
+
+  it('go by what live answered, whoever was served', () => {
+    const served = task({ answer: answerOf(['p', 0.75]), segments })
+    expect(pairOf(served, answered(['p', 0.25])).segments).toEqual(['x=1', 'answer.p=[0.5,1)'])
+    expect(pairOf(served, failed('VERSION_FAILED')).segments).toEqual(['x=1', 'answer.p=[0.5,1)'])
+    expect(reversedPairOf(served, answered(['p', 0.25])).segments).toEqual(['x=1', 'answer.p=[0,0.5)'])
+  })
+
+  it('go by the inputs alone where live gave no answer', () => {
+    const unserved = task({ outcome: OUTCOME.failed, segments })
+    expect(pairOf(unserved, answered(['p', 0.25])).segments).toEqual(['x=1'])
+    expect(reversedPairOf(task({ segments }), failed('VERSION_FAILED')).segments).toEqual(['x=1'])
   })
 })

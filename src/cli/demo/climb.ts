@@ -4,7 +4,6 @@ import { diffText } from '../../config/edit.ts'
 import { UnderstudyError } from '../../errors.ts'
 import type { Verdict } from '../../gate/evidence.ts'
 import { about, approximate, numeral, percentage } from '../../gate/wording.ts'
-import { reportMarkdown } from '../../report/markdown.ts'
 import type { Report } from '../../report/status.ts'
 import { check, type Play, saveReport, share } from './play.ts'
 import { BETTER, LIVE, ROUTE, withBetterInShadow } from './policy.ts'
@@ -64,7 +63,7 @@ async function climb(play: Play, where: string): Promise<Stage> {
     tellProof(play, verdict)
     tell.diff(stage.result.diff)
     // The last one is the one that made it live.
-    const path = await saveReport(world, BETTER, reportMarkdown(stage.report))
+    const path = await saveReport(world, BETTER, stage.report)
     if (!play.reports.includes(path)) play.reports.push(path)
     return { verdict, result: stage.result, requests }
   } catch (error) {

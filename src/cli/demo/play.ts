@@ -1,6 +1,8 @@
 // What the scenes share: the actors, the figures that were measured, and what was expected and seen.
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { reportHtml } from '../../report/html/page.ts'
+import type { Report } from '../../report/status.ts'
 import type { Flight } from './rows.ts'
 import type { Tell } from './tell.ts'
 import type { Traffic } from './traffic.ts'
@@ -35,9 +37,10 @@ export function check(play: Play, ok: boolean, expected: string, seen: string): 
   if (!ok) tell.line(tell.style.bad(`not as told: expected ${expected}, seen ${seen}`))
 }
 
-export async function saveReport(world: World, version: string, markdown: string): Promise<string> {
-  const file = join(world.folder, `report-${version}.md`)
-  await writeFile(file, markdown)
+/** Writes the page that `report --format html` gives; tells where. */
+export async function saveReport(world: World, version: string, report: Report): Promise<string> {
+  const file = join(world.folder, `report-${version}.html`)
+  await writeFile(file, reportHtml(report))
   return file
 }
 

@@ -2,7 +2,6 @@
 import type { HistoryEntry } from '../../admin/control.ts'
 import { diffText } from '../../config/edit.ts'
 import { about, numeral, percentage } from '../../gate/wording.ts'
-import { reportMarkdown } from '../../report/markdown.ts'
 import type { Report } from '../../report/status.ts'
 import { auc, brier, type Scored } from './figures.ts'
 import { check, type Play, saveReport, share } from './play.ts'
@@ -32,7 +31,7 @@ export async function playWorse(play: Play): Promise<void> {
   })
   // Read now: a candidate that has left has no report any more.
   const report = (await world.client.get(`/v1/routes/${ROUTE}/report?candidate=${WORSE}`)) as Report
-  play.reports.push(await saveReport(world, WORSE, reportMarkdown(report)))
+  play.reports.push(await saveReport(world, WORSE, report))
   const request = await requestOfAbort(play)
   await world.until(`${numeral(LOOKED_AT)} answers`, 40_000, async () => {
     tell.progress(
