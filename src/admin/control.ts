@@ -47,7 +47,7 @@ export interface Control {
   /** `candidate` may be left out where there is exactly one. */
   report(route: string, candidate: string | undefined): Report
   gate(route: string, candidate: string | undefined): Verdict
-  /** The evidence and policy behind the verdict, as `judge --evidence --policy` reads them. */
+  /** The evidence and policy behind the verdict, as `judge` reads them. */
   evidence(route: string, candidate: string | undefined): { readonly evidence: unknown; readonly policy: unknown }
   promote(route: string, candidate: string | undefined, request: Request): Promise<ChangeResult>
   rollback(route: string, request: Request): Promise<ChangeResult>
