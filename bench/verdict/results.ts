@@ -66,6 +66,8 @@ export interface VerdictResults {
   /** Whether src/ differed from the commit. */
   readonly isDirty: boolean
   readonly size: 'quick' | 'medium' | 'full'
+  /** Scenarios that were run at full size in a smaller run. */
+  readonly full: readonly string[]
   readonly seed: number
   readonly workers: number
   readonly seconds: number

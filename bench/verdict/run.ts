@@ -1,5 +1,5 @@
 // The benchmark of decisions: scenarios of known truth, Understudy beside the methods people use, on the same streams.
-// `node bench/verdict/run.ts [--quick | --medium] [--only NAME …] [--workers N] [--json] [--out FILE]`
+// `node bench/verdict/run.ts [--quick | --medium] [--full NAME …] [--only NAME …] [--workers N] [--json] [--out FILE]`
 //
 // Ends with 1 only where the benchmark itself is wrong (the gate and its model disagree, a scenario broke): a target that
 // is missed is a result, and is shown.
@@ -23,6 +23,8 @@ const { values: given } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     medium: { type: 'boolean', default: false },
+    /** Scenarios at full size in a smaller run. */
+    full: { type: 'string', multiple: true },
     only: { type: 'string', multiple: true },
     workers: { type: 'string' },
     json: { type: 'boolean', default: false },
@@ -32,7 +34,8 @@ const { values: given } = parseArgs({
 const size: Size = given.quick ? 'quick' : given.medium ? 'medium' : 'full'
 const workers = Number(given.workers ?? Math.min(2, availableParallelism()))
 const names = new Set(SCENARIOS.map(({ name }) => name))
-const unknown = given.only?.find(name => !names.has(name))
+const sizeOf = (name: string): Size => (given.full?.includes(name) ? 'full' : size)
+const unknown = [...(given.only ?? []), ...(given.full ?? [])].find(name => !names.has(name))
 if (unknown !== undefined || !Number.isInteger(workers) || workers < 1) {
   process.stderr.write(`${unknown ?? `--workers ${given.workers}`} is none of: ${[...names].join(', ')}\n`)
   process.exit(2)
@@ -67,6 +70,7 @@ async function main(): Promise<number> {
     node: process.version,
     ...revision(),
     size,
+    full: given.full ?? [],
     seed: SEED,
     workers,
     seconds: (performance.now() - started) / 1000,
@@ -93,8 +97,8 @@ function rounded(_: string, value: unknown): unknown {
 
 function tasksOf({ name, cells, runs }: Scenario): Task[] {
   return Array.from({ length: cells }, (_, cell) => {
-    const all = runs(cell, size)
-    const each = Math.max(1, Math.ceil(all / PARTS[size]))
+    const all = runs(cell, sizeOf(name))
+    const each = Math.max(1, Math.ceil(all / PARTS[sizeOf(name)]))
     return Array.from({ length: Math.ceil(all / each) }, (_, part) => ({
       scenario: name,
       cell,

@@ -13,6 +13,7 @@ const scenario = (name: string) => SCENARIOS.find(known => known.name === name)!
 function resultsOf(rows: readonly Row[]): VerdictResults {
   return {
     resultsVersion: 1,
+    full: [],
     date: '2026-01-01T00:00:00.000Z',
     machine: { cpu: 'cpu', cores: 2, memoryGiB: 4, system: 'linux', loadBefore: 0, loadAfter: 0 },
     node: 'v26',
