@@ -29,7 +29,10 @@ export function footText(results: VerdictResults): string {
   const count = (verdict: Row['verdict']) => rows.filter(row => row.verdict === verdict).length
   const runs = scenarios.reduce((sum, scenario) => sum + scenario.runs, 0)
   const changed = results.isDirty ? ' with changes' : ''
-  const short = size === 'full' ? '' : ` This was a ${size} run, with fewer runs than the targets are set for${results.full.length > 0 ? `, except ${results.full.join(', ')}` : ''}.`
+  const short =
+    size === 'full'
+      ? ''
+      : ` This was a ${size} run, with fewer runs than the targets are set for${results.full.length > 0 ? `, except ${results.full.join(', ')}` : ''}.`
   return `${rows.length} targets: ${count('met')} met, ${count('missed')} missed, ${count('unresolved')} unresolved (the interval holds the limit), ${count('not measured')} not measured.
 Brackets are 95 % bounds, exact (Clopper-Pearson) for rates, by bootstrap for means. ${runs.toLocaleString('en')} runs in ${Math.ceil(results.seconds / 60)} minutes on
 ${results.workers} threads, seed ${results.seed}. ${machine.cpu}, ${machine.cores} cores, ${machine.system}, Node ${results.node}, commit ${results.commit}${changed}, ${results.date.slice(0, 10)}.${short}`
