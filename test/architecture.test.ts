@@ -71,7 +71,7 @@ const PURE = [
   'gate/binnedBetting',
   'gate/checks',
   'gate/digest',
-  'gate/distance',
+  'gate/deciles',
   'gate/eprocess',
   'gate/evidence',
   'gate/explain',

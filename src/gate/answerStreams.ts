@@ -3,7 +3,7 @@ import { DEFAULT_SHIFT, DIFFERENCE_LIMIT, shiftLimit } from '../evidence/scale.t
 import { type Bet, logMean, mix } from './bet.ts'
 import { BETTING_FRACTIONS, type Bounded, bettingHarm, confidenceSequence } from './betting.ts'
 import { binnedHarm, binnedInterval, binnedSafe, middleOf } from './binnedBetting.ts'
-import { DECILES, jointDeciles } from './distance.ts'
+import { DECILES, jointDeciles } from './deciles.ts'
 import { sizeOf, type Tally, tallyOf } from './periods.ts'
 import { mean, SHOWN_ALPHA, type Stream, type Summary, size, summaries, type View } from './stream.ts'
 

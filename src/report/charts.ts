@@ -1,7 +1,9 @@
 // What a report draws, as compact figures: histograms, tables of two versions, curves. Pure; draws nothing.
+
 import { addAll, type Counters } from '../evidence/counters.ts'
 import { binsOf, highDifference, lowDifference, quantileBin, upperMs } from '../evidence/histogram.ts'
 import { type LatencyLimits, latencyThresholds, QUANTILE_NAMES, type QuantileName } from '../evidence/latency.ts'
+import { jointDeciles } from '../gate/deciles.ts'
 import type { Stage } from '../gate/evidence.ts'
 
 /** One metric over time: `at` in ms since the Unix epoch, the candidate's percent of live traffic, then the verdict's row. */
@@ -64,7 +66,6 @@ export interface Charts {
 }
 
 const LOSS_BINS = 48
-const DECILES = 10
 /** More classes than these are drawn as one. */
 const CLASSES = 16
 
@@ -126,14 +127,8 @@ function lossChart(counters: Counters): Charts['loss'] {
 }
 
 function scoreChart(counters: Counters): Charts['scores'] {
-  const counts = Array.from({ length: DECILES }, () => new Array<number>(DECILES).fill(0))
-  let n = 0
-  for (const [slot, amount] of counters) {
-    const match = /^score\.(\d)\.(\d)$/.exec(slot)
-    if (match === null) continue
-    counts[Number(match[1])]![Number(match[2])]! += amount
-    n += amount
-  }
+  const counts = jointDeciles(counters)
+  const n = sum(counts.map(sum))
   if (n === 0) return undefined
   return { counts, distances: distancesOf(...margins(counts)) }
 }

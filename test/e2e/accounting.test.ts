@@ -36,13 +36,6 @@ function settled(gateway: TestGateway, route: string, candidate: string, eligibl
   )
 }
 
-/** What a machine that is too busy keeps from being compared; it is counted, and it is little. */
-function tooLate({ dropped, failed }: Report['account']): number {
-  const late = Object.values(dropped).reduce((sum, amount) => sum + amount, 0) + (failed.timeout ?? 0)
-  expect(late).toBeLessThan(600)
-  return late
-}
-
 const rows = (index: number) => tumourRequest(TUMOUR_ROWS[index % TUMOUR_ROWS.length]!.slice(0, 30))
 const live = { '1.0.0': { onnx: 'tumour-risk/1.0.0', weight: 100 } }
 const compare = { output: 'probabilities', tolerance: { absolute: 0.05 } }
@@ -51,10 +44,12 @@ describe('every request that could be mirrored is accounted for', () => {
   it('with embedded and HTTP shadows, one that is down, one that hangs and one that is slow, under load', async () => {
     const http = await modelServer()
     const hanging = await rawServer(() => {})
+    // A busy machine may be late: only the one that hangs may miss a deadline.
+    const patient = { deadline: '60s' }
     const url = (address: string, more: object = {}) => ({
       url: address,
       mirrorable: true,
-      shadow: { percent: 100, deadline: '1s', ...more },
+      shadow: { percent: 100, ...patient, ...more },
     })
     const gateway = await startGateway({
       threads: 2,
@@ -63,11 +58,11 @@ describe('every request that could be mirrored is accounted for', () => {
           live: '1.0.0',
           versions: {
             ...live,
-            '1.1.0': { onnx: 'tumour-risk/1.1.0', shadow: 100 },
-            '2.0.0': { onnx: 'tumour-risk/2.0.0', shadow: 40 },
+            '1.1.0': { onnx: 'tumour-risk/1.1.0', shadow: { percent: 100, ...patient } },
+            '2.0.0': { onnx: 'tumour-risk/2.0.0', shadow: { percent: 40, ...patient } },
             '3.0.0': url(http.url),
             '4.0.0': url(await closedAddress()),
-            '5.0.0': url(hanging.url),
+            '5.0.0': url(hanging.url, { deadline: '1s' }),
             '6.0.0': url(http.url, { max: '20/s' }),
           },
           compare,
@@ -78,21 +73,21 @@ describe('every request that could be mirrored is accounted for', () => {
     expect(answers.every(({ status }) => status === 200)).toBe(true)
 
     const embedded = await settled(gateway, 'risk', '1.1.0', 3000)
-    expect(embedded.compared).toBe(3000 - tooLate(embedded))
+    expect(embedded.compared).toBe(3000)
     const sampled = await settled(gateway, 'risk', '2.0.0', 3000)
     expect(Math.abs(sampled.notSampled - 1800)).toBeLessThan(4 * Math.sqrt(3000 * 0.4 * 0.6))
-    expect(sampled.compared).toBe(3000 - sampled.notSampled - tooLate(sampled))
+    expect(sampled.compared).toBe(3000 - sampled.notSampled)
     const overHttp = await settled(gateway, 'risk', '3.0.0', 3000)
-    expect(overHttp.compared).toBe(3000 - tooLate(overHttp))
+    expect(overHttp.compared).toBe(3000)
     const down = await settled(gateway, 'risk', '4.0.0', 3000)
-    expect(down.failed.candidate_error).toBe(3000 - tooLate(down))
+    expect(down.failed.candidate_error).toBe(3000)
     const hung = await settled(gateway, 'risk', '5.0.0', 3000)
     expect(hung.compared).toBe(0)
     expect(hung.failed.timeout).toBeGreaterThan(0)
     expect(hung.dropped.expired! + hung.dropped.stalled!).toBeGreaterThan(0)
     const limited = await settled(gateway, 'risk', '6.0.0', 3000)
     expect(limited.notSampled).toBeGreaterThan(0)
-    expect(limited.compared).toBe(3000 - limited.notSampled - tooLate(limited))
+    expect(limited.compared).toBe(3000 - limited.notSampled)
     expect((await gateway.stop()).code).toBe(0)
   })
 

@@ -234,7 +234,8 @@ describe('a label of a live answer that changes the outcome', () => {
       },
       compare,
       expect: 'change',
-      labels: { loss: 'brier', margin: 0.05, within: `${within}ms`, affectedByAnswer: true },
+      // So narrow that a hundred labels prove nothing.
+      labels: { loss: 'brier', margin: 0.0001, within: `${within}ms`, affectedByAnswer: true },
     },
   })
   const rows = 120
@@ -309,7 +310,7 @@ describe('a label of a live answer that changes the outcome', () => {
     const [ofPairs, ofArms] = ['labels', 'labels of the candidate'].map(unit => shown.find(row => row.unit === unit))
     expect(ofPairs).toMatchObject({ n: counted.pairs, state: 'watched' })
     expect(counted.pairs).toBeGreaterThan(0)
-    expect(ofArms).toMatchObject({ n: counted.losses.c, state: expect.stringMatching(/^(open|safe)$/) })
+    expect(ofArms).toMatchObject({ n: counted.losses.c, state: 'open' })
     await at.stop()
   })
 

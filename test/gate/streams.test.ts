@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import { differenceBin } from '../../src/evidence/histogram.ts'
-import { distributionDistance, jointDeciles } from '../../src/gate/distance.ts'
 import type { Evidence, MetricVerdict, Period, Policy, Verdict, Waiver } from '../../src/gate/evidence.ts'
 import { judge } from '../../src/gate/verdict.ts'
 import { evidenceOf, period, policyOf } from './policy.ts'
@@ -91,31 +90,6 @@ describe('score distribution', () => {
     const change = { expect: 'change' as const }
     expect(row(shadow(crowded, policyOf(change)), 'distribution')).toMatchObject({ state: 'watched', limit: null })
     expect(shadow(crowded, policyOf({ ...change, gate: { distribution: 0.1 } })).decision).toBe('abort')
-  })
-
-  it('has distances for people: 0 between equals, PSI, KS and JS between others', () => {
-    expect(distributionDistance(jointDeciles(new Map()))).toBeUndefined()
-    expect(distributionDistance(jointDeciles(new Map(Object.entries(diagonal))))).toMatchObject({
-      n: 2000,
-      psi: 0,
-      ks: 0,
-      js: 0,
-    })
-    const apart = distributionDistance(jointDeciles(new Map([['score.0.9', 1000]])))!
-    expect(apart.ks).toBeCloseTo(1, 12)
-    expect(apart.js).toBeCloseTo(1, 12)
-    expect(apart.psi).toBeGreaterThan(10)
-    const half = distributionDistance(
-      jointDeciles(
-        new Map([
-          ['score.0.0', 500],
-          ['score.0.1', 500],
-        ]),
-      ),
-    )!
-    expect(half.ks).toBeCloseTo(0.5, 12)
-    // ½·1·log2(1/0.75) + ½·0.5·log2(0.5/0.75) + ½·0.5·log2(0.5/0.25)
-    expect(half.js).toBeCloseTo(0.3112781, 6)
   })
 })
 

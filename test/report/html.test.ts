@@ -199,6 +199,18 @@ describe('distances of two distributions', () => {
     expect(js).toBeCloseTo(0.881291 - (0.468996 + 1) / 2, 5)
   })
 
+  it('are 1 between scores of the first and of the last decile, and in between for half of a decile', () => {
+    const decile = (at: number, amount = 1000) => Array.from({ length: 10 }, (_, index) => (index === at ? amount : 0))
+    const apart = distancesOf(decile(0), decile(9))
+    expect(apart.ks).toBeCloseTo(1, 12)
+    expect(apart.js).toBeCloseTo(1, 12)
+    expect(apart.psi).toBeGreaterThan(10)
+    const half = distancesOf(decile(0), [500, 500, 0, 0, 0, 0, 0, 0, 0, 0])
+    expect(half.ks).toBeCloseTo(0.5, 12)
+    // ½·1·log2(1/0.75) + ½·0.5·log2(0.5/0.75) + ½·0.5·log2(0.5/0.25)
+    expect(half.js).toBeCloseTo(0.3112781, 6)
+  })
+
   it('are nothing between equal distributions, and at most 1 where they are bounded', () => {
     const counts = fc.array(fc.nat(1000), { minLength: 2, maxLength: 12 })
     fc.assert(
