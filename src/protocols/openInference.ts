@@ -1,33 +1,16 @@
 // Open Inference Protocol V2 over REST, JSON form: bytes ↔ tensors. Knows no version, no model and no network.
 // Wire format: kserve/open-inference-protocol, specification/protocol/inference_rest.md.
 import { UnderstudyError } from '../errors.ts'
+import type { DecodeLimits, InferResponse } from './codec.ts'
 import { isObject, member, parseJson, parseJsonExact } from './json.ts'
-import { DATATYPES, type Datatype, elementCount, type Tensor, type TensorData } from './tensor.ts'
+import { DATATYPES, type Datatype, elementCount, type Tensor, type TensorData, type TensorShape } from './tensor.ts'
 
+/** A request in JSON form. */
 export interface InferRequest {
   readonly id: string | undefined
   readonly inputs: readonly Tensor[]
   /** Names of the outputs asked for, in the order asked; undefined: all. */
   readonly outputs: readonly string[] | undefined
-}
-
-export interface InferResponse {
-  readonly modelName: string
-  readonly modelVersion: string | undefined
-  readonly id: string | undefined
-  readonly outputs: readonly Tensor[]
-}
-
-export interface DecodeLimits {
-  readonly depth: number
-  readonly elements: number
-}
-
-/** What one input or output of a model must look like; −1 is a dynamic dimension. */
-export interface TensorShape {
-  readonly name: string
-  readonly datatype: Datatype
-  readonly shape: readonly number[]
 }
 
 /**

@@ -28,15 +28,25 @@ export type TensorData =
   | Int32Array
   | BigUint64Array
   | BigInt64Array
+  | Float16Array
   | Float32Array
   | Float64Array
   | readonly string[]
+
+/** What one input or output of a model must look like; −1 is a dynamic dimension. */
+export interface TensorShape {
+  readonly name: string
+  readonly datatype: Datatype
+  readonly shape: readonly number[]
+}
 
 export interface Tensor {
   readonly name: string
   readonly datatype: Datatype
   readonly shape: readonly number[]
   readonly data: TensorData
+  /** V2's parameters of this tensor, without those of the binary extension; passed on as they came. */
+  readonly parameters?: Readonly<Record<string, unknown>>
 }
 
 /** The product of the dimensions: the number of elements of a tensor of this shape; 1 for a scalar. */
