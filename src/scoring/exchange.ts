@@ -118,7 +118,10 @@ export class Exchange {
   onResponseData(_control: unknown, chunk: Buffer): void {
     if (this.#settled) return
     this.#bytes += chunk.length
-    if (this.#bytes > this.#maxBytes) return this.#tooLarge()
+    if (this.#bytes > this.#maxBytes) {
+      this.#tooLarge()
+      return
+    }
     const { sink, keptBytes = 0 } = this.#call
     if (sink === undefined) {
       this.#chunks.push(chunk)
@@ -140,7 +143,10 @@ export class Exchange {
   onResponseEnd(): void {
     if (this.#settled) return
     // A timer counts whole milliseconds and may be late: the clock decides.
-    if (this.#spentMs(performance.now()) >= this.#call.deadlineMs) return this.#fail('VERSION_DEADLINE', LATE)
+    if (this.#spentMs(performance.now()) >= this.#call.deadlineMs) {
+      this.#fail('VERSION_DEADLINE', LATE)
+      return
+    }
     const kept = !this.#streaming || this.#bytes <= (this.#call.keptBytes ?? 0)
     const body = !kept
       ? NOTHING

@@ -1,34 +1,12 @@
 // The data plane beside predictions: health, labels and what does not exist. Routed by hono.
-import type { HttpBindings } from '@hono/node-server'
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { ERRORS } from '../errors.ts'
 import { encodeError } from '../protocols/openInference.ts'
 import { VERSION } from '../version.ts'
+import type { App, DataPlane } from './dataPlane.ts'
 import { addModelPaths, routeReady } from './modelPaths.ts'
-import type { Runtime } from './runtime.ts'
 import { addV1Paths } from './v1Paths.ts'
-
-export interface DataPlane {
-  readonly runtime: () => Runtime
-  readonly draining: () => boolean
-  /** Hands labels to the control thread; the answer comes when they are kept. */
-  readonly sendLabels: (body: Uint8Array) => Promise<{ status: number; body: string }>
-  /** What all serving threads counted, by `route/version`. */
-  readonly statistics: () => Promise<Readonly<Record<string, VersionStatistics>>>
-}
-
-export type App = Hono<{ Bindings: HttpBindings }>
-
-/** Since the gateway started. */
-export interface VersionStatistics {
-  readonly succeeded: number
-  readonly failed: number
-  /** Time in the model, ms. */
-  readonly inferMs: number
-  /** Milliseconds since the Unix epoch; 0: never. */
-  readonly lastMs: number
-}
 
 const MAX_LABEL_BYTES = 4 * 1024 * 1024
 

@@ -1,8 +1,9 @@
 // Scores a request with an embedded model: bytes to tensors and back, in the client's protocol.
 import { messageOf } from '../errors.ts'
+import { checkInputs, checkRequestedOutputs } from '../protocols/checkTensors.ts'
 import type { Codec, InferRequest, RequestedOutput, WireBody } from '../protocols/codec.ts'
 import { decoded } from '../protocols/content.ts'
-import { checkInputs, checkRequestedOutputs, jsonBytesOf } from '../protocols/openInference.ts'
+import { jsonBytesOf } from '../protocols/openInference.ts'
 import { toClient, toVersion } from '../protocols/rename.ts'
 import type { Tensor } from '../protocols/tensor.ts'
 import { type Answer, encodedAnswer, failed, type Incoming } from './answer.ts'

@@ -5,7 +5,7 @@ import type { Signature } from '../protocols/codec.ts'
 import { signatureToClient } from '../protocols/rename.ts'
 import type { TensorShape } from '../protocols/tensor.ts'
 import { VERSION } from '../version.ts'
-import type { App, DataPlane, VersionStatistics } from './app.ts'
+import type { App, DataPlane, VersionStatistics } from './dataPlane.ts'
 import type { RuntimeRoute, RuntimeVersion } from './runtime.ts'
 
 const EXTENSIONS = ['binary_tensor_data', 'model_configuration', 'statistics'] as const

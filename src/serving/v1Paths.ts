@@ -1,6 +1,6 @@
 // What TensorFlow Serving's and KServe V1's clients ask beside predictions: which models there are, and what they take.
 import type { TensorShape } from '../protocols/tensor.ts'
-import type { App, DataPlane } from './app.ts'
+import type { App, DataPlane } from './dataPlane.ts'
 import { onVersion, signatureOf } from './modelPaths.ts'
 
 export function addV1Paths(app: App, plane: DataPlane): void {

@@ -5,7 +5,6 @@ import { codecOf } from '../protocols/codecs.ts'
 import { type BodyForm, decodedNow, unpackForm } from '../protocols/content.ts'
 import { parseJson } from '../protocols/json.ts'
 import { signatureToClient } from '../protocols/rename.ts'
-import type { Tensor } from '../protocols/tensor.ts'
 import { OUTCOME, type RequestRecord } from '../record/format.ts'
 import type { SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
 import type { ScoreOutcome } from '../scoring/scorer.ts'
@@ -48,7 +47,7 @@ export class Task {
 
   /** The request as live understands it; undefined when it cannot be read. */
   get request(): InferRequest | undefined {
-    return this.requestFor(liveSignature(this.route))
+    return this.requestFor(this.record.protocol === 'v2' ? undefined : liveSignature(this.route))
   }
 
   /** What segments are read from; undefined when the request cannot be read. */
