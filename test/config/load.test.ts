@@ -219,7 +219,7 @@ describe('a protocol', () => {
     expect(withVersion(`{ url: http://a, protocol: ${protocol} }`)).toEqual([`routes.yaml:${expected}`])
   })
 
-  const passed = (route: string) => check(`routes:\n  m:\n    live: 1.0.0\n${route}`)
+  const passed = (route: string) => problemsOf(`routes:\n  m:\n    live: 1.0.0\n${route}`)
   const version = '    versions:\n      1.0.0: { url: http://a, protocol: json, weight: 100'
 
   test('json needs a path at which predictions are asked for', () => {
@@ -234,7 +234,7 @@ describe('a protocol', () => {
       'routes.yaml:7:7 expected protocol json as of the other versions: what is passed through unread cannot be translated',
     ])
     expect(passed(`    path: /score\n${version}, rename: { inputs: { a: b } } }`)).toEqual([
-      'routes.yaml:6:61 `rename` is for protocols that name their tensors, not for json',
+      'routes.yaml:6:60 `rename` is for protocols that name their tensors, not for json',
     ])
   })
 
@@ -250,7 +250,7 @@ describe('a protocol', () => {
 
   test('a path leads to one route', () => {
     const one = (name: string) => `  ${name}:\n    live: 1.0.0\n    path: /score\n${version} }\n`
-    expect(check(`routes:\n${one('a')}${one('b')}`)).toEqual([
+    expect(problemsOf(`routes:\n${one('a')}${one('b')}`)).toEqual([
       'routes.yaml:9:11 expected a path of its own: /score belongs to a',
     ])
   })

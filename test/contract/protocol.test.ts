@@ -1,6 +1,4 @@
-import { mlflow } from '../../src/protocols/mlflow.ts'
-import { v1 } from '../../src/protocols/tensorflow.ts'
+import { CODECS } from '../../src/protocols/codecs.ts'
 import { protocolContract } from './protocol.ts'
 
-protocolContract(v1)
-protocolContract(mlflow)
+for (const codec of Object.values(CODECS)) protocolContract(codec)
