@@ -16,6 +16,19 @@ export function asDeclared(outputs: readonly Tensor[], declared: readonly Tensor
   })
 }
 
+/**
+ * Outputs in the datatypes of another answer's, where one of the two came over a protocol that has none: JSON's numbers are
+ * all FP64, and a label 1 is the same label as 1.0.
+ */
+export function typedLike(outputs: readonly Tensor[], like: readonly Tensor[]): readonly Tensor[] {
+  return asDeclared(outputs, like).map(output => {
+    const { data } = output
+    const other = like.find(each => each.name === output.name)
+    if (other?.datatype !== 'FP64' || output.datatype === 'FP64' || output.datatype === 'BYTES') return output
+    return { ...output, datatype: 'FP64', data: Float64Array.from(data as ArrayLike<number | bigint>, Number) }
+  })
+}
+
 /** A single output without a name under this one. */
 export function namedAs(outputs: readonly Tensor[], name: string): readonly Tensor[] {
   return outputs.length === 1 && outputs[0]!.name === UNNAMED_OUTPUT ? [{ ...outputs[0]!, name }] : outputs

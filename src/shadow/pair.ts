@@ -5,6 +5,7 @@ import { type FirstRow, firstRowOf } from '../evidence/firstRow.ts'
 import { type Prediction, predictionOf } from '../evidence/loss.ts'
 import { segmentsOf } from '../evidence/segments.ts'
 import type { InferRequest } from '../protocols/codec.ts'
+import { typedLike } from '../protocols/declared.ts'
 import type { Tensor } from '../protocols/tensor.ts'
 import { OUTCOME } from '../record/format.ts'
 import type { ComparedOutput, SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
@@ -106,13 +107,17 @@ const NOT_TO_BE_HAD: Readonly<Record<string, DropReason>> = {
  */
 export function answeredOutputs(
   task: Task,
-  { outputs, raw }: Extract<ScoreOutcome, { ok: true }>,
+  { outputs, raw, untyped }: Extract<ScoreOutcome, { ok: true }>,
   only?: readonly string[],
 ): Outputs {
   const asked = only === undefined ? outputs : only.flatMap(name => outputs.find(output => output.name === name) ?? [])
   const { codec } = task
-  if (codec?.protocol === 'v2' && !task.comparesJson)
-    return { tensors: task.servedAsJson ? asked.map(asAnswered) : asked }
+  if (codec?.protocol === 'v2' && !task.comparesJson) {
+    const { served } = task
+    const isTyped = (untyped !== true && task.servedTyped) || served === undefined || !('tensors' in served)
+    const typed = isTyped ? asked : typedLike(asked, served.tensors)
+    return { tensors: task.servedAsJson ? typed.map(asAnswered) : typed }
+  }
   if (raw !== undefined) return task.readAnswer({ bytes: raw, jsonBytes: undefined, contentType: '' })
   const { request } = task
   if (codec === undefined || request === undefined) throw new Error('nothing says what its answer would look like')

@@ -79,6 +79,12 @@ export class Task {
     return unpackForm(this.record.answerForm).jsonBytes === undefined
   }
 
+  /** Whether the version that was served speaks a protocol with datatypes. */
+  get servedTyped(): boolean {
+    const target = this.route.versions[this.record.version]?.target
+    return target?.kind !== 'url' || target.protocol === 'v2'
+  }
+
   /** The request as a version with this signature understands it, in the clients' names; undefined when it cannot be read. */
   requestFor(signature: Signature | undefined): InferRequest | undefined {
     const { codec } = this
