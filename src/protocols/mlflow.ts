@@ -59,8 +59,20 @@ function decodeRequest(body: WireBody, limits: DecodeLimits, model: Signature | 
       throw new UnderstudyError('BAD_REQUEST', '"params" must be an object')
     const reading = { elements: limits.elements, digits, base64: false, answer: false }
     const naming: Naming = { model, reading, extras: 'ignored', frame: format.startsWith('dataframe') }
-    return requestOf(tensorsOf(format, json[format], naming), format === 'inputs', params)
+    return requestOf(
+      tensorsOf(format, json[format], naming),
+      format === 'inputs',
+      digits.exact ? plain(params) : params,
+    )
   })
+}
+
+/** The value with numbers for BigInts, which no JSON can be made of: others than this codec pass parameters on. */
+function plain(params: unknown): unknown {
+  if (params === undefined) return undefined
+  return JSON.parse(
+    JSON.stringify(params, (_key, value: unknown) => (typeof value === 'bigint' ? Number(value) : value)),
+  )
 }
 
 /**
