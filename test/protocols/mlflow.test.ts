@@ -9,9 +9,17 @@ const answer = (body: string) => mlflow.decodeResponse(wire(body), LIMITS).outpu
 describe('a request to an MLflow server', () => {
   const encoded = (...inputs: Parameters<typeof requestOf>[0]) => mlflow.encodeRequest(requestOf(inputs)).body
 
-  it('is inputs for one tensor', () => {
+  it('is inputs for one tensor of several values a row, and for one without a name', () => {
     expect(encoded(floats('x', [2, 2], 1, 2.5, 3, 4))).toBe('{"inputs":[[1.0,2.5],[3.0,4.0]]}')
     expect(encoded(floats('x', [0, 2]))).toBe('{"inputs":[]}')
+    expect(encoded(floats('x', [], 1))).toBe('{"inputs":1.0}')
+    expect(encoded(floats('input-0', [1, 1], 1))).toBe('{"inputs":[[1.0]]}')
+  })
+
+  it('is a data frame for one column, because servers refuse inputs of one shape or the other', () => {
+    for (const shape of [[2], [2, 1]]) {
+      expect(encoded(floats('x', shape, 1, 2))).toBe('{"dataframe_split":{"columns":["x"],"data":[[1.0],[2.0]]}}')
+    }
   })
 
   it('is a data frame for columns of one value a row, in their order', () => {
@@ -27,7 +35,7 @@ describe('a request to an MLflow server', () => {
   })
 
   it('says with null that a value is missing, and cannot carry an infinity', () => {
-    expect(encoded(floats('x', [2], Number.NaN, 1))).toBe('{"inputs":[null,1.0]}')
+    expect(encoded(floats('x', [2], Number.NaN, 1))).toBe('{"dataframe_split":{"columns":["x"],"data":[[null],[1.0]]}}')
     expect(() => encoded(floats('x', [1], Number.POSITIVE_INFINITY))).toThrow(
       expect.objectContaining({ code: 'NOT_SUPPORTED', message: expect.stringContaining('"x"') }),
     )
