@@ -236,6 +236,16 @@ const KEYS =
     ' ',
   )
 
+const FIRST_KEYS = [
+  'instances',
+  'inputs',
+  'dataframe_split',
+  'dataframe_records',
+  'predictions',
+  'outputs',
+  undefined,
+] as const
+
 /** JSON made of the words of the protocols, so that decoders get past their first check. */
 const looksLikeARequest: fc.Arbitrary<string> = fc
   .letrec<{ value: unknown }>(tie => ({
@@ -248,11 +258,9 @@ const looksLikeARequest: fc.Arbitrary<string> = fc
         .map(entries => Object.fromEntries(entries)),
     ),
   }))
-  .value.map(value => {
-    const body = typeof value === 'object' && value !== null ? value : { instances: value }
-    // Object.fromEntries makes `__proto__` an own key, which JSON.stringify writes.
-    return JSON.stringify(body)
-  })
+  .value.chain(value => fc.tuple(fc.constantFrom(...FIRST_KEYS), fc.constant(value)))
+  // Object.fromEntries makes `__proto__` an own key, which JSON.stringify writes.
+  .map(([key, value]) => JSON.stringify(key === undefined ? value : { [key]: value }))
 
 /** One to four tensors; `same`: with one positive number of rows, as answers have. */
 function someTensors(datatypes: readonly Datatype[], rows: 'any' | 'same'): fc.Arbitrary<Tensor[]> {
