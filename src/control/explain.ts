@@ -51,13 +51,16 @@ function labelOf({ route, requestId }: Explanation, labels: ExplainParts['labels
   }
 }
 
-function unknownText(requestId: string, { requests, most, mostBytes, since }: Found['memory']): string {
-  const bounds = `the newest ${numeral(most)}, ${Math.round(mostBytes / 2 ** 20)} MiB at most, since the start`
-  const present = since === null ? 'none at present' : `at present ${numeral(requests)}, back to ${since}`
+function unknownText(requestId: string, memory: Found['memory']): string {
+  const { requests, most, mostBytes, perSecond, passedOver, since } = memory
+  const present = since === null ? 'none now' : `${numeral(requests)} now, back to ${since}`
+  const tooFast =
+    passedOver === 0
+      ? ''
+      : `; of those where nothing failed or differed ${numeral(passedOver)} came faster than ${numeral(perSecond)} a second and were passed over`
   return (
-    `request "${requestId}" is not kept. Kept are requests that were mirrored, scored by live too, that wait for a label, ` +
-    `whose trace was sampled, that failed or were slow (${bounds}; ${present}), ` +
-    'from when every version that looks at them has answered. ' +
-    'Recorded spans can be asked with --traces FILE'
+    `request "${requestId}" is not kept. Kept are the newest ${numeral(most)} (${Math.round(mostBytes / 2 ** 20)} MiB at most; ` +
+    `${present}) that were mirrored or scored twice, wait for a label, were sampled for a trace, failed or were slow, ` +
+    `as soon as every version that looks at them has ended${tooFast}. --traces FILE looks in recorded spans`
   )
 }

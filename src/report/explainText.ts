@@ -2,16 +2,14 @@
 import { about, numeral } from '../gate/wording.ts'
 import type {
   ExplainedAssignment,
-  ExplainedComparison,
-  ExplainedDifference,
   ExplainedInput,
   ExplainedResponse,
   ExplainedVersion,
   Explanation,
 } from '../shadow/explanation.ts'
-import { type Cell, printable, type Style, styleFor, table } from './table.ts'
+import { comparisonText } from './comparisonText.ts'
+import { type Cell, clipped, printable, type Style, styleFor, table, wrapped } from './table.ts'
 
-const COLUMNS = 80
 const LABEL = 10
 
 /** @param seen requests with this id that came by, with those that are not kept any more */
@@ -37,7 +35,7 @@ function requestText(explanation: Explanation, style: Style): string[] {
     ...field('at', `${at.replace('T', ' ').replace('Z', ' UTC')}${originText(explanation)}`),
     ...field('trace', `${printable(traceId)}, ${spansText(explanation)}`),
   ]
-  if (input !== null) lines.push(...field('input', inputText(input)), ...field('', `sha256 ${input.sha256}`))
+  if (input !== null) lines.push(...field('input', inputText(input)), ...field('sha256', input.sha256))
   else if (explanation.source === 'gateway')
     lines.push(...field('input', 'not recorded: empty, or larger than mirror.bodyBytes'))
   lines.push(...assignmentText(assignment, field))
@@ -111,7 +109,7 @@ function answeredText({ status, errorType, durationMs, bytes }: ExplainedRespons
 function versionsText({ versions, live }: Explanation, style: Style): string[] {
   const rows = versions.map((version): Cell[] => [
     printable(version.version),
-    version.role === 'shadow' && version.version === live ? 'live, in the shadow' : version.role,
+    roleText(version, live),
     stateCell(version, style),
     version.latencyMs === null ? '' : milliseconds(version.latencyMs),
     version.queueMs === null ? '' : milliseconds(version.queueMs),
@@ -129,6 +127,11 @@ function versionsText({ versions, live }: Explanation, style: Style): string[] {
     lines.push('', title!, ...shown.map(clipped))
   }
   return lines
+}
+
+function roleText({ role, version, state }: ExplainedVersion, live: string | null): string {
+  if (role !== 'shadow' || version !== live) return role
+  return state === 'not_asked' ? 'live' : 'live, in the shadow'
 }
 
 function stateCell({ state, reason }: ExplainedVersion, style: Style): Cell {
@@ -157,44 +160,6 @@ function answerRows(versions: readonly ExplainedVersion[]): string[][] {
   return rows
 }
 
-function comparisonText(comparison: ExplainedComparison, style: Style): string[] {
-  const { baseline, candidate, result, errorType, detail, dropped, outputs } = comparison
-  const paint = result === 'match' ? style.good : result === 'dropped' ? style.warn : style.bad
-  const why = [errorType, dropped, detail].filter(text => text !== null).map(text => `: ${printable(text)}`)
-  const lines = wrapped(`${printable(candidate)} against ${printable(baseline)}: ${result}${why.join('')}`, '  ')
-  lines[0] = lines[0]!.replace(`: ${result}`, `: ${paint(result)}`)
-  for (const output of outputs) lines.push(...wrapped(differenceText(output), '    '))
-  return lines
-}
-
-function differenceText(difference: ExplainedDifference): string {
-  const { output, kind, result, detail, rows, mismatchingRows, row, maxAbsDiff, maxRelDiff } = difference
-  const parts: string[] = [kind === null ? result : `${result} as ${kind}`]
-  if (detail !== null) parts.push(printable(detail))
-  if (maxAbsDiff !== null) {
-    const relative = maxRelDiff === null ? '' : `, relative ${about(maxRelDiff)}`
-    parts.push(`largest difference ${about(maxAbsDiff)}${relative}`)
-  }
-  parts.push(...toleranceText(difference))
-  if (rows !== null && rows > 1) parts.push(`${numeral(mismatchingRows ?? 0)} of ${numeral(rows)} rows differ`)
-  const { baselineValue, candidateValue } = difference
-  if (baselineValue !== null || candidateValue !== null) {
-    const where = row === null || (rows ?? 1) <= 1 ? '' : `row ${row}: `
-    parts.push(`${where}${shown(baselineValue)} → ${shown(candidateValue)}`)
-  }
-  return `${output === null ? 'answers' : printable(output)}: ${parts.join('; ')}`
-}
-
-function toleranceText({ tolerance }: ExplainedDifference): string[] {
-  if (tolerance === null) return []
-  const set = Object.entries(tolerance).filter(([, value]) => value !== undefined)
-  return [set.length === 0 ? 'exact' : `tolerance ${set.map(([name, value]) => `${name} ${value}`).join(', ')}`]
-}
-
-function shown(value: number | string | null): string {
-  return value === null ? 'none' : printable(String(value))
-}
-
 function milliseconds(ms: number): string {
   return ms < 100 ? ms.toFixed(2) : numeral(Math.round(ms))
 }
@@ -202,23 +167,4 @@ function milliseconds(ms: number): string {
 function labelled(name: string, text: string, style: Style): string[] {
   const lines = wrapped(text, ' '.repeat(LABEL + 2))
   return [`  ${style.dim(name.padEnd(LABEL))}${lines[0]!.trimStart()}`, ...lines.slice(1)]
-}
-
-/** At blanks; a word that is longer than a line stays whole. */
-function wrapped(text: string, indent: string): string[] {
-  const lines: string[] = []
-  let line = ''
-  for (const word of text.split(' ')) {
-    const longer = line === '' ? word : `${line} ${word}`
-    if (line !== '' && indent.length + [...longer].length > COLUMNS) {
-      lines.push(indent + line)
-      line = word
-    } else line = longer
-  }
-  return [...lines, indent + line]
-}
-
-function clipped(line: string): string {
-  const characters = [...line]
-  return characters.length > COLUMNS ? `${characters.slice(0, COLUMNS - 1).join('')}…` : line
 }

@@ -162,7 +162,9 @@ export class Comparer {
   }
 
   #finished(task: Task, pairs: readonly Ended[], looks: readonly Look[]): void {
-    this.#explanations.keep(task, looks, this.#spans.finished(task, pairs))
+    const kept = this.#spans.finished(task, pairs)
+    const isOrdinary = kept === undefined && task.servedOk && pairs.every(({ pair }) => pair.result === 'match')
+    this.#explanations.keep(task, looks, kept, isOrdinary)
   }
 
   /** Asks the other version, and calls `end` once, with what it did or why it was not asked, and the pair if it is one. */

@@ -116,5 +116,12 @@ export const explanation: Explanation = {
 export const found: Found = {
   explanations: [explanation],
   seen: 1,
-  memory: { requests: 1, most: 10_000, mostBytes: 67_108_864, since: '2026-01-01T00:00:01.250Z' },
+  memory: {
+    requests: 1,
+    most: 10_000,
+    mostBytes: 67_108_864,
+    perSecond: 1_000,
+    passedOver: 0,
+    since: '2026-01-01T00:00:01.250Z',
+  },
 }
