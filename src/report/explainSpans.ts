@@ -50,7 +50,7 @@ export function explainSpans(requestId: string, place: RequestPlace, spans: read
   const server = spans.find(({ spanId }) => spanId === place.serverSpanId)
   const children = spans.filter(span => span !== server)
   const compares = children.filter(({ attributes }) => attributes[SPAN.compareResult] !== undefined)
-  const versions = children.flatMap(versionOf).toSorted((a, b) => ROLES.indexOf(a.role) - ROLES.indexOf(b.role))
+  const versions = children.flatMap(versionOf).toSorted(servedFirst)
   const reason = KEEP_REASONS.find(known => compares.some(span => span.attributes[SPAN.sampleReason] === known))
   const startMs = server?.startMs ?? Math.min(...spans.map(span => span.startMs))
   const status = number(server, STATUS)
@@ -75,10 +75,19 @@ export function explainSpans(requestId: string, place: RequestPlace, spans: read
       sha256: null,
     },
     versions,
-    comparisons: compares.flatMap(comparisonOf),
+    comparisons: compares.flatMap(comparisonOf).toSorted((a, b) => byText(a.candidate, b.candidate)),
     spans: reason === undefined ? null : { reason, weight: number(compares[0], SPAN.sampleWeight) ?? 1 },
     label: null,
   }
+}
+
+/** Spans end in any order. */
+function servedFirst(a: ExplainedVersion, b: ExplainedVersion): number {
+  return ROLES.indexOf(a.role) - ROLES.indexOf(b.role) || byText(a.version, b.version)
+}
+
+function byText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
 }
 
 const WHY: Readonly<Record<NonNullable<ExplainedAssignment['reason']>, string>> = {

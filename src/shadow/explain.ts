@@ -59,7 +59,7 @@ export function explain(
       sha256: isRecorded ? hash('sha256', record.answer, 'hex') : null,
     },
     versions: versionsOf(task, looks),
-    comparisons: looks.flatMap(look =>
+    comparisons: inOrder(route, looks).flatMap(look =>
       typeof look.observation === 'string'
         ? []
         : explainComparison(task, look.version.version, look.observation, look.isReversed),
@@ -67,6 +67,11 @@ export function explain(
     spans: kept === undefined ? null : { reason: kept.reason, weight: kept.weight },
     label: null,
   }
+}
+
+/** Looks end in any order. */
+function inOrder({ versions }: SnapshotRoute, looks: readonly Look[]): readonly Look[] {
+  return looks.toSorted((a, b) => versions.indexOf(a.version) - versions.indexOf(b.version))
 }
 
 /** Bodies that are too large to be mirrored are left out of a record, both of them. */

@@ -124,6 +124,12 @@ describe('answers that differ', () => {
     expect(JSON.parse(JSON.stringify(explanation))).toEqual(explanation)
   })
 
+  it('stand in the order of the route, whichever ended first', () => {
+    const other = { version: route.versions[1]!, isReversed: false, observation: answered(0.5) }
+    const { comparisons } = told(recordOf(), [mirrored(answered(0.5)), other])
+    expect(comparisons.map(({ candidate }) => candidate)).toEqual(['1.1.0', '2.0.0'])
+  })
+
   it('have the canary as the candidate where live was asked in its shadow', () => {
     const explanation = told(recordOf({ ...canaryServed, answer: answerOf(0.75) }), [paired(answered(0.5))])
     expect(explanation.versions.map(({ version, role, state }) => [version, role, state])).toEqual([
