@@ -4,7 +4,6 @@ import type { DropReason } from '../evidence/accounting.ts'
 import type { Outputs } from '../evidence/compare.ts'
 import { OUTCOME, type RequestRecord } from '../record/format.ts'
 import type { SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
-import type { Kept } from '../telemetry/keep.ts'
 import { explainAssignment } from './explainAssignment.ts'
 import { explainComparison, shownOutputs } from './explainComparison.ts'
 import type { ExplainedInput, ExplainedVersion, Explanation } from './explanation.ts'
@@ -28,7 +27,7 @@ export interface Remembered {
   readonly route: SnapshotRoute
   readonly looks: readonly Look[]
   /** Why its spans were kept; undefined: they were not. */
-  readonly kept: Kept | undefined
+  readonly kept: NonNullable<Explanation['spans']> | undefined
 }
 
 /** @param wallMs a moment of the monotonic clock as ms since the Unix epoch */
