@@ -292,6 +292,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
     setMirror: (on, route) => desired.setMirror(on, route),
     submitLabels: body => labels.submit(body, desired.loaded.config, now()),
     promoted: promotion => threads.promoted(promotion),
+    remembered: (requestId, route) => threads.explain(requestId, route),
   })
   /** What a person must know of a route beside what the lock says. */
   const noticesOf = (route: string): readonly string[] => {

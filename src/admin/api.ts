@@ -4,6 +4,7 @@ import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { asUnderstudyError, UnderstudyError } from '../errors.ts'
 import { CONTENT_SECURITY_POLICY, reportHtml } from '../report/html/page.ts'
+import { cleanRequestId, REQUEST_ID_FORM } from '../serving/headers.ts'
 import {
   MirrorBody,
   PauseBody,
@@ -61,6 +62,11 @@ export function createAdminApi({ control, guard, onInternalError }: AdminApiOpti
   app.get('/v1/history', context =>
     json(context, { entries: control.history(context.req.query('route'), readLast(context.req.query('last'))) }),
   )
+
+  app.get('/v1/requests/:id', async context => {
+    const found = await control.explain(requestIdOf(context), context.req.query('route') || undefined)
+    return json(context, found)
+  })
 
   app.post('/v1/routes/:route/promote', async context => {
     const body = readBody(PromoteBody, await context.req.text())
@@ -154,6 +160,13 @@ function routeOf(context: Context<Env>): string {
   return context.req.param('route') as string
 }
 
+/** @throws BAD_REQUEST for what no request can have as its id */
+function requestIdOf(context: Context<Env>): string {
+  const requestId = cleanRequestId(context.req.param('id'))
+  if (requestId !== undefined) return requestId
+  throw new UnderstudyError('BAD_REQUEST', `request id: expected ${REQUEST_ID_FORM}`)
+}
+
 function candidateOf(context: Context<Env>): [route: string, candidate: string | undefined] {
   const candidate = context.req.query('candidate')
   return [routeOf(context), candidate === '' ? undefined : candidate]
@@ -187,6 +200,7 @@ function failure(context: Context<Env>, { code, message, status }: UnderstudyErr
 /** The methods of a known path; undefined for others. */
 function allowedMethods(path: string): string | undefined {
   if (/^\/(livez|readyz|metrics|v1\/status|v1\/history)$/.test(path)) return 'GET'
+  if (/^\/v1\/requests\/[^/]+$/.test(path)) return 'GET'
   if (/^\/v1\/(mirror|labels)$/.test(path)) return 'POST'
   const last = /^\/v1\/routes\/[^/]+\/([a-z]+)$/.exec(path)?.[1]
   if (last === 'report' || last === 'gate' || last === 'evidence') return 'GET'

@@ -26,10 +26,12 @@ import { type ActionRequest, type ActionResult, promote, setWeight } from '../ro
 import { recordLater } from '../rollout/record.ts'
 import { abort, clear, rollback } from '../rollout/rollback.ts'
 import type { Snapshot, SnapshotRoute } from '../rollout/snapshot.ts'
+import type { Found } from '../shadow/explanation.ts'
 import type { Promotion } from '../shadow/message.ts'
 import type { StateStore } from '../state/store.ts'
 import type { Raise } from './automatic.ts'
 import type { EvidenceBook } from './evidence.ts'
+import { explainRequest } from './explain.ts'
 import type { VerdictHistory } from './history.ts'
 import type { LabelAnswer, Labels } from './labels.ts'
 import type { Meters } from './meters.ts'
@@ -67,6 +69,8 @@ export interface ControlParts {
   readonly setMirror: (on: boolean, route: string | undefined) => Promise<void>
   readonly submitLabels: (body: Uint8Array) => Promise<LabelAnswer>
   readonly promoted: (promotion: Promotion) => void
+  /** What the shadow thread remembers of a request. */
+  readonly remembered: (requestId: string, route: string | undefined) => Promise<Found>
 }
 
 type Action = ChangeResult['action']
@@ -137,6 +141,11 @@ export class ControlActions implements Control {
     const { route, evidence } = this.#candidate(routeName, candidate)
     const config = this.#parts.standing().change.loaded.config.routes[route.name]!
     return evidenceFile(evidence, config, comparedOutputs(config))
+  }
+
+  explain(requestId: string, route: string | undefined): Promise<Found> {
+    const { remembered, labels, standing } = this.#parts
+    return explainRequest({ ask: remembered, labels, standing }, requestId, route)
   }
 
   promote(routeName: string, candidate: string | undefined, request: Request): Promise<ChangeResult> {

@@ -7,7 +7,9 @@ import { createDoorbell, createRing } from '../record/ring.ts'
 import type { Snapshot } from '../rollout/snapshot.ts'
 import type { LoadedModel, VerifyModel } from '../scoring/message.ts'
 import type { FromServing, ServingData, ToServing } from '../serving/message.ts'
+import type { Found } from '../shadow/explanation.ts'
 import type { FromShadow, Promotion, ShadowData, ToShadow } from '../shadow/message.ts'
+import { Questions } from './questions.ts'
 import { Verifications } from './verifications.ts'
 
 export interface ThreadEvents {
@@ -56,6 +58,9 @@ export class Threads {
   readonly #serving = new Map<number, Serving>()
   readonly #waiters = new Set<() => void>()
   readonly #verifications = new Verifications((call, model) => this.#tellShadow({ kind: 'verify', call, model }))
+  readonly #questions = new Questions((call, requestId, route) =>
+    this.#tellShadow({ kind: 'explain', call, requestId, route }),
+  )
   #shadow: Worker
   #shadowApplied = -1
   #shadowEnded = false
@@ -96,6 +101,11 @@ export class Threads {
   /** Loads a model in a scoring process and checks its golden vectors; settles within a minute. @throws MODEL_BROKEN */
   verify(model: VerifyModel): Promise<LoadedModel> {
     return this.#verifications.ask(model)
+  }
+
+  /** What the shadow thread remembers of a request id, within two seconds. @throws OVERLOADED, INTERNAL */
+  explain(requestId: string, route: string | undefined): Promise<Found> {
+    return this.#questions.ask(requestId, route)
   }
 
   /** Hands a new revision to every thread; resolves when all serving threads have acknowledged it. */
@@ -158,12 +168,14 @@ export class Threads {
       if (message.kind === 'applied') this.#shadowApplied = message.revision
       else if (message.kind === 'verified') this.#verifications.verified(message.call, message.model)
       else if (message.kind === 'refused') this.#verifications.refused(message.call, message.message)
+      else if (message.kind === 'explained') this.#questions.answered(message.call, message.found)
       events.shadow(message)
       this.#wake()
     })
     worker.on('error', cause => (error = cause as Error))
     worker.on('exit', () => {
       this.#shadowEnded = true
+      this.#questions.down()
       this.#wake()
       if (this.#stopping) return
       events.died(SHADOW, error)

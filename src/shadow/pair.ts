@@ -5,7 +5,7 @@ import { type FirstRow, firstRowOf } from '../evidence/firstRow.ts'
 import { type Prediction, predictionOf } from '../evidence/loss.ts'
 import { segmentsOf } from '../evidence/segments.ts'
 import type { InferRequest } from '../protocols/codec.ts'
-import { typedLike } from '../protocols/declared.ts'
+import { conformOutputs } from '../protocols/conform.ts'
 import type { Tensor } from '../protocols/tensor.ts'
 import { OUTCOME } from '../record/format.ts'
 import type { ComparedOutput, SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
@@ -111,81 +111,23 @@ export function answeredOutputs(
   only?: readonly string[],
 ): Outputs {
   const asked = only === undefined ? outputs : only.flatMap(name => outputs.find(output => output.name === name) ?? [])
-  const { codec } = task
+  const { codec, served } = task
+  const like = served !== undefined && 'tensors' in served ? served.tensors : []
   if (codec?.protocol === 'v2' && !task.comparesJson) {
-    const { served } = task
-    const isTyped = (untyped !== true && task.servedTyped) || served === undefined || !('tensors' in served)
-    const typed = isTyped ? asked : typedLike(asked, served.tensors)
+    const typed = untyped === true || !task.servedTyped ? conformOutputs(asked, like) : asked
     return { tensors: task.servedAsJson ? typed.map(asAnswered) : typed }
   }
-  if (raw !== undefined) return task.readAnswer({ bytes: raw, jsonBytes: undefined, contentType: '' })
+  if (raw !== undefined) return conformed(task.readAnswer({ bytes: raw, jsonBytes: undefined, contentType: '' }), like)
   const { request } = task
   if (codec === undefined || request === undefined) throw new Error('nothing says what its answer would look like')
   // Other protocols carry neither datatypes nor always names: what the client would have seen is compared.
   const response = { modelName: task.route.name, modelVersion: undefined, id: undefined, outputs: asked }
   const { body, contentType } = codec.encodeResponse(response, inJson(request))
-  return task.readAnswer({ bytes: Buffer.from(body), jsonBytes: undefined, contentType })
+  return conformed(task.readAnswer({ bytes: Buffer.from(body), jsonBytes: undefined, contentType }), like)
 }
 
-/**
- * The segments of a request, by its inputs and by what the baseline answered where that is known. The request is not
- * decoded where the route has none.
- */
-export function segmentsOfTask(task: Task, answer?: Outputs): string[] {
-  const { segments } = task.route
-  if (segments.length === 0) return []
-  return segmentsOf(task.fields, segments, answer)
-}
-
-function nothingOf(task: Task, answer?: Outputs): Omit<Pair, 'result' | 'errorType'> {
-  return {
-    comparison: undefined,
-    dropped: undefined,
-    errors: undefined,
-    segments: segmentsOfTask(task, answer),
-    baseline: null,
-    candidate: null,
-    firstRows: undefined,
-    baselineOutputs: undefined,
-  }
-}
-
-/** Written out, field by field: nearly every pair comes this way, and spreading costs more than counting. */
-function compared(segments: readonly string[], route: SnapshotRoute, baseline: Outputs, candidate: Outputs): Pair {
-  const comparison = compareOutputs(baseline, candidate, route.compare)
-  const spec = route.compare[0] ?? FIRST
-  const b = firstRowOf(baseline, spec)
-  // "The first output" is the baseline's, as in the comparison.
-  const ofCandidate = spec.output === undefined ? { ...spec, output: nameOf(baseline) } : spec
-  const c = b === undefined ? undefined : firstRowOf(candidate, ofCandidate)
-  return {
-    result: comparison.result,
-    comparison,
-    dropped: undefined,
-    errors: comparison.unstable ? CANDIDATE_FAILED : NOBODY_FAILED,
-    errorType: '',
-    segments,
-    baseline: labelledOf(route, baseline),
-    candidate: labelledOf(route, candidate),
-    firstRows: b === undefined || c === undefined ? undefined : [b, c],
-    baselineOutputs: baseline,
-  }
-}
-
-function nameOf(outputs: Outputs): string | undefined {
-  return 'tensors' in outputs ? outputs.tensors[0]?.name : undefined
-}
-
-/** What a label is held against; null where the route takes none. */
-function labelledOf(route: SnapshotRoute, outputs: Outputs): Prediction {
-  return route.labels === undefined ? null : predictionOf(outputs, route.compare[0] ?? FIRST)
-}
-
-function leavesOut({ requestedOutputs, route }: Task): boolean {
-  if (requestedOutputs === undefined) return false
-  return route.compare.some(
-    ({ output }) => output !== undefined && !output.startsWith('/') && !requestedOutputs.includes(output),
-  )
+function conformed(outputs: Outputs, like: readonly Tensor[]): Outputs {
+  return 'tensors' in outputs ? { tensors: conformOutputs(outputs.tensors, like) } : outputs
 }
 
 /** Pointers are followed in JSON, so nothing may be answered as raw bytes. */

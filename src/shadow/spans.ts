@@ -44,8 +44,9 @@ export class SpanWriter {
     }
   }
 
-  finished(task: Task, ended: readonly Ended[]): void {
-    if (this.#tracing === undefined || this.#settings === undefined) return
+  /** Returns why its spans are kept; undefined: they are not. */
+  finished(task: Task, ended: readonly Ended[]): Kept | undefined {
+    if (this.#tracing === undefined || this.#settings === undefined) return undefined
     const { record } = task
     const kept = keepRequest(
       {
@@ -57,6 +58,7 @@ export class SpanWriter {
       { ratio: this.#settings.ratio, slowMs: this.#settings.slow },
     )
     if (kept !== undefined) this.#tracing.request(this.#requestOf(task, ended, kept))
+    return kept
   }
 
   promoted(promotion: Promotion): void {

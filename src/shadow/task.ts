@@ -2,8 +2,8 @@
 import type { Outputs } from '../evidence/compare.ts'
 import type { Codec, InferRequest, Signature, WireBody } from '../protocols/codec.ts'
 import { codecOf } from '../protocols/codecs.ts'
+import { namedAs } from '../protocols/conform.ts'
 import { type BodyForm, decodedNow, unpackForm } from '../protocols/content.ts'
-import { namedAs } from '../protocols/declared.ts'
 import { parseJson } from '../protocols/json.ts'
 import { signatureToClient } from '../protocols/rename.ts'
 import { OUTCOME, type RequestRecord } from '../record/format.ts'
@@ -51,9 +51,14 @@ export class Task {
     return this.requestFor(this.record.protocol === 'v2' ? undefined : liveSignature(this.route))
   }
 
+  /** The request's JSON, without raw tensors behind it. @throws when it is none */
+  get requestJson(): unknown {
+    return this.#json(this.#requestBody)
+  }
+
   /** What segments are read from; undefined when the request cannot be read. */
   get fields(): Outputs | undefined {
-    if (this.codec === undefined) return attempt(() => ({ json: this.#json(this.#requestBody) })) ?? undefined
+    if (this.codec === undefined) return attempt(() => ({ json: this.requestJson })) ?? undefined
     const { request } = this
     return request && { tensors: request.inputs }
   }

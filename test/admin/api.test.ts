@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { createAdminApi } from '../../src/admin/api.ts'
 import { createGuard } from '../../src/admin/auth.ts'
 import { UnderstudyError } from '../../src/errors.ts'
+import { found } from '../report/explained.ts'
 import { report } from '../report/sample.ts'
 import { fakeControl } from './fakeControl.ts'
 
@@ -179,6 +180,32 @@ describe('reading', () => {
       ['flight-delay', 100],
       [undefined, 5],
     ])
+  })
+
+  it('explains one request by its id, whatever it is made of, in one route or in all', async () => {
+    const seen: unknown[][] = []
+    const { get, app } = api({
+      explain: async (...asked) => {
+        seen.push(asked)
+        return found
+      },
+    })
+    expect(await (await get('/v1/requests/order-17')).json()).toEqual(JSON.parse(JSON.stringify(found)))
+    const id = 'a/b:c@d+e=f_.-'
+    await get(`/v1/requests/${encodeURIComponent(id)}?route=flight-delay`)
+    await get('/v1/requests/order-17?route=')
+    expect(seen).toEqual([
+      ['order-17', undefined],
+      [id, 'flight-delay'],
+      ['order-17', undefined],
+    ])
+    for (const wrong of ['x'.repeat(129), 'a%20b', '%1b', '%']) {
+      const answer = await get(`/v1/requests/${wrong}`)
+      expect([answer.status, await answer.json()]).toMatchObject([400, { code: 'BAD_REQUEST' }])
+    }
+    const posted = await app.request('/v1/requests/order-17', { method: 'PUT', headers: HOST })
+    expect([posted.status, posted.headers.get('allow')]).toEqual([405, 'GET'])
+    expect((await api().get('/v1/requests/nope')).status).toBe(404)
   })
 
   it('gives metrics as text and health to probes', async () => {

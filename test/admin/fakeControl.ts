@@ -4,6 +4,7 @@ import { UnderstudyError } from '../../src/errors.ts'
 import { evidenceJson, policyJson } from '../../src/report/evidenceFile.ts'
 import { latencyOf } from '../../src/report/report.ts'
 import { STATUS_VERSION, type Status } from '../../src/report/status.ts'
+import { found } from '../report/explained.ts'
 import { evidence, policy, report, verdict } from '../report/sample.ts'
 
 export const status: Status = {
@@ -114,6 +115,11 @@ export function fakeControl(overrides: Partial<Control> = {}): { control: Contro
     evidence: route => {
       known(route)
       return { evidence: evidenceJson(evidence), policy: policyJson(policy) }
+    },
+    explain: async (requestId, route) => {
+      if (route !== undefined) known(route)
+      if (requestId !== 'order-17') throw new UnderstudyError('UNKNOWN_REQUEST', `request "${requestId}" is not kept`)
+      return found
     },
     promote: changed('promote'),
     rollback: changed('rollback'),
