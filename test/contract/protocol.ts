@@ -7,9 +7,12 @@ import { DATATYPES, type Datatype, elementCount, type Tensor, type TensorData } 
 
 const LIMITS = { depth: 32, elements: 10_000 }
 
-/** Runs the contract against `codec`. @param options datatypes that its JSON cannot carry are left out */
-export function protocolContract(codec: Codec, options: { readonly except?: readonly Datatype[] } = {}): void {
-  const datatypes = DATATYPES.filter(datatype => options.except?.includes(datatype) !== true)
+/**
+ * Runs the contract against `codec`.
+ * @param answersWithout datatypes that it cannot answer unless it is asked in a special way, as V2 cannot answer FP16 in JSON
+ */
+export function protocolContract(codec: Codec, answersWithout: readonly Datatype[] = []): void {
+  const answerable = DATATYPES.filter(datatype => !answersWithout.includes(datatype))
 
   describe(`the protocol contract: ${codec.protocol}`, () => {
     it('keeps an empty batch a batch without rows', () => {
@@ -23,7 +26,7 @@ export function protocolContract(codec: Codec, options: { readonly except?: read
 
     it('brings requests to a server and back with names, datatypes, shapes and values', () => {
       fc.assert(
-        fc.property(someTensors(datatypes, 'any'), inputs => {
+        fc.property(someTensors(DATATYPES, 'any'), inputs => {
           expect(throughRequest(inputs)).toEqual(inputs)
         }),
         { numRuns: 300 },
@@ -32,7 +35,7 @@ export function protocolContract(codec: Codec, options: { readonly except?: read
 
     it('brings answers back with their values, row by row and column by column', () => {
       fc.assert(
-        fc.property(someTensors(datatypes, 'same'), fc.boolean(), (outputs, columnar) => {
+        fc.property(someTensors(answerable, 'same'), fc.boolean(), (outputs, columnar) => {
           const answered = throughResponse(outputs, columnar)
           expect(answered.map(plainValues)).toEqual(outputs.map(plainValues))
           if (outputs.length > 1) expect(answered.map(({ name }) => name)).toEqual(outputs.map(({ name }) => name))
