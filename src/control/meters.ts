@@ -6,6 +6,7 @@ import type { Verdict } from '../gate/evidence.ts'
 import type { Snapshot } from '../rollout/snapshot.ts'
 import type { FromServing } from '../serving/message.ts'
 import type { FromShadow } from '../shadow/message.ts'
+import type { ExemplarSeries } from '../telemetry/exemplars.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
 const PREDICT_ROUTE = '/v2/models/{model_name}/infer'
@@ -30,7 +31,8 @@ export class Meters {
     }
     this.#applied = snapshot
     for (const route of snapshot.routes) {
-      for (const { version, weight, digest, target } of route.versions) {
+      for (const { version, weight, digest, target, evidenceKey } of route.versions) {
+        if (evidenceKey === undefined) this.metrics.forgetVerdict(route.name, version)
         this.metrics.weight(route.name, version, weight)
         this.metrics.modelInfo({
           model: route.name,
@@ -57,13 +59,17 @@ export class Meters {
     }
   }
 
-  shadowed({ candidates, spansDropped }: Extract<FromShadow, { kind: 'tick' }>): void {
+  shadowed({ candidates, spansDropped, exemplars }: Extract<FromShadow, { kind: 'tick' }>): void {
     this.#inFlight.clear()
-    for (const { route, version, outcomes, comparisons, inFlight } of candidates) {
+    for (const { route, version, outcomes, comparisons, inference, inFlight } of candidates) {
       for (const [outcome, count] of outcomes) this.metrics.shadowDelta(route, version, outcome, count)
       for (const [result, count] of comparisons) this.metrics.comparisonDelta(route, version, result, count)
+      if (inference) {
+        this.metrics.inferenceDelta({ route, version, role: 'shadow' }, inference.buckets, inference.sumSeconds)
+      }
       this.#inFlight.set(`${route}/${version}`, inFlight)
     }
+    for (const exemplar of exemplars) if (this.#isServed(exemplar.series)) this.metrics.exemplar(exemplar)
     for (const [reason, count] of Object.entries(spansDropped)) this.metrics.spansDropped(reason, count)
   }
 
@@ -87,11 +93,20 @@ export class Meters {
 
   verdict(verdict: Verdict): void {
     this.metrics.verdict(verdict.route, verdict.candidate, verdict.decision)
-    for (const { metric, segment, logHarm } of verdict.metrics) {
-      if (segment === undefined && Number.isFinite(logHarm)) {
-        this.metrics.logEvalue(verdict.route, verdict.candidate, metric, logHarm)
-      }
+    const { route, candidate } = verdict
+    for (const { metric, segment, logHarm, logHarmNeeded } of verdict.metrics) {
+      if (segment !== undefined) continue
+      if (Number.isFinite(logHarm)) this.metrics.logEvalue(route, candidate, metric, logHarm)
+      this.metrics.logEvalueLimit(route, candidate, metric, logHarmNeeded)
     }
+  }
+
+  /** A request may end after its version left the configuration: it must not bring back what was forgotten. */
+  #isServed(series: ExemplarSeries): boolean {
+    if (series.of === 'http') return true
+    const name = series.of === 'comparison' ? series.candidate : series.version
+    const route = this.#applied?.routes.find(each => each.name === series.route)
+    return route?.versions.some(({ version }) => version === name) ?? false
   }
 
   #account(route: string, version: string, slots: Counters): void {

@@ -9,6 +9,7 @@ import type { LoadedModel, VerifyModel } from '../scoring/message.ts'
 import type { FromServing, ServingData, ToServing } from '../serving/message.ts'
 import type { FromShadow, Promotion, ShadowData, ToShadow } from '../shadow/message.ts'
 import { Verifications } from './verifications.ts'
+import type { ThreadLoop } from './vitals.ts'
 
 export interface ThreadEvents {
   /** `tick` and `labels` of a serving thread. */
@@ -81,6 +82,20 @@ export class Threads {
   /** Serving threads that are up. */
   get servingCount(): number {
     return this.#serving.size
+  }
+
+  /** How busy each thread's event loop was, read from here at no cost to it. */
+  loops(): ThreadLoop[] {
+    const loopOf = (thread: string, { threadId, performance }: Worker): ThreadLoop => ({
+      thread,
+      id: threadId,
+      busyMs: performance.eventLoopUtilization().active,
+    })
+    return [
+      { thread: 'control', id: 0, busyMs: performance.eventLoopUtilization().active },
+      ...(this.#shadowEnded ? [] : [loopOf(SHADOW, this.#shadow)]),
+      ...[...this.#serving.values()].map(({ id, worker }) => loopOf(`serving-${id}`, worker)),
+    ]
   }
 
   /** Starts the serving threads; resolves when all listen. @throws when the port cannot be had */

@@ -2,6 +2,7 @@
 import { messageOf } from '../errors.ts'
 import { OUTCOME } from '../record/format.ts'
 import type { Snapshot, SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
+import { NewestExemplars, type SeriesExemplar } from '../telemetry/exemplars.ts'
 import type { FinishedComparison, FinishedInference, FinishedRequest } from '../telemetry/finished.ts'
 import { type Kept, keepRequest } from '../telemetry/keep.ts'
 import { createLogger } from '../telemetry/log.ts'
@@ -15,6 +16,7 @@ const SHUTDOWN_MS = 3_000
 
 export class SpanWriter {
   readonly #wallShiftMs: number
+  readonly #exemplars = new NewestExemplars()
   #settings: Snapshot['traces'] | undefined
   #tracing: Tracing | undefined
 
@@ -56,7 +58,10 @@ export class SpanWriter {
       },
       { ratio: this.#settings.ratio, slowMs: this.#settings.slow },
     )
-    if (kept !== undefined) this.#tracing.request(this.#requestOf(task, ended, kept))
+    if (kept === undefined) return
+    const request = this.#requestOf(task, ended, kept)
+    // An exemplar that points to a trace which nobody stored is useless.
+    if (this.#tracing.request(request)) this.#exemplars.saw(request)
   }
 
   promoted(promotion: Promotion): void {
@@ -76,6 +81,11 @@ export class SpanWriter {
   /** Spans dropped since the last call, by exporter and reason. */
   takeDropped(): Record<string, number> {
     return this.#tracing?.takeDrops() ?? {}
+  }
+
+  /** The newest request of each metric's bucket whose spans were kept since the last call. */
+  takeExemplars(): SeriesExemplar[] {
+    return this.#exemplars.take()
   }
 
   async close(): Promise<void> {
