@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { type ReadSpan, readSpans } from '../../src/telemetry/readSpans.ts'
 import { type BusyGateway, busyGateway, scrape } from '../telemetry/busyGateway.ts'
 import { type Exposition, parseExposition } from '../telemetry/exposition.ts'
 import { METRICS } from '../telemetry/metricsTable.ts'
@@ -106,18 +107,33 @@ describe('/metrics as Prometheus asks for it', () => {
       },
       { timeoutMs: 5_000, what: () => 'the spans of every exemplar' },
     )
-    // A third of the ordinary requests: had any request been taken, most pointers would lead nowhere.
-    const { families } = parseExposition((await scrape(busy.gateway)).body)
-    const answered = families.get('understudy_requests_total')!.samples.reduce((sum, { value }) => sum + value, 0)
-    expect((await storedSpans()).size).toBeLessThan(answered * 4)
+    // A third of the ordinary requests are kept: had any request been taken, most of these would lead nowhere.
+    const { value } = parseExposition((await scrape(busy.gateway)).body)
+    const answered = value('understudy_requests_total{route="worn",version="2.0.0",role="live",code="200"}')!
+    const stored = [...(await storedSpans()).values()].filter(
+      ({ kind, attributes }) =>
+        kind === 2 &&
+        attributes['understudy.route'] === 'worn' &&
+        attributes['feature_flag.result.variant'] === '2.0.0' &&
+        attributes['http.response.status_code'] === 200,
+    )
+    expect(stored.length).toBeGreaterThan(answered / 5)
+    expect(stored.length).toBeLessThan(answered / 2)
+    const ofWorn = exemplars.filter(
+      ({ name, sampleLabels }) =>
+        name === 'understudy_request_duration_seconds_bucket' &&
+        sampleLabels.route === 'worn' &&
+        sampleLabels.role === 'canary',
+    )
+    expect(ofWorn.length).toBeGreaterThan(3)
   })
 })
 
-/** `traceId/spanId` of every span in the traces file. */
-async function storedSpans(): Promise<Set<string>> {
-  const text = await readFile(busy.spansFile, 'utf8')
-  const ids = /"traceId":"([0-9a-f]{32})","spanId":"([0-9a-f]{16})"/g
-  return new Set([...text.matchAll(ids)].map(([, trace, span]) => `${trace}/${span}`))
+/** Every span in the traces file, by `traceId/spanId`. */
+async function storedSpans(): Promise<Map<string, ReadSpan>> {
+  const lines = (await readFile(busy.spansFile, 'utf8')).split('\n').slice(0, -1)
+  const spans = lines.flatMap(line => readSpans(JSON.parse(line)))
+  return new Map(spans.map(span => [`${span.traceId}/${span.spanId}`, span]))
 }
 
 function labelsByName(families: Exposition['families']): Record<string, string[]> {
