@@ -47,7 +47,7 @@ export async function busyGateway(): Promise<BusyGateway> {
     response.end('{"error":"out of memory"}')
   })
   const routes = (live: string, held: number) => {
-    const { risk } = JSON.parse(content({}, {}, { notify: [{ url: webhook.url }] })).routes
+    const { risk } = JSON.parse(content({ steps: [50, 100] }, {}, { notify: [{ url: webhook.url }] })).routes
     const worn = {
       live,
       versions: {

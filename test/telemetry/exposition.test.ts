@@ -25,8 +25,8 @@ describe('our own check of a metrics text', () => {
     expect(parseExposition(text).problems).not.toEqual([])
   })
 
-  it.skipIf(!HAS_PROMTOOL).each(LINTED)('finds %s where promtool does', (_, text) => {
-    const { status, output } = promtool(['check', 'metrics'], text)
+  it.skipIf(!HAS_PROMTOOL).each(LINTED)('finds %s where promtool does', async (_, text) => {
+    const { status, output } = await promtool(['check', 'metrics'], text)
     expect(status).not.toBe(0)
     expect(output).not.toBe('')
   })
