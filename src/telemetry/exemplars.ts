@@ -36,7 +36,7 @@ export class NewestExemplars {
     const { route, traceId, spanId, servedVersion, method, httpRoute, status, inferences, comparisons } = request
     const atS = (request.startMs + request.durationMs) / 1000
     const offer = (series: ExemplarSeries, bucket: number, value: number) => {
-      const key = `${Object.values(series).join('\0')}\0${bucket}`
+      const key = `${nameOf(series)}\0${bucket}`
       const before = this.#newest.get(key)
       // Requests with a shadow end late: the order they come in is not the order they were answered in.
       if (before !== undefined && before.exemplar.atS > atS) return
@@ -65,6 +65,18 @@ export class NewestExemplars {
     const taken = [...this.#newest.values()]
     this.#newest.clear()
     return taken
+  }
+}
+
+/** Written out: joining an object's values costs twice as much. */
+function nameOf(series: ExemplarSeries): string {
+  switch (series.of) {
+    case 'http':
+      return `h\0${series.method}\0${series.route}\0${series.status}`
+    case 'comparison':
+      return `c\0${series.route}\0${series.candidate}\0${series.result}`
+    default:
+      return `${series.of}\0${series.route}\0${series.version}\0${series.role}`
   }
 }
 
