@@ -93,7 +93,10 @@ export async function busyGateway(): Promise<BusyGateway> {
   await until(() => shows('understudy_gate_log_evalue{route="tried"'), { what: () => 'tried to be judged' })
   await predict(gateway, 'nobody', tumourRequest())
   await writeFile(gateway.routesFile, 'routes: {}\n')
-  await until(() => shows('understudy_config_reload_total{result="refused"} 1'), { what: () => 'routes.yaml refused' })
+  await until(() => shows('\nunderstudy_config_valid 0\n'), { what: () => 'routes.yaml refused' })
+  await until(() => shows('\nunderstudy_config_reload_total{result="refused"} 1\n'), {
+    what: () => 'that to be counted',
+  })
   await until(() => shows('code="404"'), { what: () => 'the request without a model to be counted' })
   return { gateway, spansFile }
 }
