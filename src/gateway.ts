@@ -25,6 +25,7 @@ import { Salts } from './control/salts.ts'
 import { SeenUnits } from './control/seenUnits.ts'
 import { SHADOW, Threads } from './control/threads.ts'
 import { Verdicts } from './control/verdicts.ts'
+import { Vitals } from './control/vitals.ts'
 import { messageOf, UnderstudyError } from './errors.ts'
 import { createPoster } from './notify/post.ts'
 import { EPOCH_MS, epochAt, monotonicMs } from './record/clock.ts'
@@ -274,6 +275,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
     models,
     labels,
     meters,
+    vitals: new Vitals({ metrics: meters.metrics, startedAt, loops: () => threads.loops() }),
     standing: () => desired.standing!,
     facts: () => ({
       startedAt,

@@ -84,6 +84,7 @@ const PURE = [
   'evidence/outputs',
   'evidence/pointer',
   'evidence/scale',
+  'telemetry/exemplars',
   'telemetry/readSpans',
   'evidence/segments',
   'gate/answerStreams',

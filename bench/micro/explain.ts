@@ -2,7 +2,7 @@
 // Usage: node bench/micro/explain.ts [requests] [rounds] [rate]; prints JSON, microseconds of CPU a request and bytes.
 import { cpus } from 'node:os'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { encodeInferResponse } from '../../src/protocols/openInference.ts'
+import { v2 } from '../../src/protocols/openInference.ts'
 import { OUTCOME, readRecord, writeRecord } from '../../src/record/format.ts'
 import { createDoorbell, createRing, RingConsumer, RingProducer } from '../../src/record/ring.ts'
 import type { SnapshotRoute } from '../../src/rollout/snapshot.ts'
@@ -130,12 +130,17 @@ function outputsOf(seed: number) {
   return [{ name: 'probabilities', datatype: 'FP32' as const, shape: [1, 2], data }]
 }
 
+const NOTHING_ASKED = { id: undefined, inputs: [], outputs: undefined, binaryOutputs: false, columnar: false }
+
 /** Bodies are made beforehand: another thread makes them. */
 function bodiesOf(index: number) {
   const data = Array.from({ length: FEATURES }, (_, at) => ((index + at) % 1000) / 8)
   const inputs = [{ name: 'features', datatype: 'FP32', shape: [1, FEATURES], data }]
   const answer = { modelName: 'm', modelVersion: '1.0.0', id: undefined, outputs: outputsOf(index) }
-  return { request: Buffer.from(JSON.stringify({ inputs })), answer: Buffer.from(encodeInferResponse(answer)) }
+  return {
+    request: Buffer.from(JSON.stringify({ inputs })),
+    answer: Buffer.from(v2.encodeResponse(answer, NOTHING_ASKED).body),
+  }
 }
 
 const fixed = {

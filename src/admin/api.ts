@@ -1,6 +1,7 @@
 // The admin API: paths and JSON over `Control`. Decides nothing about versions and holds no state.
 import type { HttpBindings } from '@hono/node-server'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
+import { accepts } from 'hono/accepts'
 import { bodyLimit } from 'hono/body-limit'
 import { asUnderstudyError, UnderstudyError } from '../errors.ts'
 import { CONTENT_SECURITY_POLICY, reportHtml } from '../report/html/page.ts'
@@ -31,6 +32,7 @@ type Env = { Bindings: HttpBindings }
 const MAX_BODY_BYTES = 64 * 1024
 const MAX_LABEL_BYTES = 4 * 1024 * 1024
 const IDEMPOTENCY_KEY = /^[A-Za-z0-9._:-]{1,128}$/
+const OPENMETRICS = 'application/openmetrics-text'
 const ROUTE_PATHS = ['promote', 'rollback', 'abort', 'clear', 'weight', 'pause', 'resume'] as const
 
 export function createAdminApi({ control, guard, onInternalError }: AdminApiOptions): Hono<Env> {
@@ -44,7 +46,9 @@ export function createAdminApi({ control, guard, onInternalError }: AdminApiOpti
   app.use(requireJson)
 
   app.get('/metrics', async context => {
-    const { body, contentType } = await control.metrics()
+    // Exemplars stand in OpenMetrics alone, which Prometheus asks for; a person with a browser gets plain text.
+    const type = accepts(context, { header: 'Accept', supports: [OPENMETRICS, 'text/plain'], default: 'text/plain' })
+    const { body, contentType } = await control.metrics(type === OPENMETRICS ? 'openmetrics' : 'plain')
     return context.body(body, 200, { 'content-type': contentType })
   })
   app.get('/v1/status', context => json(context, control.status()))

@@ -2,6 +2,7 @@
 import type { Verdict } from '../gate/evidence.ts'
 import type { Report, Status } from '../report/status.ts'
 import type { Found } from '../shadow/explanation.ts'
+import type { MetricsFormat } from '../telemetry/metrics.ts'
 
 /** Who asks, why, and whether it is only a rehearsal. */
 export interface Request {
@@ -65,6 +66,6 @@ export interface Control {
   history(route: string | undefined, last: number): readonly HistoryEntry[]
   /** JSON body of POST /v1/labels; resolves when the labels are kept. */
   labels(body: Uint8Array): Promise<{ readonly status: number; readonly body: string }>
-  metrics(): Promise<{ readonly body: string; readonly contentType: string }>
+  metrics(format: MetricsFormat): Promise<{ readonly body: string; readonly contentType: string }>
   ready(): boolean
 }

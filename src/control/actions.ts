@@ -29,6 +29,7 @@ import type { Snapshot, SnapshotRoute } from '../rollout/snapshot.ts'
 import type { Found } from '../shadow/explanation.ts'
 import type { Promotion } from '../shadow/message.ts'
 import type { StateStore } from '../state/store.ts'
+import type { MetricsFormat } from '../telemetry/metrics.ts'
 import type { Raise } from './automatic.ts'
 import type { EvidenceBook } from './evidence.ts'
 import { explainRequest } from './explain.ts'
@@ -38,6 +39,7 @@ import type { Meters } from './meters.ts'
 import type { KnownVersion, ModelRegistry } from './models.ts'
 import { comparedOutputs } from './snapshot.ts'
 import type { Verdicts } from './verdicts.ts'
+import type { Vitals } from './vitals.ts'
 
 /** What only the composition root knows. */
 export interface GatewayFacts {
@@ -64,6 +66,7 @@ export interface ControlParts {
   readonly models: ModelRegistry
   readonly labels: Labels
   readonly meters: Meters
+  readonly vitals: Vitals
   readonly standing: () => { readonly change: Change; readonly snapshot: Snapshot; readonly loadedAt: number }
   readonly facts: () => GatewayFacts
   readonly setMirror: (on: boolean, route: string | undefined) => Promise<void>
@@ -244,8 +247,13 @@ export class ControlActions implements Control {
     return this.#parts.submitLabels(body)
   }
 
-  metrics(): Promise<{ body: string; contentType: string }> {
-    return this.#parts.meters.metrics.text()
+  metrics(format: MetricsFormat): Promise<{ body: string; contentType: string }> {
+    const { configurationError, storeError } = this.#parts.facts()
+    return this.#parts.vitals.text(format, {
+      ready: this.ready(),
+      configValid: configurationError === undefined,
+      storeUp: storeError === undefined,
+    })
   }
 
   ready(): boolean {

@@ -11,6 +11,7 @@ import type { Found } from '../shadow/explanation.ts'
 import type { FromShadow, Promotion, ShadowData, ToShadow } from '../shadow/message.ts'
 import { Questions } from './questions.ts'
 import { Verifications } from './verifications.ts'
+import type { ThreadLoop } from './vitals.ts'
 
 export interface ThreadEvents {
   /** `tick` and `ask` of a serving thread. */
@@ -86,6 +87,20 @@ export class Threads {
   /** Serving threads that are up. */
   get servingCount(): number {
     return this.#serving.size
+  }
+
+  /** How busy each thread's event loop was, read from here at no cost to it. */
+  loops(): ThreadLoop[] {
+    const loopOf = (thread: string, { threadId, performance }: Worker): ThreadLoop => ({
+      thread,
+      id: threadId,
+      busyMs: performance.eventLoopUtilization().active,
+    })
+    return [
+      { thread: 'control', id: 0, busyMs: performance.eventLoopUtilization().active },
+      ...(this.#shadowEnded ? [] : [loopOf(SHADOW, this.#shadow)]),
+      ...[...this.#serving.values()].map(({ id, worker }) => loopOf(`serving-${id}`, worker)),
+    ]
   }
 
   /** Starts the serving threads; resolves when all listen. @throws when the port cannot be had */

@@ -11,6 +11,8 @@ import type { RequestRecord } from '../record/format.ts'
 import type { Snapshot, SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
 import type { ScoringProcess } from '../scoring/pool.ts'
 import type { PendingPrediction } from '../state/store.ts'
+import { DurationCounts, INFERENCE_BUCKETS_S } from '../telemetry/durations.ts'
+import type { SeriesExemplar } from '../telemetry/exemplars.ts'
 import { VERSION } from '../version.ts'
 import { armPendingOf } from './armAnswer.ts'
 import { countAgain, countPair, countPairLatency, countSampled } from './count.ts'
@@ -36,6 +38,7 @@ interface Tally {
   readonly version: string
   readonly outcomes: Map<string, number>
   readonly comparisons: Map<string, number>
+  readonly inference: DurationCounts
   /** Pairs of this candidate that are queued or under way. */
   inFlight: number
 }
@@ -140,6 +143,7 @@ export class Comparer {
     post: EpochPost
     candidates: ShadowDelta[]
     spansDropped: Record<string, number>
+    exemplars: SeriesExemplar[]
   } {
     const { books, settled } = this.#ledger.takeSettled(last)
     const epochs: EpochDelta[] = books.map(({ epoch, counts }) => ({ epoch, ...counts }))
@@ -148,6 +152,7 @@ export class Comparer {
       post: { settled, epochs },
       candidates: [...this.#tallies.values()].map(takeDelta),
       spansDropped: this.#spans.takeDropped(),
+      exemplars: this.#spans.takeExemplars(),
     }
   }
 
@@ -236,7 +241,9 @@ export class Comparer {
       const body = { key, b: pair.baseline, c: pair.candidate, s: segments }
       this.#keepPending(looking.book, task, `${route.name}/${candidate.version}`, body)
     }
-    bump(this.#tallyOf(route.name, asked(looking).version).outcomes, outcome.ok ? 'ok' : outcome.code)
+    const { outcomes, inference } = this.#tallyOf(route.name, asked(looking).version)
+    bump(outcomes, outcome.ok ? 'ok' : outcome.code)
+    inference.add(outcome.inferMs / 1000)
     bump(this.#tallyOf(route.name, candidate.version).comparisons, pair.result)
     return { version: candidate, observation, pair, isReversed }
   }
@@ -302,7 +309,8 @@ export class Comparer {
     const key = `${route}/${version}`
     let tally = this.#tallies.get(key)
     if (tally === undefined) {
-      tally = { route, version, outcomes: new Map(), comparisons: new Map(), inFlight: 0 }
+      const inference = new DurationCounts(INFERENCE_BUCKETS_S)
+      tally = { route, version, outcomes: new Map(), comparisons: new Map(), inference, inFlight: 0 }
       this.#tallies.set(key, tally)
     }
     return tally
@@ -348,7 +356,8 @@ function asked({ task, candidate, isReversed }: Looking): SnapshotVersion {
 
 function takeDelta(tally: Tally): ShadowDelta {
   const { route, version, outcomes, comparisons, inFlight } = tally
-  const delta = { route, version, outcomes: [...outcomes], comparisons: [...comparisons], inFlight }
+  const inference = tally.inference.takeDelta()
+  const delta = { route, version, outcomes: [...outcomes], comparisons: [...comparisons], inference, inFlight }
   outcomes.clear()
   comparisons.clear()
   return delta

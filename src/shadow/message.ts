@@ -2,6 +2,8 @@
 import type { EpochPost } from '../evidence/epochPost.ts'
 import type { Snapshot } from '../rollout/snapshot.ts'
 import type { LoadedModel, VerifyModel } from '../scoring/message.ts'
+import type { DurationDelta } from '../telemetry/durations.ts'
+import type { SeriesExemplar } from '../telemetry/exemplars.ts'
 import type { Found } from './explanation.ts'
 
 export interface ShadowData {
@@ -38,6 +40,8 @@ export interface ShadowDelta {
   readonly version: string
   readonly outcomes: readonly (readonly [outcome: string, count: number])[]
   readonly comparisons: readonly (readonly [result: string, count: number])[]
+  /** How long the version took in the shadow. */
+  readonly inference: DurationDelta | undefined
   readonly inFlight: number
 }
 
@@ -56,4 +60,5 @@ export type FromShadow =
       readonly post: EpochPost
       readonly candidates: readonly ShadowDelta[]
       readonly spansDropped: Readonly<Record<string, number>>
+      readonly exemplars: readonly SeriesExemplar[]
     }

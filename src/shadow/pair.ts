@@ -130,6 +130,67 @@ function conformed(outputs: Outputs, like: readonly Tensor[]): Outputs {
   return 'tensors' in outputs ? { tensors: conformOutputs(outputs.tensors, like) } : outputs
 }
 
+/**
+ * The segments of a request, by its inputs and by what the baseline answered where that is known. The request is not
+ * decoded where the route has none.
+ */
+export function segmentsOfTask(task: Task, answer?: Outputs): string[] {
+  const { segments } = task.route
+  if (segments.length === 0) return []
+  return segmentsOf(task.fields, segments, answer)
+}
+
+function nothingOf(task: Task, answer?: Outputs): Omit<Pair, 'result' | 'errorType'> {
+  return {
+    comparison: undefined,
+    dropped: undefined,
+    errors: undefined,
+    segments: segmentsOfTask(task, answer),
+    baseline: null,
+    candidate: null,
+    firstRows: undefined,
+    baselineOutputs: undefined,
+  }
+}
+
+/** Written out, field by field: nearly every pair comes this way, and spreading costs more than counting. */
+function compared(segments: readonly string[], route: SnapshotRoute, baseline: Outputs, candidate: Outputs): Pair {
+  const comparison = compareOutputs(baseline, candidate, route.compare)
+  const spec = route.compare[0] ?? FIRST
+  const b = firstRowOf(baseline, spec)
+  // "The first output" is the baseline's, as in the comparison.
+  const ofCandidate = spec.output === undefined ? { ...spec, output: nameOf(baseline) } : spec
+  const c = b === undefined ? undefined : firstRowOf(candidate, ofCandidate)
+  return {
+    result: comparison.result,
+    comparison,
+    dropped: undefined,
+    errors: comparison.unstable ? CANDIDATE_FAILED : NOBODY_FAILED,
+    errorType: '',
+    segments,
+    baseline: labelledOf(route, baseline),
+    candidate: labelledOf(route, candidate),
+    firstRows: b === undefined || c === undefined ? undefined : [b, c],
+    baselineOutputs: baseline,
+  }
+}
+
+function nameOf(outputs: Outputs): string | undefined {
+  return 'tensors' in outputs ? outputs.tensors[0]?.name : undefined
+}
+
+/** What a label is held against; null where the route takes none. */
+function labelledOf(route: SnapshotRoute, outputs: Outputs): Prediction {
+  return route.labels === undefined ? null : predictionOf(outputs, route.compare[0] ?? FIRST)
+}
+
+function leavesOut({ requestedOutputs, route }: Task): boolean {
+  if (requestedOutputs === undefined) return false
+  return route.compare.some(
+    ({ output }) => output !== undefined && !output.startsWith('/') && !requestedOutputs.includes(output),
+  )
+}
+
 /** Pointers are followed in JSON, so nothing may be answered as raw bytes. */
 function inJson(request: InferRequest): InferRequest {
   return { ...request, binaryOutputs: false, outputs: request.outputs?.map(({ name }) => ({ name, binary: false })) }

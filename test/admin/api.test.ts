@@ -217,6 +217,23 @@ describe('reading', () => {
     expect((await api({ ready: () => false }).app.request('/readyz')).status).toBe(503)
   })
 
+  it.each([
+    [
+      'application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1',
+      'application/openmetrics-text',
+    ],
+    ['text/plain;version=0.0.4;q=0.5, application/openmetrics-text;q=0.9', 'application/openmetrics-text'],
+    ['text/plain, application/openmetrics-text;q=0.9', 'text/plain'],
+    ['application/openmetrics-text;q=0', 'text/plain'],
+    ['text/html,application/xhtml+xml,*/*;q=0.8', 'text/plain'],
+    ['application/json', 'text/plain'],
+    ['nonsense ; ; q=x', 'text/plain'],
+    ['', 'text/plain'],
+  ])('gives metrics in the format that is asked for: %s → %s', async (accept, type) => {
+    const { headers } = await api().app.request('/metrics', { headers: { host: 'localhost', accept } })
+    expect(headers.get('content-type')).toMatch(new RegExp(`^${type};`))
+  })
+
   it('forbids pages, frames, sniffing and caching on every answer, errors too', async () => {
     for (const path of ['/v1/status', '/nope', '/livez']) {
       const { headers } = await api().get(path)

@@ -159,7 +159,10 @@ export function fakeControl(overrides: Partial<Control> = {}): { control: Contro
       ]
     },
     labels: async body => ({ status: body.length > 2 ? 200 : 400, body: '{"kept":1}' }),
-    metrics: async () => ({ body: 'understudy_up 1\n', contentType: 'text/plain; version=0.0.4' }),
+    metrics: async format =>
+      format === 'plain'
+        ? { body: 'understudy_up 1\n', contentType: 'text/plain; version=0.0.4' }
+        : { body: 'understudy_up 1\n# EOF\n', contentType: 'application/openmetrics-text; version=1.0.0' },
     ready: () => true,
     ...overrides,
   }
