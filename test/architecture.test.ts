@@ -63,6 +63,8 @@ const PURE = [
   'evidence/outputs',
   'evidence/pointer',
   'evidence/scale',
+  'telemetry/exportAnswer',
+  'telemetry/readProtobuf',
   'telemetry/readSpans',
   'evidence/segments',
   'gate/answerStreams',
