@@ -1,6 +1,8 @@
 // What the admin API may ask of the control thread. Implemented by the gateway, and by a fake in tests.
 import type { Verdict } from '../gate/evidence.ts'
 import type { Report, Status } from '../report/status.ts'
+import type { PartialSuccess } from '../telemetry/exportAnswer.ts'
+import type { ReadSpan } from '../telemetry/readSpans.ts'
 
 /** Who asks, why, and whether it is only a rehearsal. */
 export interface Request {
@@ -62,6 +64,11 @@ export interface Control {
   history(route: string | undefined, last: number): readonly HistoryEntry[]
   /** JSON body of POST /v1/labels; resolves when the labels are kept. */
   labels(body: Uint8Array): Promise<{ readonly status: number; readonly body: string }>
+  /**
+   * Spans of POST /v1/traces, undefined for broken ones. Nothing is taken before all are read: what iterating throws
+   * refuses the whole. @throws OVERLOADED, TOO_LARGE
+   */
+  traces(spans: Iterable<ReadSpan | undefined>): Promise<PartialSuccess>
   metrics(): Promise<{ readonly body: string; readonly contentType: string }>
   ready(): boolean
 }

@@ -28,6 +28,8 @@ import { abort, clear, rollback } from '../rollout/rollback.ts'
 import type { Snapshot, SnapshotRoute } from '../rollout/snapshot.ts'
 import type { Promotion } from '../shadow/message.ts'
 import type { StateStore } from '../state/store.ts'
+import type { PartialSuccess } from '../telemetry/exportAnswer.ts'
+import type { ReadSpan } from '../telemetry/readSpans.ts'
 import type { Raise } from './automatic.ts'
 import type { EvidenceBook } from './evidence.ts'
 import type { VerdictHistory } from './history.ts'
@@ -66,8 +68,11 @@ export interface ControlParts {
   readonly facts: () => GatewayFacts
   readonly setMirror: (on: boolean, route: string | undefined) => Promise<void>
   readonly submitLabels: (body: Uint8Array) => Promise<LabelAnswer>
+  readonly takeSpans: (spans: Iterable<ReadSpan | undefined>) => Promise<PartialSuccess>
   readonly promoted: (promotion: Promotion) => void
 }
+
+const ROUTE_IT_YOURSELF = 'its traffic is served elsewhere: whoever routes it must follow'
 
 type Action = ChangeResult['action']
 
@@ -235,6 +240,10 @@ export class ControlActions implements Control {
     return this.#parts.submitLabels(body)
   }
 
+  traces(spans: Iterable<ReadSpan | undefined>): Promise<PartialSuccess> {
+    return this.#parts.takeSpans(spans)
+  }
+
   metrics(): Promise<{ body: string; contentType: string }> {
     return this.#parts.meters.metrics.text()
   }
@@ -276,7 +285,11 @@ export class ControlActions implements Control {
       .map(version => `${version} ${before[version] ?? 0} → ${after[version] ?? 0} %`)
       .join(', ')
     const outcome = { applied: 'done', 'dry-run': 'would be done', repeated: 'was done before' }[result.outcome]
-    const summary = [`${action} of ${name} ${outcome}: ${changed || 'no share changed'}`, ...result.problems].join('; ')
+    const summary = [
+      `${action} of ${name} ${outcome}: ${changed || 'no share changed'}`,
+      ...(changed !== '' && this.#route(name).spans !== undefined ? [ROUTE_IT_YOURSELF] : []),
+      ...result.problems,
+    ].join('; ')
     return {
       route: name,
       action,

@@ -8,15 +8,19 @@ import type { FromServing } from '../serving/message.ts'
 import type { FromShadow } from '../shadow/message.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
+const RUNTIME = { onnx: 'onnx', url: 'http', traced: 'traced' } as const
 const PREDICT_ROUTE = '/v2/models/{model_name}/infer'
 
 export class Meters {
   readonly metrics: Metrics
+  readonly #openTraces: (route: string, version: string) => number
   readonly #inFlight = new Map<string, number>()
   #applied: Snapshot | undefined
 
-  constructor(metrics: Metrics) {
+  /** @param openTraces traces of a candidate that wait for a span */
+  constructor(metrics: Metrics, openTraces: (route: string, version: string) => number = () => 0) {
     this.metrics = metrics
+    this.#openTraces = openTraces
   }
 
   /** A new configuration serves: shares, models, and what has left. */
@@ -36,7 +40,7 @@ export class Meters {
           model: route.name,
           version,
           digest,
-          runtime: target.kind === 'onnx' ? 'onnx' : 'http',
+          runtime: RUNTIME[target.kind],
         })
       }
     }
@@ -67,9 +71,9 @@ export class Meters {
     for (const [reason, count] of Object.entries(spansDropped)) this.metrics.spansDropped(reason, count)
   }
 
-  /** Mirrored requests of a candidate that are queued or under way now. */
+  /** Pairs of a candidate that are queued or under way now, here or as traces that wait for a span. */
   inFlight(route: string, version: string): number {
-    return this.#inFlight.get(`${route}/${version}`) ?? 0
+    return (this.#inFlight.get(`${route}/${version}`) ?? 0) + this.#openTraces(route, version)
   }
 
   /** Epochs are in the store: the mirror's accounts follow. */

@@ -198,9 +198,12 @@ export function appliedRoute(
  * the latency ratios and slack (exceedances are counted with them, so a changed ratio cannot be read back), the scale of
  * signed differences (`gate.difference`, else the tolerance), the length of blocks, and whose labels count: where the
  * answer changes the outcome each arm's own do, and for them `within` says how long a request is due.
+ * Where versions are traced, which spans are predictions and what is read from them is in it too.
  * Segments are not in it: they are counted beside the whole, from their first sight on.
  */
-export function compareDigest(route: Pick<Route, 'compare' | 'labels' | 'expect' | 'gate'>): string {
+export function compareDigest(
+  route: Pick<Route, 'compare' | 'labels' | 'expect' | 'gate'> & Partial<Pick<Route, 'spans'>>,
+): string {
   const { output, kind, tolerance } = route.compare
   return digestOf({
     outputs: Array.isArray(output) ? output : [{ output, kind, tolerance }],
@@ -209,6 +212,7 @@ export function compareDigest(route: Pick<Route, 'compare' | 'labels' | 'expect'
     latency: route.gate.latency,
     difference: route.gate.difference,
     blocks: route.gate.blocks,
+    spans: route.spans === undefined ? undefined : { ...route.spans, within: undefined, request: undefined },
   })
 }
 

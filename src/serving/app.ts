@@ -45,7 +45,7 @@ export function createDataPlane(plane: DataPlane): Hono<{ Bindings: HttpBindings
       const version = wanted === undefined ? route.live : route.versions.find(each => each.snapshot.version === wanted)
       if (version === undefined)
         return context.json({ error: `model "${route.snapshot.name}" has no version "${shorten(wanted)}"` }, 404)
-      const ready = version.broken === undefined && !plane.draining()
+      const ready = version.broken === undefined && version.snapshot.target.kind !== 'traced' && !plane.draining()
       return context.json({ name: route.snapshot.name, ready }, ready ? 200 : 503)
     })
   }
@@ -72,6 +72,7 @@ export function createDataPlane(plane: DataPlane): Hono<{ Bindings: HttpBindings
   return app
 }
 
+const PLATFORM = { onnx: 'onnxruntime_onnxv1', url: 'http_v2', traced: 'served_elsewhere' } as const
 const SERVER = { name: 'understudy', version: VERSION, extensions: [] as string[] }
 const KNOWN_PATHS = [
   /^\/v2\/models\/[^/]+(\/versions\/[^/]+)?(\/infer|\/ready)?$/,
@@ -89,7 +90,7 @@ function metadata(route: RuntimeRoute, version: RuntimeRoute['live']['snapshot']
   return {
     name: route.snapshot.name,
     versions: route.versions.map(each => each.snapshot.version),
-    platform: target.kind === 'onnx' ? 'onnxruntime_onnxv1' : 'http_v2',
+    platform: PLATFORM[target.kind],
     inputs: target.kind === 'onnx' ? target.inputs : [],
     outputs: target.kind === 'onnx' ? target.outputs : [],
   }

@@ -55,6 +55,7 @@ export async function predict(
     route = runtime.routes.get(path.model)
     if (route === undefined) throw new UnderstudyError('UNKNOWN_MODEL', `unknown model "${path.model.slice(0, 128)}"`)
     route.inFlight++
+    if (route.snapshot.spans !== undefined) throw new UnderstudyError('NOT_SUPPORTED', servedElsewhere(path.model))
     if (route.inFlight > route.snapshot.limits.inFlight) {
       throw new UnderstudyError('OVERLOADED', 'too many requests under way for this model')
     }
@@ -91,6 +92,10 @@ export async function predict(
     if (book !== undefined) book.underWay--
     runtime.underWay--
   }
+}
+
+function servedElsewhere(model: string): string {
+  return `model "${model}" is served elsewhere: this gateway knows it by its spans only and answers no predictions of it`
 }
 
 /** The version that answers. @throws FORBIDDEN, UNKNOWN_VERSION when a version is asked for that may not be */

@@ -130,6 +130,8 @@ export class RuntimeBuilder {
       inference: new DurationCounts(INFERENCE_BUCKETS_S),
     }
     if (version.broken !== undefined) return { ...base, engine: undefined, broken: version.broken }
+    // Nothing to open, and nothing missing: its own servers answer.
+    if (version.target.kind === 'traced') return { ...base, engine: undefined, broken: undefined }
     const answers = version.weight > 0 || version.version === route.live || route.force !== undefined
     if (!answers) return { ...base, engine: undefined, broken: 'takes no traffic' }
     try {
@@ -148,6 +150,7 @@ export class RuntimeBuilder {
 
   async #engine(route: SnapshotRoute, version: SnapshotVersion): Promise<Engine> {
     const { target } = version
+    if (target.kind === 'traced') throw new UnderstudyError('VERSION_NOT_READY', 'it is served elsewhere')
     if (target.kind === 'url')
       return { scorer: undefined, upstream: openUpstream(target, route.limits.body), scored: 0, users: 0 }
     const isLive = version.version === route.live

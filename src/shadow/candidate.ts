@@ -1,4 +1,5 @@
 // How each kind of version is reached from the shadow thread: a scoring process, or an HTTP model server.
+import { UnderstudyError } from '../errors.ts'
 import type { Tensor } from '../protocols/tensor.ts'
 import type { SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
 import type { ScoringProcess } from '../scoring/pool.ts'
@@ -28,6 +29,7 @@ export async function openCandidate(
       close: () => scorer.close(),
     }
   }
+  if (target.kind === 'traced') throw new UnderstudyError('VERSION_NOT_READY', 'it is served elsewhere')
   const upstream = new Upstream({ ...target, maxAnswerBytes: route.limits.body, connections: UPSTREAM_CONCURRENCY })
   const path = `/v2/models/${encodeURIComponent(target.model)}/infer`
   const scorer = upstreamScorer(upstream, path, SHADOW_HEADERS)
