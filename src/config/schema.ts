@@ -170,9 +170,12 @@ export const Version = z
       .optional()
       .describe('address of an HTTP model server, or several'),
     traced: z
-      .union([z.literal(true), z.string().min(1)], {
-        error: ({ input }) => `expected true, or the name that spans give this version, got ${show(input)}`,
-      })
+      .union([
+        z.literal(true, {
+          error: ({ input }) => `expected true, or the name that spans give this version, got ${show(input)}`,
+        }),
+        z.string().min(1),
+      ])
       .optional()
       .describe('served elsewhere, known by spans that name it so (POST /v1/traces); true: by its version'),
     protocol: oneOf('protocol', ['v2'], LATER_PROTOCOLS).default('v2').describe('wire protocol of an HTTP version'),
