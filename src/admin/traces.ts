@@ -12,8 +12,14 @@ import type { Control } from './control.ts'
 
 type Env = { Bindings: HttpBindings }
 
-/** Of a body as it is sent, and of what it is inflated to. */
-export const MOST_TRACE_BYTES = 16 * 1024 * 1024
+/**
+ * Of a body as it is sent, and of what it is inflated to. JSON cannot be read a little at a time: 4 MiB keep the control thread
+ * from its other work for a tenth of a second, measured.
+ */
+export const MOST_TRACE_BYTES: Readonly<Record<OtlpEncoding, number>> = {
+  protobuf: 16 * 1024 ** 2,
+  json: 4 * 1024 ** 2,
+}
 /** Exports that are received or worked on at a time: each holds its body in memory. */
 const MOST_AT_ONCE = 8
 const RETRY_AFTER_S = 1
@@ -35,8 +41,9 @@ export function tracesHandler(control: Pick<Control, 'traces'>, onInternalError:
     if (atOnce >= MOST_AT_ONCE) return overloaded(context, encoding)
     atOnce++
     try {
-      const bytes = await received(context)
-      const body = coding === 'gzip' ? await unpacked(bytes) : bytes
+      const most = MOST_TRACE_BYTES[encoding]
+      const bytes = await received(context, most)
+      const body = coding === 'gzip' ? await unpacked(bytes, most) : bytes
       const answer = exportResponse(encoding, await control.traces(decoded(encoding, body)))
       return context.body(answer as Uint8Array<ArrayBuffer>, 200, { 'content-type': OTLP_TYPE[encoding] })
     } catch (error) {
@@ -82,26 +89,26 @@ function* jsonSpans(body: Uint8Array): Generator<ReadSpan | undefined, void, und
 }
 
 /** The body as it is sent. @throws TOO_LARGE */
-async function received(context: Context<Env>): Promise<Uint8Array> {
-  const tooLarge = () => new UnderstudyError('TOO_LARGE', `the body is more than ${MOST_TRACE_BYTES} bytes`)
-  if (Number(context.req.header('content-length') ?? 0) > MOST_TRACE_BYTES) throw tooLarge()
+async function received(context: Context<Env>, most: number): Promise<Uint8Array> {
+  const tooLarge = () => new UnderstudyError('TOO_LARGE', `the body is more than ${most} bytes`)
+  if (Number(context.req.header('content-length') ?? 0) > most) throw tooLarge()
   const parts: Uint8Array[] = []
   let bytes = 0
   for await (const part of context.req.raw.body ?? []) {
     bytes += part.length
-    if (bytes > MOST_TRACE_BYTES) throw tooLarge()
+    if (bytes > most) throw tooLarge()
     parts.push(part)
   }
   return Buffer.concat(parts)
 }
 
 /** @throws TOO_LARGE, BAD_REQUEST */
-async function unpacked(bytes: Uint8Array): Promise<Uint8Array> {
+async function unpacked(bytes: Uint8Array, most: number): Promise<Uint8Array> {
   try {
-    return await inflated(bytes, { maxOutputLength: MOST_TRACE_BYTES })
+    return await inflated(bytes, { maxOutputLength: most })
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE')
-      throw new UnderstudyError('TOO_LARGE', `the body is more than ${MOST_TRACE_BYTES} bytes when inflated`, { cause })
+      throw new UnderstudyError('TOO_LARGE', `the body is more than ${most} bytes when inflated`, { cause })
     throw new UnderstudyError('BAD_REQUEST', 'the body is not valid gzip', { cause })
   }
 }

@@ -48,7 +48,8 @@ describe('an export that is refused', () => {
     ['text', 'text/plain', Buffer.from('hello'), 415],
     ['a form', 'application/x-www-form-urlencoded', Buffer.from('a=b'), 415],
     ['nothing that says what it is', undefined, asProtobuf(spans), 415],
-    ['too many bytes', PROTOBUF, new Uint8Array(MOST_TRACE_BYTES + 1), 413],
+    ['too many bytes', PROTOBUF, new Uint8Array(MOST_TRACE_BYTES.protobuf + 1), 413],
+    ['too many bytes of JSON', JSON_TYPE, Buffer.alloc(MOST_TRACE_BYTES.json + 1, ' '), 413],
   ])('is %s, and the answer says so in its encoding', async (_, type, body, status) => {
     const { post, taken, unforeseen } = api()
     const answer = await post(type, body)
@@ -72,12 +73,12 @@ describe('an export that is refused', () => {
       },
     })
     expect((await post(PROTOBUF, endless)).status).toBe(413)
-    expect(pulled).toBeLessThan(MOST_TRACE_BYTES + 8 * 1024 * 1024)
+    expect(pulled).toBeLessThan(MOST_TRACE_BYTES.protobuf + 8 * 1024 * 1024)
   })
 
   it('is a gzip bomb, or no gzip, or packed in another way', async () => {
     const { post } = api()
-    const bomb = gzipSync(new Uint8Array(3 * MOST_TRACE_BYTES))
+    const bomb = gzipSync(new Uint8Array(3 * MOST_TRACE_BYTES.protobuf))
     expect(bomb.length).toBeLessThan(300_000)
     expect((await post(PROTOBUF, bomb, { 'content-encoding': 'gzip' })).status).toBe(413)
     expect((await post(PROTOBUF, asProtobuf(spans), { 'content-encoding': 'gzip' })).status).toBe(400)
