@@ -43,7 +43,7 @@ export function spanNameOf(version: string, traced: true | string): string {
   return traced === true ? version : traced
 }
 
-const NOT_ASKED = ['protocol', 'model', 'connect', 'firstByte', 'deadline', 'mirrorable', 'repeatable']
+const NOT_ASKED = ['protocol', 'rename', 'model', 'connect', 'firstByte', 'deadline', 'mirrorable', 'repeatable']
 
 export function checkTraced(route: Raw, at: Report): void {
   const versions = isMap(route.versions)
@@ -104,6 +104,7 @@ const UNSEEN = 'it is not seen here which answer a client got'
 const NOT_HERE: readonly (readonly [path: readonly string[], isWrong: (value: unknown) => boolean, message: string])[] =
   [
     [['sticky'], isThere, '`sticky` is for routes that the gateway serves, not for traced versions'],
+    [['path'], isThere, '`path` is for routes that the gateway serves, not for traced versions'],
     [['force'], isThere, '`force` is for routes that the gateway serves, not for traced versions'],
     [['compare', 'again'], isAbove0, 'expected no `again` beside traced versions, which nobody asks a second time'],
     [['gate', 'paired'], isAbove0, 'expected no `paired` beside traced versions: every trace is a pair'],

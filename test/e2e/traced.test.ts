@@ -105,7 +105,7 @@ describe('traffic that is served elsewhere', () => {
     const { out } = await understudy(['status', '--admin', gateway.admin])
     expect(out).toContain('served elsewhere')
     await gateway.stop()
-  })
+  }, 90_000)
 
   it('promotes a version that is as good into the file, which is all it can do, and outlives a restart', async () => {
     const routes = routesOf({
@@ -231,6 +231,9 @@ describe('what is sent to POST /v1/traces', () => {
     })
     const prediction = await predict(gateway, 'risk', tumourRequest())
     expect(prediction.status).toBe(200)
+    expect((await send(`${gateway.predictions}/readyz`)).status, 'nothing is missing').toBe(200)
+    expect((await send(`${gateway.predictions}/v2/models/risk/ready`)).status).toBe(200)
+    expect((await send(`${gateway.predictions}/v2/models/churn/ready`)).status, 'it is not answered here').toBe(503)
     const metrics = await send(`${gateway.admin}/metrics`, { headers: { authorization } })
     expect(metrics.text).toContain('understudy_received_spans_total{route="churn",outcome="unknown_version"} 1')
     expect(gateway.log()).not.toMatch(/error/i)
@@ -297,7 +300,7 @@ describe('what is sent to POST /v1/traces', () => {
     await until(async () => (await verdictOf(gateway)).decision === 'invalid')
     expect(times.length).toBeGreaterThan(5)
     await gateway.stop()
-  })
+  }, 90_000)
 })
 
 /** OTLP JSON written by hand, since an SDK makes its own trace ids. */
