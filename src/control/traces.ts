@@ -41,6 +41,10 @@ export class Traces {
   readonly #pairs = new Map<string, TracePairs>()
   /** Spans of versions that the route does not have, or of another build, with the last one's name. */
   readonly #strange = new Map<string, { spans: number; reason: string }>()
+  /** Routes of which a prediction has come. */
+  readonly #known = new Set<string>()
+  /** Spans that are no prediction of any route. */
+  #others = 0
   #applied: Snapshot | undefined
   #turn: Promise<unknown> = Promise.resolve()
 
@@ -78,8 +82,15 @@ export class Traces {
 
   /** What a person should know of the spans of a route. */
   notices(route: string): string[] {
+    if (!this.#pairs.has(route)) return []
     const strange = this.#strange.get(route)
-    return strange === undefined ? [] : [`${strange.spans} spans are of no version here, the last: ${strange.reason}`]
+    if (strange !== undefined) return [`${strange.spans} spans are of no version here, the last: ${strange.reason}`]
+    if (this.#known.has(route)) return []
+    return [
+      this.#others === 0
+        ? 'no span has come since the start (POST /v1/traces)'
+        : `none of ${this.#others} spans since the start is a prediction of this route by its \`spans\``,
+    ]
   }
 
   async #take(spans: Iterable<ReadSpan | undefined>): Promise<PartialSuccess> {
@@ -121,6 +132,7 @@ export class Traces {
       if (whose.kind === 'other') continue
       isOther = false
       if (whose.kind === 'version') {
+        this.#known.add(route.name)
         predictions.push({ route: route.name, version: whose.version.version, span })
         continue
       }
@@ -133,7 +145,9 @@ export class Traces {
       add(outcomes, `${route.name}\0${whose.kind}`, 1)
       this.#strange.set(route.name, { spans: (this.#strange.get(route.name)?.spans ?? 0) + 1, reason })
     }
-    if (isOther) add(outcomes, '\0other', 1)
+    if (!isOther) return
+    this.#others++
+    add(outcomes, '\0other', 1)
   }
 
   #moment() {
@@ -168,6 +182,7 @@ export class Traces {
       if (!traced.some(route => route.name === name)) {
         this.#pairs.delete(name)
         this.#strange.delete(name)
+        this.#known.delete(name)
       }
     }
   }

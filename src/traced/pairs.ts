@@ -12,6 +12,7 @@ import { type KeyMemory, learnLatency, newKeyMemory, WARM_UP_PAIRS } from '../sh
 import type { PendingPrediction } from '../state/store.ts'
 import type { ReadSpan } from '../telemetry/readSpans.ts'
 import { observe, type TracedRoute } from './observe.ts'
+import { OpenTraces } from './openTraces.ts'
 import { join, owed, type PartialTrace, type Ready, tracedPair } from './pairing.ts'
 
 /** When something came. */
@@ -56,11 +57,7 @@ const MOST_GIVEN_UP_AT_ONCE = 20_000
 export class TracePairs {
   readonly #onPair: (candidate: string, result: string) => void
   readonly #ledger = new EpochLedger<TracedCounts>(() => ({ counters: new Map(), pending: [] }))
-  /**
-   * By trace id, the oldest first. No lru-cache: a trace that is complete leaves at once, and that library clears all slots it
-   * has whenever its last entry is deleted, 0.6 ms a trace at 100,000.
-   */
-  readonly #open = new Map<string, OpenTrace>()
+  readonly #open = new OpenTraces<OpenTrace>()
   readonly #known: LRUCache<string, Exclude<SpanOutcome, 'taken' | 'idle'>>
   readonly #memory = new Map<string, KeyMemory>()
   /** By evidence key: when it began to be counted here, monotonic ms. */
@@ -68,10 +65,6 @@ export class TracePairs {
   readonly #owed = new Map<string, number>()
   #route: TracedRoute
   #bounds: PairBounds
-  #bytes = 0
-  /** Goes through the open traces, up to `#head`, before which none is open. */
-  #walk = this.#open.values()
-  #head: OpenTrace | undefined
 
   /** @param onPair hears of every pair */
   constructor(
@@ -123,8 +116,7 @@ export class TracePairs {
     for (const ready of joined) this.#pair(trace, ready)
     if (trace.awaited.size === 0) this.#close(trace, 'repeated')
     else {
-      trace.bytes += observed.bytes
-      this.#bytes += observed.bytes
+      this.#open.grow(trace, observed.bytes)
       this.#evict()
     }
     return 'taken'
@@ -133,7 +125,7 @@ export class TracePairs {
   /** Gives up traces whose time is over, and takes out the epochs up to `last` that no open trace belongs to. */
   release(last: number, nowMs: number): EpochDelta[] {
     for (let given = 0; given < MOST_GIVEN_UP_AT_ONCE; given++) {
-      const trace = this.#oldest()
+      const trace = this.#open.oldest()
       if (trace === undefined || trace.admitted.nowMs + trace.route.spans.withinMs > nowMs) break
       this.#giveUp(trace, 'unpaired')
     }
@@ -142,7 +134,7 @@ export class TracePairs {
 
   /** The process ends: what is open is lost, and everything is taken out. */
   end(): EpochDelta[] {
-    for (const trace of [...this.#open.values()]) this.#giveUp(trace, 'lost')
+    for (let trace = this.#open.oldest(); trace !== undefined; trace = this.#open.oldest()) this.#giveUp(trace, 'lost')
     return this.#settled(Number.POSITIVE_INFINITY)
   }
 
@@ -182,7 +174,7 @@ export class TracePairs {
       baseline: undefined,
       bytes: 0,
     }
-    this.#open.set(id, trace)
+    this.#open.add(trace)
     return trace
   }
 
@@ -238,31 +230,16 @@ export class TracePairs {
 
   #evict(): void {
     const { openTraces, bytes } = this.#bounds
-    while (this.#open.size > openTraces || this.#bytes > bytes) {
-      const trace = this.#oldest()
+    while (this.#open.size > openTraces || this.#open.bytes > bytes) {
+      const trace = this.#open.oldest()
       if (trace === undefined) return
       this.#giveUp(trace, 'evicted')
     }
   }
 
-  #oldest(): OpenTrace | undefined {
-    while (this.#head === undefined || this.#open.get(this.#head.id) !== this.#head) {
-      // One iterator that goes on: a new one passes over the places of all that was deleted.
-      let next = this.#walk.next()
-      if (next.done) {
-        if (this.#open.size === 0) return undefined
-        this.#walk = this.#open.values()
-        next = this.#walk.next()
-      }
-      this.#head = next.value
-    }
-    return this.#head
-  }
-
   #close(trace: OpenTrace, how: 'repeated' | 'late'): void {
-    this.#open.delete(trace.id)
+    this.#open.delete(trace)
     this.#known.set(trace.id, how)
-    this.#bytes -= trace.bytes
     trace.book.underWay--
   }
 

@@ -38,6 +38,10 @@ describe('spans of traffic that is served elsewhere', () => {
 
   it('are taken, passed over or refused, with the reasons told and counted', async () => {
     const { traces, counted } = tracesOf(await tracedSnapshot())
+    traces.release()
+    expect(traces.notices('churn')).toEqual(['no span has come since the start (POST /v1/traces)'])
+    await traces.take([{ ...predicted(9, '1.1.0', 1), name: 'GET /' }])
+    expect(traces.notices('churn')[0]).toMatch(/^none of 1 spans since the start is a prediction of this route/)
     const answer = await traces.take([
       predicted(0, '1.0.0', 1),
       predicted(0, '1.1.0', 1),
@@ -54,7 +58,7 @@ describe('spans of traffic that is served elsewhere', () => {
     expect(counted).toEqual({
       'churn/taken': 2,
       'churn/repeated': 1,
-      '/other': 1,
+      '/other': 2,
       'churn/unknown_version': 2,
       '/broken': 1,
       'churn 1.1.0 match': 1,
