@@ -26,6 +26,7 @@ import { SeenUnits } from './control/seenUnits.ts'
 import { SHADOW, Threads } from './control/threads.ts'
 import { Traces } from './control/traces.ts'
 import { Verdicts } from './control/verdicts.ts'
+import { Vitals } from './control/vitals.ts'
 import { messageOf, UnderstudyError } from './errors.ts'
 import { createPoster } from './notify/post.ts'
 import { EPOCH_MS, epochAt, monotonicMs } from './record/clock.ts'
@@ -282,6 +283,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
     models,
     labels,
     meters,
+    vitals: new Vitals({ metrics: meters.metrics, startedAt, loops: () => threads.loops() }),
     standing: () => desired.standing!,
     facts: () => ({
       startedAt,
@@ -301,6 +303,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
     takeSpans: spans => traces.take(spans),
     submitLabels: body => labels.submit(body, desired.loaded.config, now()),
     promoted: promotion => threads.promoted(promotion),
+    remembered: (requestId, route) => threads.explain(requestId, route),
   })
   /** What a person must know of a route beside what the lock says. */
   const noticesOf = (route: string): readonly string[] => {

@@ -1,9 +1,11 @@
 // The admin API: paths and JSON over `Control`. Decides nothing about versions and holds no state.
 import type { HttpBindings } from '@hono/node-server'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
+import { accepts } from 'hono/accepts'
 import { bodyLimit } from 'hono/body-limit'
 import { asUnderstudyError, UnderstudyError } from '../errors.ts'
 import { CONTENT_SECURITY_POLICY, reportHtml } from '../report/html/page.ts'
+import { cleanRequestId, REQUEST_ID_FORM } from '../serving/headers.ts'
 import {
   MirrorBody,
   PauseBody,
@@ -32,6 +34,7 @@ const MAX_BODY_BYTES = 64 * 1024
 const MAX_LABEL_BYTES = 4 * 1024 * 1024
 const OWN_BOUNDS = new Set(['/v1/labels', '/v1/traces'])
 const IDEMPOTENCY_KEY = /^[A-Za-z0-9._:-]{1,128}$/
+const OPENMETRICS = 'application/openmetrics-text'
 const ROUTE_PATHS = ['promote', 'rollback', 'abort', 'clear', 'weight', 'pause', 'resume'] as const
 
 export function createAdminApi({ control, guard, onInternalError }: AdminApiOptions): Hono<Env> {
@@ -46,7 +49,9 @@ export function createAdminApi({ control, guard, onInternalError }: AdminApiOpti
   app.use(requireJson)
 
   app.get('/metrics', async context => {
-    const { body, contentType } = await control.metrics()
+    // Exemplars stand in OpenMetrics alone, which Prometheus asks for; a person with a browser gets plain text.
+    const type = accepts(context, { header: 'Accept', supports: [OPENMETRICS, 'text/plain'], default: 'text/plain' })
+    const { body, contentType } = await control.metrics(type === OPENMETRICS ? 'openmetrics' : 'plain')
     return context.body(body, 200, { 'content-type': contentType })
   })
   app.get('/v1/status', context => json(context, control.status()))
@@ -64,6 +69,11 @@ export function createAdminApi({ control, guard, onInternalError }: AdminApiOpti
   app.get('/v1/history', context =>
     json(context, { entries: control.history(context.req.query('route'), readLast(context.req.query('last'))) }),
   )
+
+  app.get('/v1/requests/:id', async context => {
+    const found = await control.explain(requestIdOf(context), context.req.query('route') || undefined)
+    return json(context, found)
+  })
 
   app.post('/v1/routes/:route/promote', async context => {
     const body = readBody(PromoteBody, await context.req.text())
@@ -161,6 +171,13 @@ function routeOf(context: Context<Env>): string {
   return context.req.param('route') as string
 }
 
+/** @throws BAD_REQUEST for what no request can have as its id */
+function requestIdOf(context: Context<Env>): string {
+  const requestId = cleanRequestId(context.req.param('id'))
+  if (requestId !== undefined) return requestId
+  throw new UnderstudyError('BAD_REQUEST', `request id: expected ${REQUEST_ID_FORM}`)
+}
+
 function candidateOf(context: Context<Env>): [route: string, candidate: string | undefined] {
   const candidate = context.req.query('candidate')
   return [routeOf(context), candidate === '' ? undefined : candidate]
@@ -194,6 +211,7 @@ function failure(context: Context<Env>, { code, message, status }: UnderstudyErr
 /** The methods of a known path; undefined for others. */
 function allowedMethods(path: string): string | undefined {
   if (/^\/(livez|readyz|metrics|v1\/status|v1\/history)$/.test(path)) return 'GET'
+  if (/^\/v1\/requests\/[^/]+$/.test(path)) return 'GET'
   if (/^\/v1\/(mirror|labels|traces)$/.test(path)) return 'POST'
   const last = /^\/v1\/routes\/[^/]+\/([a-z]+)$/.exec(path)?.[1]
   if (last === 'report' || last === 'gate' || last === 'evidence') return 'GET'

@@ -96,10 +96,6 @@ export class Traces {
   async #take(spans: Iterable<ReadSpan | undefined>): Promise<PartialSuccess> {
     const slices = new Slices()
     this.#apply()
-    if (this.#pairs.size === 0) {
-      for (const _ of spans) await slices.next()
-      return { rejectedSpans: 0, errorMessage: 'no route of this gateway is served elsewhere and known by its spans' }
-    }
     const predictions: Prediction[] = []
     const refused = new Map<string, number>()
     const outcomes = new Map<string, number>()
@@ -121,6 +117,9 @@ export class Traces {
       const [route = '', outcome = ''] = key.split('\0')
       this.#parts.metrics.receivedSpans(route, outcome, count)
     }
+    // A warning, and no refusal: the sender has done nothing wrong.
+    if (this.#pairs.size === 0 && refused.size === 0)
+      return { rejectedSpans: 0, errorMessage: 'no route of this gateway is served elsewhere and known by its spans' }
     return answerTo(refused)
   }
 

@@ -1,5 +1,6 @@
 // What a serving thread counts of a request and tells the shadow thread of it. Nothing here can change its answer.
 
+import { PROTOCOLS, type Protocol } from '../config/schema.ts'
 import { type BodyForm, packForm } from '../protocols/content.ts'
 import { monotonicMs } from '../record/clock.ts'
 import type { Book } from '../record/epochs.ts'
@@ -9,6 +10,7 @@ import { DurationCounts, REQUEST_BUCKETS_S } from '../telemetry/durations.ts'
 import type { Answer } from './answer.ts'
 import type { ComingBody } from './body.ts'
 import { RouteCounts } from './counts.ts'
+import type { CodeDelta } from './message.ts'
 import type { Asked } from './path.ts'
 import type { Runtime, RuntimeRoute, RuntimeVersion } from './runtime.ts'
 import { isPaired, mirroredTo } from './samples.ts'
@@ -80,7 +82,7 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
   const durationMs = monotonicMs() - startMs
   const { outcome } = answer
   const failed = outcome === OUTCOME.failed || outcome === OUTCOME.deadline || outcome === OUTCOME.unreachable
-  durationsOf(version.answered, answer.status).add(durationMs / 1000)
+  durationsOf(version.answered, answer.status, admitted.asked.protocol).add(durationMs / 1000)
   version.inference.add(answer.inferMs / 1000)
   if (version.engine !== undefined) version.engine.scored++
   if (!forced) {
@@ -141,14 +143,24 @@ function areWarm({ versions }: RuntimeRoute): boolean {
   )
 }
 
-/** Durations of the answers with one status, made when they are not there. */
-export function durationsOf(byStatus: Map<number, DurationCounts>, status: number): DurationCounts {
-  let durations = byStatus.get(status)
+/** Durations of the answers with one status in one protocol, made when they are not there. */
+export function durationsOf(answered: Map<number, DurationCounts>, status: number, protocol: Protocol): DurationCounts {
+  const key = status * PROTOCOLS.length + PROTOCOLS.indexOf(protocol)
+  let durations = answered.get(key)
   if (durations === undefined) {
     durations = new DurationCounts(REQUEST_BUCKETS_S)
-    byStatus.set(status, durations)
+    answered.set(key, durations)
   }
   return durations
+}
+
+/** The durations since the last call, by status and protocol. */
+export function takeCodes(answered: ReadonlyMap<number, DurationCounts>): CodeDelta[] {
+  return [...answered].flatMap(([key, durations]) => {
+    const delta = durations.takeDelta()
+    const code = Math.floor(key / PROTOCOLS.length)
+    return delta === undefined ? [] : [{ code, protocol: PROTOCOLS[key % PROTOCOLS.length]!, ...delta }]
+  })
 }
 
 /** What is to become of a request beside its answer. */

@@ -36,7 +36,7 @@ export interface PredictContext {
   readonly ring: RingProducer
   readonly ledger: EpochLedger<ServingBook>
   readonly originMs: number
-  /** Durations of answers given before a version was chosen, by status. */
+  /** Durations of answers given before a version was chosen, see `durationsOf`. */
   readonly refused: Map<number, DurationCounts>
   readonly draining: () => boolean
 }
@@ -105,7 +105,7 @@ export async function predict(
     account(context.ring, admitted, answer)
   } catch (error) {
     const { status, message } = asUnderstudyError(error)
-    durationsOf(context.refused, status).add((monotonicMs() - startMs) / 1000)
+    durationsOf(context.refused, status, asked.protocol).add((monotonicMs() - startMs) / 1000)
     refuse(request, response, status, errorBody(codecOf(asked.protocol), message, status), {
       requestId,
       version: undefined,

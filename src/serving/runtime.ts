@@ -33,7 +33,7 @@ export interface RuntimeVersion {
   readonly engine: Engine | undefined
   /** Why it cannot answer here; undefined when it can. */
   readonly broken: string | undefined
-  /** Durations of answered requests, by status code. */
+  /** Durations of answered requests, by status code and protocol, see `durationsOf`. */
   readonly answered: Map<number, DurationCounts>
   /** Of them those that no tester picked the version for. */
   readonly assigned: { answers: number; errors: number }

@@ -2,8 +2,8 @@
 import { UnderstudyError } from '../errors.ts'
 import type { InferRequest, Signature } from '../protocols/codec.ts'
 import { codecOf } from '../protocols/codecs.ts'
+import { conformOutputs } from '../protocols/conform.ts'
 import { unpackForm } from '../protocols/content.ts'
-import { asDeclared } from '../protocols/declared.ts'
 import { signatureToClient, toClient, toVersion } from '../protocols/rename.ts'
 import type { TensorShape } from '../protocols/tensor.ts'
 import type { OnnxTarget, SnapshotRoute, SnapshotVersion, UpstreamTarget } from '../rollout/snapshot.ts'
@@ -113,7 +113,7 @@ async function scored(
   if (!outcome.ok) return outcome
   // Its own bytes are in its own protocol, or under its own names: pointers are followed in the client's.
   const { raw: _, ...rest } = outcome
-  return { ...rest, outputs: toClient(asDeclared(outcome.outputs, declared), rename) }
+  return { ...rest, outputs: toClient(conformOutputs(outcome.outputs, declared), rename) }
 }
 
 /** The client's bytes. Its own header fields, credentials among them, stay behind: a shadow gets the body and our role. */

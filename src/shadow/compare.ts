@@ -8,9 +8,14 @@ import type { RequestRecord } from '../record/format.ts'
 import type { Snapshot, SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
 import type { ScoringProcess } from '../scoring/pool.ts'
 import type { PendingPrediction } from '../state/store.ts'
+import { DurationCounts, INFERENCE_BUCKETS_S } from '../telemetry/durations.ts'
+import type { SeriesExemplar } from '../telemetry/exemplars.ts'
 import { VERSION } from '../version.ts'
 import { armPendingOf } from './armAnswer.ts'
 import { countAgain, countPair, countPairLatency, countSampled } from './count.ts'
+import type { Look } from './explain.ts'
+import type { Found } from './explanation.ts'
+import { Explanations } from './explanations.ts'
 import { type KeyMemory, learnLatency, newKeyMemory, WARM_UP_PAIRS } from './keyMemory.ts'
 import type { Promotion, ShadowDelta } from './message.ts'
 import { Noise } from './noise.ts'
@@ -31,6 +36,7 @@ interface Tally {
   readonly version: string
   readonly outcomes: Map<string, number>
   readonly comparisons: Map<string, number>
+  readonly inference: DurationCounts
   /** Pairs of this candidate that are queued or under way. */
   inFlight: number
 }
@@ -53,11 +59,13 @@ export class Comparer {
   readonly #ledger = new EpochLedger<ShadowCounts>(() => ({ counters: new Map(), pending: [] }))
   readonly #memory = new Map<string, KeyMemory>()
   readonly #noise = new Noise()
+  readonly #explanations: Explanations
   #current: Snapshot | undefined
 
   constructor(options: { process: ScoringProcess; wallShiftMs: number }) {
     this.#targets = new Targets(options.process)
     this.#spans = new SpanWriter(options.wallShiftMs)
+    this.#explanations = new Explanations(monotonicMs => this.#spans.wallMs(monotonicMs))
   }
 
   /** Opens the candidates of a snapshot before any record can name it. Returns those that could not be opened. */
@@ -92,20 +100,22 @@ export class Comparer {
     const candidates = route.versions.filter((_, index) => (record.candidates & (1 << index)) !== 0)
     if (record.paired) candidates.push(route.versions[record.version]!)
     if (candidates.length === 0) {
-      this.#spans.finished(task, [])
+      this.#finished(task, [], [])
       return
     }
     const book = this.#ledger.book(record.epoch)
     const second = this.#noise.isRunTwice(task) ? this.#runAgain(task, book) : undefined
     const pairs: Ended[] = []
+    const looks: Look[] = []
     let open = candidates.length
     for (const candidate of candidates) {
       book.underWay++
       const looking = { task, book, candidate, isReversed: record.paired, second }
-      this.#look(looking, ended => {
+      this.#look(looking, (observation, ended) => {
+        looks.push({ version: candidate, isReversed: record.paired, observation })
         if (ended !== undefined) pairs.push(ended)
         book.underWay--
-        if (--open === 0) this.#spans.finished(task, pairs)
+        if (--open === 0) this.#finished(task, pairs, looks)
       })
     }
   }
@@ -119,6 +129,7 @@ export class Comparer {
     post: EpochPost
     candidates: ShadowDelta[]
     spansDropped: Record<string, number>
+    exemplars: SeriesExemplar[]
   } {
     const { books, settled } = this.#ledger.takeSettled(last)
     const epochs: EpochDelta[] = books.map(({ epoch, counts }) => ({ epoch, ...counts }))
@@ -127,7 +138,13 @@ export class Comparer {
       post: { settled, epochs },
       candidates: [...this.#tallies.values()].map(takeDelta),
       spansDropped: this.#spans.takeDropped(),
+      exemplars: this.#spans.takeExemplars(),
     }
+  }
+
+  /** What is remembered of a request id, in one route or in all. */
+  explain(requestId: string, route: string | undefined): Found {
+    return this.#explanations.find(requestId, route)
   }
 
   async close(): Promise<void> {
@@ -135,8 +152,14 @@ export class Comparer {
     await this.#spans.close()
   }
 
-  /** Asks the other version, and calls `end` once, with the pair where there is one. */
-  #look(looking: Looking, end: (ended: Ended | undefined) => void): void {
+  #finished(task: Task, pairs: readonly Ended[], looks: readonly Look[]): void {
+    const kept = this.#spans.finished(task, pairs)
+    const isOrdinary = kept === undefined && task.servedOk && pairs.every(({ pair }) => pair.result === 'match')
+    this.#explanations.keep(task, looks, kept, isOrdinary)
+  }
+
+  /** Asks the other version, and calls `end` once, with what it did or why it was not asked, and the pair if it is one. */
+  #look(looking: Looking, end: (observation: Look['observation'], ended?: Ended) => void): void {
     const { task, book, candidate, isReversed } = looking
     const { route } = task
     const slots = slotsOf(book.counts.counters, candidate.evidenceKey!)
@@ -146,23 +169,23 @@ export class Comparer {
     const tally = this.#tallyOf(route.name, candidate.version)
     if (mirror === undefined) {
       count(slots, MIRROR.dropped('not_ready'))
-      end(undefined)
+      end('not_ready')
       return
     }
     tally.inFlight++
-    const ends = (ended: Ended | undefined) => {
+    const ends = (observation: Look['observation'], ended?: Ended) => {
       tally.inFlight--
-      end(ended)
+      end(observation, ended)
     }
     mirror.offer(task, {
       notSampled: () => {
         count(slots, MIRROR.notSampled)
-        ends(undefined)
+        ends('not_sampled')
       },
       dropped: (reason: DropReason) => {
         count(slots, MIRROR.dropped(reason))
         bump(this.#tallyOf(route.name, asked(looking).version).outcomes, 'dropped')
-        ends(undefined)
+        ends(reason)
       },
       observed: observation => {
         let ended: Ended | undefined
@@ -172,7 +195,7 @@ export class Comparer {
           // A pair that cannot be compared must neither end this thread nor keep its epoch open.
           count(slots, MIRROR.failed('unparseable'))
         }
-        ends(ended)
+        ends(observation, ended)
       },
     })
   }
@@ -204,7 +227,9 @@ export class Comparer {
       const body = { key, b: pair.baseline, c: pair.candidate, s: segments }
       this.#keepPending(looking.book, task, `${route.name}/${candidate.version}`, body)
     }
-    bump(this.#tallyOf(route.name, asked(looking).version).outcomes, outcome.ok ? 'ok' : outcome.code)
+    const { outcomes, inference } = this.#tallyOf(route.name, asked(looking).version)
+    bump(outcomes, outcome.ok ? 'ok' : outcome.code)
+    inference.add(outcome.inferMs / 1000)
     bump(this.#tallyOf(route.name, candidate.version).comparisons, pair.result)
     return { version: candidate, observation, pair, isReversed }
   }
@@ -264,7 +289,8 @@ export class Comparer {
     const key = `${route}/${version}`
     let tally = this.#tallies.get(key)
     if (tally === undefined) {
-      tally = { route, version, outcomes: new Map(), comparisons: new Map(), inFlight: 0 }
+      const inference = new DurationCounts(INFERENCE_BUCKETS_S)
+      tally = { route, version, outcomes: new Map(), comparisons: new Map(), inference, inFlight: 0 }
       this.#tallies.set(key, tally)
     }
     return tally
@@ -302,7 +328,8 @@ function asked({ task, candidate, isReversed }: Looking): SnapshotVersion {
 
 function takeDelta(tally: Tally): ShadowDelta {
   const { route, version, outcomes, comparisons, inFlight } = tally
-  const delta = { route, version, outcomes: [...outcomes], comparisons: [...comparisons], inFlight }
+  const inference = tally.inference.takeDelta()
+  const delta = { route, version, outcomes: [...outcomes], comparisons: [...comparisons], inference, inFlight }
   outcomes.clear()
   comparisons.clear()
   return delta

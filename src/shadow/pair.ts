@@ -5,6 +5,7 @@ import { type FirstRow, firstRowOf } from '../evidence/firstRow.ts'
 import { type Prediction, predictionOf } from '../evidence/loss.ts'
 import { segmentsOf } from '../evidence/segments.ts'
 import type { InferRequest } from '../protocols/codec.ts'
+import { conformOutputs } from '../protocols/conform.ts'
 import type { Tensor } from '../protocols/tensor.ts'
 import { OUTCOME } from '../record/format.ts'
 import type { ComparedOutput, SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
@@ -106,20 +107,27 @@ const NOT_TO_BE_HAD: Readonly<Record<string, DropReason>> = {
  */
 export function answeredOutputs(
   task: Task,
-  { outputs, raw }: Extract<ScoreOutcome, { ok: true }>,
+  { outputs, raw, untyped }: Extract<ScoreOutcome, { ok: true }>,
   only?: readonly string[],
 ): Outputs {
   const asked = only === undefined ? outputs : only.flatMap(name => outputs.find(output => output.name === name) ?? [])
-  const { codec } = task
-  if (codec?.protocol === 'v2' && !task.comparesJson)
-    return { tensors: task.servedAsJson ? asked.map(asAnswered) : asked }
-  if (raw !== undefined) return task.readAnswer({ bytes: raw, jsonBytes: undefined, contentType: '' })
+  const { codec, served } = task
+  const like = served !== undefined && 'tensors' in served ? served.tensors : []
+  if (codec?.protocol === 'v2' && !task.comparesJson) {
+    const typed = untyped === true || !task.servedTyped ? conformOutputs(asked, like) : asked
+    return { tensors: task.servedAsJson ? typed.map(asAnswered) : typed }
+  }
+  if (raw !== undefined) return conformed(task.readAnswer({ bytes: raw, jsonBytes: undefined, contentType: '' }), like)
   const { request } = task
   if (codec === undefined || request === undefined) throw new Error('nothing says what its answer would look like')
   // Other protocols carry neither datatypes nor always names: what the client would have seen is compared.
   const response = { modelName: task.route.name, modelVersion: undefined, id: undefined, outputs: asked }
   const { body, contentType } = codec.encodeResponse(response, inJson(request))
-  return task.readAnswer({ bytes: Buffer.from(body), jsonBytes: undefined, contentType })
+  return conformed(task.readAnswer({ bytes: Buffer.from(body), jsonBytes: undefined, contentType }), like)
+}
+
+function conformed(outputs: Outputs, like: readonly Tensor[]): Outputs {
+  return 'tensors' in outputs ? { tensors: conformOutputs(outputs.tensors, like) } : outputs
 }
 
 /**

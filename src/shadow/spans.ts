@@ -1,20 +1,24 @@
 // Decides which finished requests are told as spans, and puts together what is known of them. The only teller of spans.
+import type { Protocol } from '../config/schema.ts'
 import { messageOf } from '../errors.ts'
+import { codecOf } from '../protocols/codecs.ts'
 import { OUTCOME } from '../record/format.ts'
 import type { Snapshot, SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
+import { NewestExemplars, type SeriesExemplar } from '../telemetry/exemplars.ts'
 import type { FinishedComparison, FinishedInference, FinishedRequest } from '../telemetry/finished.ts'
 import { type Kept, keepRequest } from '../telemetry/keep.ts'
 import { createLogger } from '../telemetry/log.ts'
 import { openTracing, type Tracing } from '../telemetry/otlp.ts'
+import { routeTemplate } from '../telemetry/routeTemplates.ts'
 import type { Promotion } from './message.ts'
 import type { Ended } from './pair.ts'
 import { liveOf, type Task } from './task.ts'
 
-const HTTP_ROUTE = '/v2/models/{model_name}/infer'
 const SHUTDOWN_MS = 3_000
 
 export class SpanWriter {
   readonly #wallShiftMs: number
+  readonly #exemplars = new NewestExemplars()
   #settings: Snapshot['traces'] | undefined
   #tracing: Tracing | undefined
 
@@ -44,8 +48,9 @@ export class SpanWriter {
     }
   }
 
-  finished(task: Task, ended: readonly Ended[]): void {
-    if (this.#tracing === undefined || this.#settings === undefined) return
+  /** Returns why its spans are kept; undefined: they are not. */
+  finished(task: Task, ended: readonly Ended[]): Kept | undefined {
+    if (this.#tracing === undefined || this.#settings === undefined) return undefined
     const { record } = task
     const kept = keepRequest(
       {
@@ -56,7 +61,11 @@ export class SpanWriter {
       },
       { ratio: this.#settings.ratio, slowMs: this.#settings.slow },
     )
-    if (kept !== undefined) this.#tracing.request(this.#requestOf(task, ended, kept))
+    if (kept === undefined) return undefined
+    const request = this.#requestOf(task, ended, kept)
+    // An exemplar that points to a trace which nobody stored is useless.
+    if (this.#tracing.request(request)) this.#exemplars.saw(request)
+    return kept
   }
 
   promoted(promotion: Promotion): void {
@@ -78,6 +87,11 @@ export class SpanWriter {
     return this.#tracing?.takeDrops() ?? {}
   }
 
+  /** The newest request of each metric's bucket whose spans were kept since the last call. */
+  takeExemplars(): SeriesExemplar[] {
+    return this.#exemplars.take()
+  }
+
   async close(): Promise<void> {
     await this.#tracing?.shutdown(SHUTDOWN_MS)
   }
@@ -89,15 +103,15 @@ export class SpanWriter {
     return {
       route: route.name,
       revision: record.revision,
-      protocol: 'v2',
+      protocol: record.protocol,
       requestId: record.requestId,
       traceId: record.traceId,
       spanId: record.serverSpanId,
       parentSpanId: record.parentSpanId,
       tracestate: record.tracestate,
       method: 'POST',
-      httpRoute: HTTP_ROUTE,
-      path: `/v2/models/${route.name}/infer`,
+      httpRoute: routeTemplate(record.protocol, route.paths),
+      path: record.path === '' ? pathOf(record.protocol, route.name) : record.path,
       status: record.status,
       startMs,
       durationMs: record.durationMs,
@@ -177,6 +191,11 @@ function versionOf({ version, digest, target }: SnapshotVersion): {
   runtime: 'onnx' | 'http'
 } {
   return { version, digest, runtime: target.kind === 'onnx' ? 'onnx' : 'http' }
+}
+
+/** The path that a protocol gives a route; a query, or a version in it, is not told. */
+function pathOf(protocol: Protocol, name: string): string {
+  return codecOf(protocol)?.predictPath(name) ?? ''
 }
 
 function isSplit(route: SnapshotRoute): boolean {

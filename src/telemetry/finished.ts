@@ -1,7 +1,8 @@
 // What is known of a request and of a promotion when they are over: plain data, ready to be told.
 import type { CompareKind } from '../config/schema.ts'
 import type { CompareResult, Kept } from './keep.ts'
-import type { Role } from './metrics.ts'
+
+export type Role = 'live' | 'canary' | 'shadow'
 
 /** One version's work on one request. */
 export interface FinishedInference {

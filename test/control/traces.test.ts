@@ -28,11 +28,12 @@ function tracesOf(snapshot: Snapshot | undefined) {
 describe('spans of traffic that is served elsewhere', () => {
   it('are of no use to a gateway that serves all its routes, and it says so', async () => {
     const served = await tracedSnapshot()
-    const { traces } = tracesOf({ ...served, routes: [{ ...served.routes[0]!, spans: undefined }] })
+    const { traces, counted } = tracesOf({ ...served, routes: [{ ...served.routes[0]!, spans: undefined }] })
     expect(await traces.take([predicted(0, '1.0.0', 1)])).toEqual({
       rejectedSpans: 0,
       errorMessage: 'no route of this gateway is served elsewhere and known by its spans',
     })
+    expect(counted).toEqual({ '/other': 1 })
     expect((await tracesOf(undefined).traces.take([])).rejectedSpans).toBe(0)
   })
 
