@@ -24,6 +24,7 @@ import { Notifier } from './control/notifier.ts'
 import { Salts } from './control/salts.ts'
 import { SeenUnits } from './control/seenUnits.ts'
 import { SHADOW, Threads } from './control/threads.ts'
+import { Traces } from './control/traces.ts'
 import { Verdicts } from './control/verdicts.ts'
 import { Vitals } from './control/vitals.ts'
 import { messageOf, UnderstudyError } from './errors.ts'
@@ -111,7 +112,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
   endings.push(['the state store did not close', () => store.close()])
 
   const collector = new EpochCollector()
-  const meters = new Meters(new Metrics())
+  const meters = new Meters(new Metrics(), (route, version) => traces.inFlight(route, version))
   const book = new EvidenceBook(store, (route, version, digest) =>
     waiverOf(desired.standing?.change.resolutions[route]?.state ?? null, version, digest, now()),
   )
@@ -165,8 +166,15 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
     standing: () => desired.standing,
     now,
   })
+  const traces = new Traces({
+    snapshot: () => desired.standing?.snapshot,
+    metrics: meters.metrics,
+    originMs,
+    now,
+  })
   const cycle = new Cycle({
     collector,
+    traces,
     book,
     labels,
     meters,
@@ -292,6 +300,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
       decline: route => decline.declineStatus(route),
     }),
     setMirror: (on, route) => desired.setMirror(on, route),
+    takeSpans: spans => traces.take(spans),
     submitLabels: body => labels.submit(body, desired.loaded.config, now()),
     promoted: promotion => threads.promoted(promotion),
     remembered: (requestId, route) => threads.explain(requestId, route),
@@ -306,6 +315,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
     const sample = `live answers that wait for no label: ${arms?.cut}, of both arms alike, since more than ${PENDING_KEPT} would wait or their settings were changed`
     return [
       ...own,
+      ...traces.notices(route),
       ...decline.notices(route),
       ...(seen === undefined ? [] : [seen]),
       ...(cut > 0 ? [tooMany] : []),

@@ -2,7 +2,9 @@
 import type { Verdict } from '../gate/evidence.ts'
 import type { Report, Status } from '../report/status.ts'
 import type { Found } from '../shadow/explanation.ts'
+import type { PartialSuccess } from '../telemetry/exportAnswer.ts'
 import type { MetricsFormat } from '../telemetry/metrics.ts'
+import type { ReadSpan } from '../telemetry/readSpans.ts'
 
 /** Who asks, why, and whether it is only a rehearsal. */
 export interface Request {
@@ -66,6 +68,11 @@ export interface Control {
   history(route: string | undefined, last: number): readonly HistoryEntry[]
   /** JSON body of POST /v1/labels; resolves when the labels are kept. */
   labels(body: Uint8Array): Promise<{ readonly status: number; readonly body: string }>
+  /**
+   * Spans of POST /v1/traces, undefined for broken ones. Nothing is taken before all are read: what iterating throws
+   * refuses the whole. @throws OVERLOADED, TOO_LARGE
+   */
+  traces(spans: Iterable<ReadSpan | undefined>): Promise<PartialSuccess>
   metrics(format: MetricsFormat): Promise<{ readonly body: string; readonly contentType: string }>
   ready(): boolean
 }

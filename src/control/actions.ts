@@ -29,7 +29,9 @@ import type { Snapshot, SnapshotRoute } from '../rollout/snapshot.ts'
 import type { Found } from '../shadow/explanation.ts'
 import type { Promotion } from '../shadow/message.ts'
 import type { StateStore } from '../state/store.ts'
+import type { PartialSuccess } from '../telemetry/exportAnswer.ts'
 import type { MetricsFormat } from '../telemetry/metrics.ts'
+import type { ReadSpan } from '../telemetry/readSpans.ts'
 import type { Raise } from './automatic.ts'
 import type { EvidenceBook } from './evidence.ts'
 import { explainRequest } from './explain.ts'
@@ -71,10 +73,13 @@ export interface ControlParts {
   readonly facts: () => GatewayFacts
   readonly setMirror: (on: boolean, route: string | undefined) => Promise<void>
   readonly submitLabels: (body: Uint8Array) => Promise<LabelAnswer>
+  readonly takeSpans: (spans: Iterable<ReadSpan | undefined>) => Promise<PartialSuccess>
   readonly promoted: (promotion: Promotion) => void
   /** What the shadow thread remembers of a request. */
   readonly remembered: (requestId: string, route: string | undefined) => Promise<Found>
 }
+
+const ROUTE_IT_YOURSELF = 'its traffic is served elsewhere: whoever routes it must follow'
 
 type Action = ChangeResult['action']
 
@@ -247,6 +252,10 @@ export class ControlActions implements Control {
     return this.#parts.submitLabels(body)
   }
 
+  traces(spans: Iterable<ReadSpan | undefined>): Promise<PartialSuccess> {
+    return this.#parts.takeSpans(spans)
+  }
+
   metrics(format: MetricsFormat): Promise<{ body: string; contentType: string }> {
     const { configurationError, storeError } = this.#parts.facts()
     return this.#parts.vitals.text(format, {
@@ -293,7 +302,11 @@ export class ControlActions implements Control {
       .map(version => `${version} ${before[version] ?? 0} → ${after[version] ?? 0} %`)
       .join(', ')
     const outcome = { applied: 'done', 'dry-run': 'would be done', repeated: 'was done before' }[result.outcome]
-    const summary = [`${action} of ${name} ${outcome}: ${changed || 'no share changed'}`, ...result.problems].join('; ')
+    const summary = [
+      `${action} of ${name} ${outcome}: ${changed || 'no share changed'}`,
+      ...(changed !== '' && this.#route(name).spans !== undefined ? [ROUTE_IT_YOURSELF] : []),
+      ...result.problems,
+    ].join('; ')
     return {
       route: name,
       action,

@@ -12,14 +12,19 @@ import type { ExemplarSeries } from '../telemetry/exemplars.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { routeTemplate } from '../telemetry/routeTemplates.ts'
 
+const RUNTIME = { onnx: 'onnx', url: 'http', traced: 'traced' } as const
+
 export class Meters {
   readonly metrics: Metrics
+  readonly #openTraces: (route: string, version: string) => number
   readonly #inFlight = new Map<string, number>()
   readonly #statistics = new Map<string, VersionStatistics>()
   #applied: Snapshot | undefined
 
-  constructor(metrics: Metrics) {
+  /** @param openTraces traces of a candidate that wait for a span */
+  constructor(metrics: Metrics, openTraces: (route: string, version: string) => number = () => 0) {
     this.metrics = metrics
+    this.#openTraces = openTraces
   }
 
   /** A new configuration serves: shares, models, and what has left. */
@@ -42,7 +47,7 @@ export class Meters {
           model: route.name,
           version,
           digest,
-          runtime: target.kind === 'onnx' ? 'onnx' : 'http',
+          runtime: RUNTIME[target.kind],
         })
       }
     }
@@ -86,9 +91,9 @@ export class Meters {
     for (const [reason, count] of Object.entries(spansDropped)) this.metrics.spansDropped(reason, count)
   }
 
-  /** Mirrored requests of a candidate that are queued or under way now. */
+  /** Pairs of a candidate that are queued or under way now, here or as traces that wait for a span. */
   inFlight(route: string, version: string): number {
-    return this.#inFlight.get(`${route}/${version}`) ?? 0
+    return (this.#inFlight.get(`${route}/${version}`) ?? 0) + this.#openTraces(route, version)
   }
 
   /** Epochs are in the store: the mirror's accounts follow. */

@@ -1,9 +1,18 @@
 // Puts a configuration revision together for the threads, from what the file says, the lock decided and the models are. Pure.
 import type { Route, RoutesFile, Version } from '../config/schema.ts'
+import { outputsOf } from '../config/traced.ts'
 import { differenceScale } from '../evidence/scale.ts'
 import type { Resolution } from '../rollout/lock.ts'
 import type { Change } from '../rollout/ports.ts'
-import type { ComparedOutput, Snapshot, SnapshotRoute, SnapshotVersion, UpstreamTarget } from '../rollout/snapshot.ts'
+import type {
+  ComparedOutput,
+  Snapshot,
+  SnapshotRoute,
+  SnapshotVersion,
+  TracedSpans,
+  UpstreamTarget,
+} from '../rollout/snapshot.ts'
+import { SPAN } from '../telemetry/attributes.ts'
 import type { KnownVersion } from './models.ts'
 
 /** What serves now. */
@@ -91,7 +100,23 @@ function snapshotRoute(parts: RouteParts, mirroredBytes: number): SnapshotRoute 
     limits: { ...route.limits, mirrored: route.limits.mirrored ?? mirroredBytes },
     salts,
     mirrored,
+    spans: spansOf(route),
     seenUnits,
+  }
+}
+
+function spansOf({ spans }: Route): TracedSpans | undefined {
+  if (spans === undefined) return undefined
+  const { name, model, version, error, request, digest, within } = spans
+  return {
+    name,
+    model: model ?? (name === undefined ? SPAN.modelName : undefined),
+    version,
+    outputs: outputsOf(spans),
+    error,
+    request,
+    digest,
+    withinMs: within,
   }
 }
 

@@ -276,7 +276,7 @@ function periods({ periods }: Report): Section[] {
 function provenance(side: string, { version, digest, manifest }: Report['baseline']): Section {
   return {
     title: `Provenance of the ${side}, ${version}`,
-    lines: manifest ? [] : ['not given: there is no manifest of an HTTP version'],
+    lines: manifest ? [] : ['not given: only an embedded version has a manifest'],
     table: { head: [], rows: [['digest', digest], ...(manifest ? manifestRows(manifest) : [])], right: [] },
   }
 }

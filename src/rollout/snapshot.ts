@@ -27,6 +27,30 @@ export interface UpstreamTarget {
   readonly firstByteMs: number
 }
 
+/** A version that is served elsewhere: nobody here can ask it. */
+export interface TracedTarget {
+  readonly kind: 'traced'
+  /** What spans call it. */
+  readonly named: string
+  /** Its declared identity; undefined: none. */
+  readonly identity: string | undefined
+}
+
+/** Where the predictions of a route that is served elsewhere stand on its spans; attributes by name. */
+export interface TracedSpans {
+  /** Undefined: a prediction's span may have any name. */
+  readonly name: string | undefined
+  /** Holds the route's name; undefined: the span's name says enough. */
+  readonly model: string | undefined
+  readonly version: string
+  readonly outputs: readonly string[]
+  readonly error: string
+  readonly request: string
+  /** Must hold the version's identity; undefined: it is taken at its word. */
+  readonly digest: string | undefined
+  readonly withinMs: number
+}
+
 export interface ComparedOutput {
   /** Tensor name or JSON pointer; undefined: the first output. */
   readonly output: string | undefined
@@ -37,7 +61,7 @@ export interface ComparedOutput {
 export interface SnapshotVersion {
   readonly version: string
   readonly digest: string
-  readonly target: OnnxTarget | UpstreamTarget
+  readonly target: OnnxTarget | UpstreamTarget | TracedTarget
   /** What it calls tensors that the clients of the route call otherwise; undefined: the same. */
   readonly rename: Route['versions'][string]['rename']
   /** Why it takes no traffic; undefined when it is ready. */
@@ -82,6 +106,8 @@ export interface SnapshotRoute {
   readonly salts: { readonly split: string; readonly mirror: string; readonly count: string }
   /** False: mirroring is switched off; what could be mirrored then counts as not sampled. */
   readonly mirrored: boolean
+  /** Its traffic is served elsewhere and known by these spans; undefined: it is served here. */
+  readonly spans?: TracedSpans | undefined
   /** Sticky routes: one bit per unit that was counted already, shared by all serving threads. */
   readonly seenUnits: SharedArrayBuffer | undefined
 }

@@ -57,6 +57,7 @@ export async function predict(
   try {
     route = routeOf(runtime, asked)
     route.inFlight++
+    if (route.snapshot.spans !== undefined) throw new UnderstudyError('NOT_SUPPORTED', servedElsewhere(route))
     if (route.inFlight > route.snapshot.limits.inFlight) {
       throw new UnderstudyError('OVERLOADED', 'too many requests under way for this model')
     }
@@ -115,6 +116,10 @@ export async function predict(
     if (book !== undefined) book.underWay--
     runtime.underWay--
   }
+}
+
+function servedElsewhere({ snapshot: { name } }: RuntimeRoute): string {
+  return `model "${name}" is served elsewhere: this gateway knows it by its spans only and answers no predictions of it`
 }
 
 /** @throws UNKNOWN_MODEL */

@@ -18,7 +18,7 @@ import { hasDotSegments, refusalOf } from './limits.ts'
 import type { AssignedCounts, FromServing, RequestDelta, ServingData, ToServing } from './message.ts'
 import { type Asked, askedAt, ownProtocol } from './path.ts'
 import { type PredictContext, predict } from './predict.ts'
-import { INVOCATIONS, type Runtime, RuntimeBuilder, type RuntimeVersion } from './runtime.ts'
+import { INVOCATIONS, type Runtime, RuntimeBuilder, type RuntimeVersion, SERVED_ELSEWHERE } from './runtime.ts'
 
 const data = workerData as ServingData
 const port = parentPort!
@@ -147,7 +147,7 @@ function apply(snapshot: ServingData['snapshot']): Promise<void> {
 function tellApplied(): void {
   const broken = [...runtime.routes.values()].flatMap(route =>
     route.versions.flatMap(({ broken: message, snapshot }) =>
-      message === undefined || message === 'takes no traffic'
+      message === undefined || message === 'takes no traffic' || message === SERVED_ELSEWHERE
         ? []
         : [{ version: `${route.snapshot.name}/${snapshot.version}`, message }],
     ),

@@ -1,4 +1,5 @@
 // How each kind of version is reached from the shadow thread: a scoring process, or a model server in its protocol.
+import { UnderstudyError } from '../errors.ts'
 import type { InferRequest, Signature } from '../protocols/codec.ts'
 import { codecOf } from '../protocols/codecs.ts'
 import { conformOutputs } from '../protocols/conform.ts'
@@ -27,9 +28,9 @@ export async function openCandidate(
   version: SnapshotVersion,
   process: ScoringProcess,
 ): Promise<Candidate> {
-  return version.target.kind === 'onnx'
-    ? openEmbedded(version, version.target, process)
-    : openUpstream(route, version, version.target)
+  const { target } = version
+  if (target.kind === 'traced') throw new UnderstudyError('VERSION_NOT_READY', 'it is served elsewhere')
+  return target.kind === 'onnx' ? openEmbedded(version, target, process) : openUpstream(route, version, target)
 }
 
 async function openEmbedded(

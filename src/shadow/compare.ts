@@ -1,11 +1,8 @@
 // Follows each recorded request through its second looks to evidence counts, waiting labels and spans.
 import { type DropReason, MIRROR } from '../evidence/accounting.ts'
-import { AnswerSlots } from '../evidence/answerSlots.ts'
 import { armScope } from '../evidence/armLabels.ts'
-import { addAll, type Counters, count } from '../evidence/counters.ts'
+import { type Counters, count } from '../evidence/counters.ts'
 import { type CounterDeltas, type EpochDelta, type EpochPost, slotsOf } from '../evidence/epochPost.ts'
-import { latencyThresholds, type QuantileName, type Threshold } from '../evidence/latency.ts'
-import { SegmentSlots } from '../evidence/segments.ts'
 import { type Book, EpochLedger } from '../record/epochs.ts'
 import type { RequestRecord } from '../record/format.ts'
 import type { Snapshot, SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
@@ -19,6 +16,7 @@ import { countAgain, countPair, countPairLatency, countSampled } from './count.t
 import type { Look } from './explain.ts'
 import type { Found } from './explanation.ts'
 import { Explanations } from './explanations.ts'
+import { type KeyMemory, learnLatency, newKeyMemory, WARM_UP_PAIRS } from './keyMemory.ts'
 import type { Promotion, ShadowDelta } from './message.ts'
 import { Noise } from './noise.ts'
 import { answeredOutputs, type Ended, pairOf, reversedPairOf } from './pair.ts'
@@ -52,18 +50,6 @@ interface Looking {
   readonly isReversed: boolean
   readonly second: SecondRun | undefined
 }
-
-/** What is remembered of one evidence key between epochs. */
-interface KeyMemory {
-  readonly segments: SegmentSlots
-  readonly answers: AnswerSlots
-  readonly baselineLatency: Counters
-  thresholds: Readonly<Record<QuantileName, Threshold>> | undefined
-  timedPairs: number
-}
-
-// The first pairs after a load run cold code: they say nothing of a version's latency.
-const WARM_UP_PAIRS = 100
 
 export class Comparer {
   readonly #targets: Targets
@@ -293,13 +279,7 @@ export class Comparer {
   #memoryOf(key: string, taken?: Pick<SnapshotVersion, 'segments' | 'classes'>): KeyMemory {
     let memory = this.#memory.get(key)
     if (memory === undefined) {
-      memory = {
-        segments: new SegmentSlots(taken?.segments),
-        answers: new AnswerSlots(taken?.classes),
-        baselineLatency: new Map(),
-        thresholds: undefined,
-        timedPairs: 0,
-      }
+      memory = newKeyMemory(taken)
       this.#memory.set(key, memory)
     }
     return memory
@@ -316,16 +296,8 @@ export class Comparer {
     return tally
   }
 
-  /** Thresholds come from settled epochs only, so that no pair is judged by a threshold that it moved itself. */
   #learnLatency(counters: CounterDeltas): void {
-    for (const [key, slots] of counters) {
-      const memory = this.#memoryOf(key)
-      const latency = [...slots].filter(([slot]) => slot.startsWith('plat.b.'))
-      if (latency.length === 0) continue
-      addAll(memory.baselineLatency, latency)
-      const limits = this.#latencyLimits(key)
-      if (limits) memory.thresholds = latencyThresholds(memory.baselineLatency, 'plat.b', limits)
-    }
+    for (const [key, slots] of counters) learnLatency(this.#memoryOf(key), slots, () => this.#latencyLimits(key))
   }
 
   #latencyLimits(key: string): SnapshotRoute['latency'] | undefined {

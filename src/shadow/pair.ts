@@ -154,7 +154,12 @@ function nothingOf(task: Task, answer?: Outputs): Omit<Pair, 'result' | 'errorTy
 }
 
 /** Written out, field by field: nearly every pair comes this way, and spreading costs more than counting. */
-function compared(segments: readonly string[], route: SnapshotRoute, baseline: Outputs, candidate: Outputs): Pair {
+export function compared(
+  segments: readonly string[],
+  route: SnapshotRoute,
+  baseline: Outputs,
+  candidate: Outputs,
+): Pair {
   const comparison = compareOutputs(baseline, candidate, route.compare)
   const spec = route.compare[0] ?? FIRST
   const b = firstRowOf(baseline, spec)
@@ -180,7 +185,7 @@ function nameOf(outputs: Outputs): string | undefined {
 }
 
 /** What a label is held against; null where the route takes none. */
-function labelledOf(route: SnapshotRoute, outputs: Outputs): Prediction {
+export function labelledOf(route: SnapshotRoute, outputs: Outputs): Prediction {
   return route.labels === undefined ? null : predictionOf(outputs, route.compare[0] ?? FIRST)
 }
 

@@ -11,6 +11,8 @@ const DROPPED: Readonly<Record<DropReason, string>> = {
   expired: 'it waited in the queue past its shadow.deadline',
   stalled: 'it had missed several deadlines in a row, and was asked one request at a time',
   not_ready: 'it was not ready',
+  unpaired: "one side's span did not come in time (spans.within)",
+  evicted: 'too many traces waited for a span',
 }
 
 /** What became of a request that was to be sent. */

@@ -58,7 +58,7 @@ export interface ModelLabels {
   readonly model: string
   readonly version: string
   readonly digest: string
-  /** `onnx` or `http`. */
+  /** `onnx`, `http` or `traced`. */
   readonly runtime: string
 }
 
@@ -155,6 +155,11 @@ export class Metrics {
   readonly #spansDropped = this.#counter('understudy_spans_dropped_total', 'Spans that were kept but not exported.', [
     'reason',
   ])
+  readonly #receivedSpans = this.#counter(
+    'understudy_received_spans_total',
+    'Spans sent to POST /v1/traces by what became of them; route is empty where a span is of none.',
+    ['route', 'outcome'],
+  )
   readonly #labels = this.#counter('understudy_labels_total', 'Labels received by what became of them.', [
     'route',
     'outcome',
@@ -294,6 +299,11 @@ export class Metrics {
     this.#spansDropped.inc({ reason }, count)
   }
 
+  /** @param outcome of a prediction's span, such as `taken` or `repeated`; of another one `other` or `broken` */
+  receivedSpans(route: string, outcome: string, count: number): void {
+    this.#receivedSpans.inc({ route, outcome }, count)
+  }
+
   labels(route: string, outcome: string, count = 1): void {
     this.#labels.inc({ route, outcome }, count)
   }
@@ -386,6 +396,7 @@ export class Metrics {
       this.#declined,
       this.#modelInfo,
       this.#labels,
+      this.#receivedSpans,
       this.#notifications,
     ]) {
       series.removeWhere(matches)

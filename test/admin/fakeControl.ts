@@ -159,6 +159,10 @@ export function fakeControl(overrides: Partial<Control> = {}): { control: Contro
       ]
     },
     labels: async body => ({ status: body.length > 2 ? 200 : 400, body: '{"kept":1}' }),
+    traces: async spans => {
+      asked.push({ what: 'traces', arguments: [...spans] })
+      return { rejectedSpans: 0, errorMessage: '' }
+    },
     metrics: async format =>
       format === 'plain'
         ? { body: 'understudy_up 1\n', contentType: 'text/plain; version=0.0.4' }

@@ -33,7 +33,7 @@ export async function scrape(gateway: TestGateway, accept?: string): Promise<{ b
 
 /**
  * `tried` has a candidate in the shadow; the route `risk` has climbed from shadow through canary to live, with labels and a webhook; the live version of `worn`
- * has declined against its holdback; one request named no model; and routes.yaml is refused as it stands.
+ * has declined against its holdback; one request named no model, one span was of no route; and routes.yaml is refused as it stands.
  */
 export async function busyGateway(): Promise<BusyGateway> {
   const folder = await scratch()
@@ -92,6 +92,10 @@ export async function busyGateway(): Promise<BusyGateway> {
   await inParallel(100, 8, () => predict(gateway, 'tried', tumourRequest()))
   await until(() => shows('understudy_gate_log_evalue{route="tried"'), { what: () => 'tried to be judged' })
   await predict(gateway, 'nobody', tumourRequest())
+  const span = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), startTimeUnixNano: '1', endTimeUnixNano: '2' }
+  await send(`${gateway.admin}/v1/traces`, {
+    body: JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] }),
+  })
   await writeFile(gateway.routesFile, 'routes: {}\n')
   await until(() => shows('\nunderstudy_config_valid 0\n'), { what: () => 'routes.yaml refused' })
   await until(() => shows('\nunderstudy_config_reload_total{result="refused"} 1\n'), {

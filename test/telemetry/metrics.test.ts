@@ -256,6 +256,7 @@ function used(): Metrics {
   metrics.ringDrops('full', 2)
   metrics.spansDropped('queue_full', 2)
   metrics.labels('flight-delay', 'joined')
+  metrics.receivedSpans('flight-delay', 'taken', 2)
   return metrics
 }
 

@@ -28,6 +28,7 @@ export const METRICS: Readonly<Record<string, readonly string[]>> = {
   understudy_model_info: ['digest', 'model', 'runtime', 'version'],
   understudy_notifications_total: ['event', 'outcome', 'route'],
   understudy_ready: [],
+  understudy_received_spans_total: ['outcome', 'route'],
   understudy_request_duration_seconds: ['role', 'route', 'version'],
   understudy_requests_total: ['code', 'role', 'route', 'version'],
   understudy_ring_dropped_records_total: ['reason'],
