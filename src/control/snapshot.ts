@@ -2,8 +2,9 @@
 import type { Route, RoutesFile, Version } from '../config/schema.ts'
 import { differenceScale } from '../evidence/scale.ts'
 import type { Resolution } from '../rollout/lock.ts'
+import type { PeriodRecord } from '../rollout/periods.ts'
 import type { Change } from '../rollout/ports.ts'
-import type { ComparedOutput, Snapshot, SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
+import type { ComparedOutput, Snapshot, SnapshotPeriod, SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
 import type { KnownVersion } from './models.ts'
 
 /** What serves now. */
@@ -20,6 +21,8 @@ export interface RouteParts {
   readonly known: (version: string) => KnownVersion | undefined
   /** Open evidence key by candidate. */
   readonly keys: ReadonlyMap<string, string>
+  /** The period of a candidate's open evidence key. */
+  readonly periodOf: (version: string) => PeriodRecord | undefined
   /** Segments that an evidence key has slots for. */
   readonly segmentsOf: (key: string) => readonly string[]
   /** Classes that it has slots for. */
@@ -41,6 +44,7 @@ function snapshotRoute({
   resolution,
   known,
   keys,
+  periodOf,
   segmentsOf,
   classesOf,
   isNoisy,
@@ -65,6 +69,7 @@ function snapshotRoute({
         shadow: entry.shadow,
         deadlineMs: entry.deadline,
         evidenceKey,
+        ...(evidenceKey !== undefined && { period: periodOfKey(periodOf(version)) }),
         segments: evidenceKey === undefined ? [] : segmentsOf(evidenceKey),
         classes: evidenceKey === undefined ? [] : classesOf(evidenceKey),
       }
@@ -85,6 +90,12 @@ function snapshotRoute({
     mirrored,
     seenUnits,
   }
+}
+
+function periodOfKey(period: PeriodRecord | undefined): SnapshotPeriod | undefined {
+  if (period === undefined) return undefined
+  const { attempt, stage, step, share, startedAt, compareDigest, holdback } = period
+  return { attempt, stage, step, share, startedAt, compareDigest, holdback: holdback === true }
 }
 
 /** A model in our own process has no side effects; of an HTTP server a person must have said so. */

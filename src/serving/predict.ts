@@ -16,6 +16,7 @@ import {
   countAssigned,
   countGone,
   durationsOf,
+  recordEnd,
   type ServingBook,
 } from './account.ts'
 import { type Answer, answerBy, JSON_TYPE } from './answer.ts'
@@ -51,6 +52,7 @@ export async function predict(
   const requestId = cleanRequestId(request.headers['x-request-id']) ?? randomUUID()
   let route: RuntimeRoute | undefined
   let book: Book<ServingBook> | undefined
+  let admitted: Admitted | undefined
   try {
     route = runtime.routes.get(path.model)
     if (route === undefined) throw new UnderstudyError('UNKNOWN_MODEL', `unknown model "${path.model.slice(0, 128)}"`)
@@ -65,7 +67,7 @@ export async function predict(
     book.underWay++
     const trace = requestTrace(request.headers, runtime.snapshot.traces.ratio)
     const cohorts = cohortsOf(route, choice, trace.spanId)
-    const admitted: Admitted = {
+    admitted = {
       ...choice,
       runtime,
       route,
@@ -79,11 +81,12 @@ export async function predict(
       cohorts,
     }
     const answer = await answerBy(choice.version, route, { ...admitted, request, response })
-    if (answer === undefined) return countGone(admitted)
+    if (answer === undefined) return countGone(context.ring, admitted)
     respond(response, answer, choice.version, requestId, context.draining())
     account(context.ring, admitted, answer)
   } catch (error) {
-    const { status, message } = asUnderstudyError(error)
+    const { status, message, code } = asUnderstudyError(error)
+    if (admitted !== undefined) recordEnd(context.ring, admitted, { status, errorType: code })
     durationsOf(context.refused, status).add((monotonicMs() - startMs) / 1000)
     refuse(request, response, status, message, requestId, context.draining())
   } finally {

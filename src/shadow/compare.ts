@@ -4,7 +4,8 @@ import { AnswerSlots } from '../evidence/answerSlots.ts'
 import { armScope } from '../evidence/armLabels.ts'
 import { addAll, type Counters, count } from '../evidence/counters.ts'
 import { type CounterDeltas, type EpochDelta, type EpochPost, slotsOf } from '../evidence/epochPost.ts'
-import { latencyThresholds, type QuantileName, type Threshold } from '../evidence/latency.ts'
+import { latencyThresholds, pairedExceedances, type QuantileName, type Threshold } from '../evidence/latency.ts'
+import { addAgain, addPair, droppedPair, type PairCount, UNPARSEABLE_PAIR } from '../evidence/pairCount.ts'
 import { SegmentSlots } from '../evidence/segments.ts'
 import { type Book, EpochLedger } from '../record/epochs.ts'
 import type { RequestRecord } from '../record/format.ts'
@@ -13,7 +14,7 @@ import type { ScoringProcess } from '../scoring/pool.ts'
 import type { PendingPrediction } from '../state/store.ts'
 import { VERSION } from '../version.ts'
 import { armPendingOf } from './armAnswer.ts'
-import { countAgain, countPair, countPairLatency, countSampled } from './count.ts'
+import { pairCountOf } from './count.ts'
 import type { Promotion, ShadowDelta } from './message.ts'
 import { Noise } from './noise.ts'
 import { answeredOutputs, type Ended, pairOf, reversedPairOf } from './pair.ts'
@@ -54,6 +55,7 @@ interface KeyMemory {
   readonly baselineLatency: Counters
   thresholds: Readonly<Record<QuantileName, Threshold>> | undefined
   timedPairs: number
+  observed: number
 }
 
 // The first pairs after a load run cold code: they say nothing of a version's latency.
@@ -69,9 +71,9 @@ export class Comparer {
   readonly #noise = new Noise()
   #current: Snapshot | undefined
 
-  constructor(options: { process: ScoringProcess; wallShiftMs: number }) {
+  constructor(options: { process: ScoringProcess; wallShiftMs: number; originMs: number }) {
     this.#targets = new Targets(options.process)
-    this.#spans = new SpanWriter(options.wallShiftMs)
+    this.#spans = new SpanWriter(options.wallShiftMs, options.originMs)
   }
 
   /** Opens the candidates of a snapshot before any record can name it. Returns those that could not be opened. */
@@ -93,10 +95,11 @@ export class Comparer {
 
   /** Takes one record: to every version that is to look at it too, to its waiting label, or straight to its spans. */
   take(record: RequestRecord): void {
-    const route = this.#snapshots.get(record.revision)?.routes[record.route]
-    if (route === undefined) return
+    const snapshot = this.#snapshots.get(record.revision)
+    const route = snapshot?.routes[record.route]
+    if (snapshot === undefined || route === undefined) return
     const task = new Task(record, route)
-    if (record.labelled) {
+    if (record.labelled && !record.tooLarge) {
       try {
         this.#keepAnswer(task)
       } catch {
@@ -105,21 +108,31 @@ export class Comparer {
     }
     const candidates = route.versions.filter((_, index) => (record.candidates & (1 << index)) !== 0)
     if (record.paired) candidates.push(route.versions[record.version]!)
-    if (candidates.length === 0) {
-      this.#spans.finished(task, [])
+    if (candidates.length === 0 || record.tooLarge) {
+      // The serving thread has counted these drops.
+      const dropped = candidates.map(version => droppedEnd(version, record.paired, 'too_large'))
+      this.#spans.finished(task, dropped, snapshot.traces)
       return
     }
     const book = this.#ledger.book(record.epoch)
-    const second = this.#noise.isRunTwice(task) ? this.#runAgain(task, book) : undefined
     const pairs: Ended[] = []
     let open = candidates.length
+    const end = () => {
+      if (--open === 0) this.#spans.finished(task, pairs, snapshot.traces)
+    }
+    let second: SecondRun | undefined
+    if (this.#noise.isRunTwice(task)) {
+      // What it says of the pairs stands on their spans.
+      open++
+      second = this.#runAgain(task, book, end)
+    }
     for (const candidate of candidates) {
       book.underWay++
       const looking = { task, book, candidate, isReversed: record.paired, second }
       this.#look(looking, ended => {
         if (ended !== undefined) pairs.push(ended)
         book.underWay--
-        if (--open === 0) this.#spans.finished(task, pairs)
+        end()
       })
     }
   }
@@ -149,7 +162,7 @@ export class Comparer {
     await this.#spans.close()
   }
 
-  /** Asks the other version, and calls `end` once, with the pair where there is one. */
+  /** Asks the other version, and calls `end` once, with what came of it; undefined: it was not sampled. */
   #look(looking: Looking, end: (ended: Ended | undefined) => void): void {
     const { task, book, candidate, isReversed } = looking
     const { route } = task
@@ -160,7 +173,7 @@ export class Comparer {
     const tally = this.#tallyOf(route.name, candidate.version)
     if (mirror === undefined) {
       count(slots, MIRROR.dropped('not_ready'))
-      end(undefined)
+      end(droppedEnd(candidate, isReversed, 'not_ready'))
       return
     }
     tally.inFlight++
@@ -176,15 +189,23 @@ export class Comparer {
       dropped: (reason: DropReason) => {
         count(slots, MIRROR.dropped(reason))
         bump(this.#tallyOf(route.name, asked(looking).version).outcomes, 'dropped')
-        ends(undefined)
+        ends(droppedEnd(candidate, isReversed, reason))
       },
       observed: observation => {
-        let ended: Ended | undefined
+        let ended: Ended
         try {
           ended = this.#observed(looking, slots, observation)
         } catch {
           // A pair that cannot be compared must neither end this thread nor keep its epoch open.
           count(slots, MIRROR.failed('unparseable'))
+          ended = {
+            version: candidate,
+            observation,
+            pair: undefined,
+            count: UNPARSEABLE_PAIR,
+            number: undefined,
+            isReversed,
+          }
         }
         ends(ended)
       },
@@ -199,17 +220,24 @@ export class Comparer {
     const memory = this.#memoryOf(key, candidate)
     const pair = isReversed ? reversedPairOf(task, observation) : pairOf(task, observation)
     const segments = pair.segments.map(segment => memory.segments.take(segment))
-    countPair(slots, pair, segments, memory.answers, route.differenceScale)
+    const said = pairCountOf(pair, segments, memory.answers, route.differenceScale)
     // A served answer against one from the shadow: only where live was served do both times mean the same.
     const isTimed = !isReversed && outcome.ok && task.servedOk && !observation.batched
-    if (isTimed && ++memory.timedPairs > WARM_UP_PAIRS) {
-      countPairLatency(slots, record.inferMs, outcome.inferMs, memory.thresholds)
+    const isWarm = isTimed && ++memory.timedPairs > WARM_UP_PAIRS
+    const { thresholds } = memory
+    const counted: PairCount = {
+      ...said,
+      latency: isWarm ? [record.inferMs, outcome.inferMs] : undefined,
+      late: isWarm && thresholds !== undefined ? pairedExceedances(thresholds, record.inferMs, outcome.inferMs) : [],
+      sampled: pair.comparison !== undefined && route.again > 0,
     }
-    const candidateDiffers = pair.result === 'mismatch'
-    if (pair.comparison !== undefined && route.again > 0) countSampled(slots, candidateDiffers)
+    addPair(slots, counted)
+    const number = ++memory.observed
+    const ended: Ended = { version: candidate, observation, pair, count: counted, number, isReversed }
     if (pair.baselineOutputs !== undefined && second !== undefined) {
       second.join(pair.baselineOutputs, secondDiffers => {
-        countAgain(slots, candidateDiffers, secondDiffers)
+        addAgain(slots, pair.result === 'mismatch', secondDiffers)
+        ended.again = secondDiffers
         if (secondDiffers) this.#noise.seen(route)
       })
     }
@@ -219,15 +247,18 @@ export class Comparer {
     }
     bump(this.#tallyOf(route.name, asked(looking).version).outcomes, outcome.ok ? 'ok' : outcome.code)
     bump(this.#tallyOf(route.name, candidate.version).comparisons, pair.result)
-    return { version: candidate, observation, pair, isReversed }
+    return ended
   }
 
   /** Asks live once more. The epoch stays open for it, but whatever becomes of it is nobody's drop and nobody's error. */
-  #runAgain(task: Task, book: Book<ShadowCounts>): SecondRun | undefined {
+  #runAgain(task: Task, book: Book<ShadowCounts>, onEnd: () => void): SecondRun | undefined {
     const { route } = task
     const live = liveOf(route)
     const mirror = live === undefined ? undefined : this.#targets.of(route, live, 'again')
-    if (live === undefined || mirror === undefined) return undefined
+    if (live === undefined || mirror === undefined) {
+      onEnd()
+      return undefined
+    }
     const second = new SecondRun(route.compare)
     const { outcomes } = this.#tallyOf(route.name, live.version)
     book.underWay++
@@ -240,6 +271,7 @@ export class Comparer {
         // An answer that cannot be read says nothing.
       }
       book.underWay--
+      onEnd()
     }
     mirror.offer(task, {
       notSampled: () => end(undefined, 'not_sampled'),
@@ -273,6 +305,7 @@ export class Comparer {
         baselineLatency: new Map(),
         thresholds: undefined,
         timedPairs: 0,
+        observed: 0,
       }
       this.#memory.set(key, memory)
     }
@@ -320,6 +353,11 @@ export class Comparer {
     )
     for (const [key, { inFlight }] of this.#tallies) if (!versions.has(key) && inFlight === 0) this.#tallies.delete(key)
   }
+}
+
+function droppedEnd(version: SnapshotVersion, isReversed: boolean, reason: DropReason): Ended {
+  const dropped = droppedPair(reason)
+  return { version, observation: undefined, pair: undefined, count: dropped, number: undefined, isReversed }
 }
 
 /** The version that is asked in the shadow. */

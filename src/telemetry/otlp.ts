@@ -10,9 +10,10 @@ import {
 } from '@opentelemetry/core'
 import type { SpanExporter, SpanProcessor } from '@opentelemetry/sdk-trace'
 import { messageOf } from '../errors.ts'
+import type { EvidenceTerms } from '../evidence/told.ts'
 import type { BoundedExport, DropReason } from './boundedExport.ts'
 import type { FinishedPromotion, FinishedRequest } from './finished.ts'
-import { HandedIds, writePromotionSpan, writeRequestSpans } from './spans.ts'
+import { HandedIds, writePromotionSpan, writeRequestSpans, writeTermsSpan } from './spans.ts'
 
 export interface TracingOptions {
   /** `traces.file`: OTLP JSON lines are appended here. */
@@ -26,6 +27,8 @@ export interface Tracing {
   /** Writes the spans of a request that is kept. Never throws and never waits. */
   request(request: FinishedRequest): void
   promotion(promotion: FinishedPromotion): void
+  /** Says what an evidence key stands for; `atMs` since the Unix epoch. */
+  terms(terms: EvidenceTerms, atMs: number): void
   /** Spans dropped since the last call, by exporter and reason, such as `otlp_queue_full`; only what is not 0. */
   takeDrops(): Record<string, number>
   /** Exports what waits now. Never rejects. */
@@ -117,6 +120,7 @@ export async function openTracing(options: TracingOptions): Promise<Tracing | un
   return {
     request: request => guarded(() => writeRequestSpans(tracer, ids, request)),
     promotion: promotion => guarded(() => writePromotionSpan(tracer, ids, promotion)),
+    terms: (terms, atMs) => guarded(() => writeTermsSpan(tracer, ids, terms, atMs)),
     takeDrops() {
       const drops: Record<string, number> = {}
       for (const [name, processor] of bounded) {

@@ -21,6 +21,8 @@ export interface ReadSpan {
   readonly isError: boolean
   /** `service.name` of its resource; empty: not told. */
   readonly service: string
+  /** `service.instance.id` of its resource; empty: not told. */
+  readonly instance: string
 }
 
 /**
@@ -29,14 +31,15 @@ export interface ReadSpan {
  */
 export function readSpans(request: unknown): ReadSpan[] {
   return listOf(request, 'resourceSpans').flatMap(resourceSpans => {
-    const service = attributesOf(fieldOf(resourceSpans, 'resource'))['service.name']
+    const resource = attributesOf(fieldOf(resourceSpans, 'resource'))
+    const [service, instance] = [textOf(resource['service.name']), textOf(resource['service.instance.id'])]
     return listOf(resourceSpans, 'scopeSpans').flatMap(scopeSpans =>
-      listOf(scopeSpans, 'spans').flatMap(span => readSpan(span, typeof service === 'string' ? service : '') ?? []),
+      listOf(scopeSpans, 'spans').flatMap(span => readSpan(span, service, instance) ?? []),
     )
   })
 }
 
-function readSpan(span: unknown, service: string): ReadSpan | undefined {
+function readSpan(span: unknown, service: string, instance: string): ReadSpan | undefined {
   const traceId = hexOf(fieldOf(span, 'traceId'), 32)
   const spanId = hexOf(fieldOf(span, 'spanId'), 16)
   const startMs = millisOf(fieldOf(span, 'startTimeUnixNano'))
@@ -54,7 +57,12 @@ function readSpan(span: unknown, service: string): ReadSpan | undefined {
     attributes: attributesOf(span),
     isError: Number(fieldOf(fieldOf(span, 'status'), 'code') ?? 0) === 2,
     service,
+    instance,
   }
+}
+
+function textOf(value: SpanValue | undefined): string {
+  return typeof value === 'string' ? value : ''
 }
 
 function attributesOf(holder: unknown): Record<string, SpanValue> {

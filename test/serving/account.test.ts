@@ -101,7 +101,7 @@ describe('what a serving thread counts', () => {
     account(producer, admit({ version: canary }), answer())
     account(producer, admit({ version: canary }), answer({ status: 400, outcome: OUTCOME.clientError }))
     account(producer, admit({ version: canary }), answer({ status: 503, outcome: OUTCOME.unreachable }))
-    countGone(admit({ version: canary }))
+    countGone(producer, admit({ version: canary }))
     const arm = counts()!.arms[1]!
     expect(arm).toMatchObject({ requests: 4, errors: 1 })
     expect([...arm.latency.values()], 'the answer and the client that went away').toEqual([1, 1])
@@ -113,16 +113,16 @@ describe('what a serving thread counts', () => {
     const latencies = () => counts()!.arms.map(({ latency }) => [...latency.values()].reduce((sum, n) => sum + n, 0))
     for (let n = 0; n < 300; n++) account(producer, admit({ version: live }), answer())
     for (let n = 0; n < 100; n++) account(producer, admit({ version: canary }), answer())
-    countGone(admit({ version: live }))
+    countGone(producer, admit({ version: live }))
     expect(latencies()).toEqual([0, 0])
     for (const version of [canary, live, live]) account(producer, admit({ version }), answer())
     expect(latencies()).toEqual([2, 1])
   })
 
   it('is the latency of a canary that nobody waits for to the end', () => {
-    const { canary, admit, counts } = world()
+    const { canary, admit, counts, producer } = world()
     canary.engine!.scored = 0
-    for (let n = 0; n < 103; n++) countGone(admit({ version: canary }))
+    for (let n = 0; n < 103; n++) countGone(producer, admit({ version: canary }))
     expect([...counts()!.arms[1]!.latency.values()].reduce((sum, n) => sum + n, 0)).toBe(3)
   })
 
