@@ -10,62 +10,73 @@ interface Weighted {
 /** The normal quantile of a two-sided 95 % interval. */
 const Z95 = 1.959964
 
-const COMPARED = [SLOT.match, SLOT.mismatch]
-const OBSERVED = [SLOT.bothOk, SLOT.baselineError, SLOT.candidateError, SLOT.bothError]
-
 /**
  * Totals and shares with their intervals. The intervals are for what was served in that time, of which a part was kept:
  * with every request kept they have no width. They do not say what other traffic would have shown.
+ * @param leastRatio the least share of ordinary requests that was kept
  */
-export function estimatesOf(parts: readonly Weighted[], sample: Counters): TracesEstimate[] {
+export function estimatesOf(parts: readonly Weighted[], sample: Counters, leastRatio: number): TracesEstimate[] {
   const whole: Weighted = { sum: new Map(), variance: new Map() }
   for (const { sum, variance } of parts) {
     addAll(whole.sum, sum)
     addAll(whole.variance, variance)
   }
   const total = (what: string, slots: readonly string[]): TracesEstimate => {
-    const [estimate, variance] = [sumOf(whole.sum, slots), sumOf(whole.variance, slots)]
-    const half = Z95 * Math.sqrt(variance)
-    return {
-      what,
-      isShare: false,
-      estimate,
-      interval: [Math.max(0, estimate - half), estimate + half],
-      sample: sumOf(sample, slots),
-    }
+    const estimate = sumOf(whole.sum, slots)
+    const interval = intervalOf(estimate, sumOf(whole.variance, slots), leastRatio)
+    return { what, isShare: false, estimate, interval, sample: sumOf(sample, slots) }
   }
-  const share = (what: string, part: readonly string[], all: readonly string[]): TracesEstimate => {
-    const n = sumOf(sample, all)
-    return { what, isShare: true, ...shareOf(whole, part, all), sample: n === 0 ? null : sumOf(sample, part) / n }
+  const share = (what: string, part: readonly string[], rest: readonly string[]): TracesEstimate => {
+    const n = sumOf(sample, part) + sumOf(sample, rest)
+    const estimated = shareOf(sumOf(whole.sum, part), total('', rest))
+    return { what, isShare: true, ...estimated, sample: n === 0 ? null : sumOf(sample, part) / n }
+  }
+  /** Of an arm, whose failures are counted among its answers. */
+  const armShare = (what: string, failed: string, all: string): TracesEstimate => {
+    const [failures, answers] = [sumOf(whole.sum, [failed]), total('', [all])]
+    const less = (n: number) => Math.max(0, n - failures)
+    const { estimate, interval } = answers
+    const others = {
+      ...answers,
+      estimate: less(estimate ?? 0),
+      interval: interval && ([less(interval[0]), less(interval[1])] as const),
+    }
+    const n = sumOf(sample, [all])
+    return { what, isShare: true, ...shareOf(failures, others), sample: n === 0 ? null : sumOf(sample, [failed]) / n }
   }
   return [
-    total('pairs compared', COMPARED),
-    share('differ', [SLOT.mismatch], COMPARED),
-    share('candidate failed', [SLOT.candidateError, SLOT.bothError], OBSERVED),
-    share('baseline failed', [SLOT.baselineError, SLOT.bothError], OBSERVED),
+    total('pairs compared', [SLOT.match, SLOT.mismatch]),
+    share('differ', [SLOT.mismatch], [SLOT.match]),
+    share('candidate failed', [SLOT.candidateError, SLOT.bothError], [SLOT.bothOk, SLOT.baselineError]),
+    share('baseline failed', [SLOT.baselineError, SLOT.bothError], [SLOT.bothOk, SLOT.candidateError]),
     total('live answers of the baseline', [SLOT.armBaseline]),
-    share('of them failed', [SLOT.armBaselineError], [SLOT.armBaseline]),
+    armShare('live answers of the baseline that failed', SLOT.armBaselineError, SLOT.armBaseline),
     total('live answers of the candidate', [SLOT.armCandidate]),
-    share('of them failed', [SLOT.armCandidateError], [SLOT.armCandidate]),
-  ].filter(({ estimate }) => estimate !== null && (estimate > 0 || whole.sum.size === 0))
+    armShare('live answers of the candidate that failed', SLOT.armCandidateError, SLOT.armCandidate),
+  ].filter(({ estimate }) => estimate !== null && estimate > 0)
 }
 
 /**
- * A ratio of two Horvitz–Thompson sums, with the variance of its linearisation: Σ w(w − 1)(y − R)²/N² over kept requests,
- * y being 1 in `part` and 0 else (Särndal, Swensson & Wretman 1992, section 5.6).
+ * The 95 % interval of a Horvitz–Thompson sum: the score interval of a thinned count (Wilson 1927, for Poisson counts),
+ * which unlike estimate ± 1.96 standard errors has a width where none was kept of what may be there. With a ratio of 0
+ * nothing bounds what was not kept.
  */
-export function shareOf(
-  { sum, variance }: Weighted,
-  part: readonly string[],
-  all: readonly string[],
+function intervalOf(estimate: number, variance: number, leastRatio: number): readonly [number, number] | null {
+  if (!(leastRatio > 0)) return null
+  const unseen = Z95 * Z95 * (1 / leastRatio - 1)
+  const half = Math.sqrt(Z95 * Z95 * variance + (unseen / 2) ** 2)
+  return [Math.max(0, estimate + unseen / 2 - half), estimate + unseen / 2 + half]
+}
+
+/** The share of something that is kept always, a mismatch or a failure, so that only the others are estimated. */
+function shareOf(
+  part: number,
+  rest: Pick<TracesEstimate, 'estimate' | 'interval'>,
 ): Pick<TracesEstimate, 'estimate' | 'interval'> {
-  const n = sumOf(sum, all)
-  if (n === 0) return { estimate: null, interval: null }
-  const share = sumOf(sum, part) / n
-  const inside = Math.min(sumOf(variance, part), sumOf(variance, all))
-  const outside = Math.max(0, sumOf(variance, all) - inside)
-  const half = (Z95 * Math.sqrt(inside * (1 - share) ** 2 + outside * share ** 2)) / n
-  return { estimate: share, interval: [Math.max(0, share - half), Math.min(1, share + half)] }
+  const others = rest.estimate ?? 0
+  if (part + others === 0) return { estimate: null, interval: null }
+  const share = (of: number) => (part === 0 ? 0 : part / (part + of))
+  return { estimate: share(others), interval: rest.interval && [share(rest.interval[1]), share(rest.interval[0])] }
 }
 
 function sumOf(counters: Counters, slots: readonly string[]): number {

@@ -75,6 +75,7 @@ export function tracesReport(
       : estimatesOf(
           periods.map(({ key }) => recount.weightedOf(key)),
           sample,
+          ratio[0],
         ),
     notes: [
       ...(isExact ? [] : samplingNotes(requests, sampled, ratio)),

@@ -25,7 +25,18 @@ const BATCHING = { OTEL_BSP_MAX_QUEUE_SIZE: '200000', OTEL_BSP_SCHEDULE_DELAY: '
  * Live and a canary, both embedded; one shadow that is embedded, and one behind HTTP that differs always and fails for
  * every seventh request id.
  */
-export async function tracedGateway(ratio: number, folder?: string): Promise<TracedGateway> {
+export async function tracedGateway({
+  ratio = 1,
+  folder,
+  tolerance = 0.05,
+  differing = 100,
+}: {
+  readonly ratio?: number
+  readonly folder?: string
+  readonly tolerance?: number
+  /** Percent of requests that the one that differs always gets. */
+  readonly differing?: number
+} = {}): Promise<TracedGateway> {
   const at = folder ?? (await scratch())
   const spanFile = join(at, 'spans.jsonl')
   const failing = await modelServer((received, response) => {
@@ -46,12 +57,12 @@ export async function tracedGateway(ratio: number, folder?: string): Promise<Tra
             '1.0.0': { onnx: 'tumour-risk/1.0.0', weight: 70 },
             '1.1.0': { onnx: 'tumour-risk/1.1.0', weight: 30 },
             '2.0.0': { onnx: 'tumour-risk/2.0.0', shadow: { percent: 80, batch: 1 } },
-            '3.0.0': { url: failing.url, mirrorable: true, repeatable: true, shadow: { percent: 100, batch: 1 } },
+            '3.0.0': { url: failing.url, mirrorable: true, repeatable: true, shadow: { percent: differing, batch: 1 } },
           },
           force: 'x-pick',
           compare: {
             output: 'probabilities',
-            tolerance: { absolute: 0.05 },
+            tolerance: { absolute: tolerance },
             segments: [{ bucket: 'features[0]', by: 5 }],
             again: 20,
           },
