@@ -2,7 +2,14 @@ import { describe, expect, it } from 'vitest'
 import type { Book } from '../../src/record/epochs.ts'
 import { OUTCOME, type RequestRecord, readRecord } from '../../src/record/format.ts'
 import { createDoorbell, createRing, RingConsumer, RingProducer } from '../../src/record/ring.ts'
-import { type Admitted, account, countAssigned, countGone, type ServingBook } from '../../src/serving/account.ts'
+import {
+  type Admitted,
+  account,
+  countAssigned,
+  countGone,
+  recordEnd,
+  type ServingBook,
+} from '../../src/serving/account.ts'
 import type { Answer } from '../../src/serving/answer.ts'
 import { addRouteCounts } from '../../src/serving/counts.ts'
 import type { Runtime, RuntimeRoute, RuntimeVersion } from '../../src/serving/runtime.ts'
@@ -217,5 +224,32 @@ describe('what a serving thread counts', () => {
     account(producer, admit({ version: canary, cohorts: 0b10 }), broken)
     expect(counts()!.controls[1]).toEqual({ requests: 2, errors: 1 })
     expect(counts()!.thinned[1]).toEqual({ requests: 1, errors: 1 })
+  })
+})
+
+describe('what a serving thread tells of a request that no version answered', () => {
+  it('is its end, so that the spans of an arm have all of the arm', () => {
+    const { canary, admit, producer, records, told } = world()
+    const sampled = (forced: boolean) => {
+      const admitted = admit({ version: canary, forced, cohorts: 2 })
+      return { ...admitted, trace: { ...admitted.trace, headSampled: true } }
+    }
+    countGone(producer, sampled(false))
+    recordEnd(producer, sampled(true), { status: 400, errorType: 'BAD_JSON' })
+    recordEnd(producer, admit({ version: canary }), { status: 400, errorType: 'BAD_JSON' })
+    records()
+    expect(told, 'nothing of a request that is not in the sample').toHaveLength(2)
+    expect(told[0]).toMatchObject({ status: 0, errorType: 'CLIENT_GONE', counted: true, timed: true, cohorts: 2 })
+    expect(told[0]!.inferMs).toBeGreaterThan(0)
+    const nothing = { candidates: 0, paired: false, labelled: false }
+    expect(told[1]).toMatchObject({ ...nothing, errorType: 'BAD_JSON', counted: false, timed: false, cohorts: 0 })
+  })
+
+  it('is what was wanted of it, though its bodies are too large to be told', () => {
+    const { live, admit, producer, records, told } = world()
+    account(producer, admit({ version: live }, Buffer.alloc(200)), answer({ status: 500, outcome: OUTCOME.failed }))
+    records()
+    expect(told).toMatchObject([{ tooLarge: true, candidates: 2, counted: true, timed: false }])
+    expect(told[0]!.request).toHaveLength(0)
   })
 })

@@ -2,8 +2,6 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { JsonTraceSerializer } from '@opentelemetry/otlp-transformer'
-import { AlwaysOnSampler, InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Counters } from '../../src/evidence/counters.ts'
 import type { PairCount } from '../../src/evidence/pairCount.ts'
@@ -12,8 +10,9 @@ import type { FinishedRequest } from '../../src/telemetry/finished.ts'
 import { keepRequest } from '../../src/telemetry/keep.ts'
 import { readSpans } from '../../src/telemetry/readSpans.ts'
 import { readTold } from '../../src/telemetry/readTold.ts'
-import { HandedIds, writeRequestSpans } from '../../src/telemetry/spans.ts'
+import { writeRequestSpans } from '../../src/telemetry/spans.ts'
 import { askClickhouse, HAS_CLICKHOUSE, type OtlpRequest } from './clickhouse.ts'
+import { writtenSpans } from './writtenSpans.ts'
 
 const RATIO = 0.25
 const SENT = 800
@@ -128,22 +127,13 @@ function requestOf(n: number): FinishedRequest | undefined {
   }
 }
 
-function writtenSpans(): OtlpRequest {
-  const exporter = new InMemorySpanExporter()
-  const ids = new HandedIds()
-  const provider = new TracerProvider({
-    sampler: new AlwaysOnSampler(),
-    idGenerator: ids,
-    spanProcessors: [new SimpleSpanProcessor({ exporter })],
-  })
-  const tracer = provider.getTracer('test')
-  for (let n = 0; n < SENT; n++) {
-    const request = requestOf(n)
-    if (request !== undefined) writeRequestSpans(tracer, ids, request)
-  }
-  const bytes = JsonTraceSerializer.serializeRequest(exporter.getFinishedSpans())!
-  return JSON.parse(Buffer.from(bytes).toString()) as OtlpRequest
-}
+const allSpans = () =>
+  writtenSpans((tracer, ids) => {
+    for (let n = 0; n < SENT; n++) {
+      const request = requestOf(n)
+      if (request !== undefined) writeRequestSpans(tracer, ids, request)
+    }
+  }) as OtlpRequest
 
 describe.skipIf(!HAS_CLICKHOUSE)('the ready queries on a real ClickHouse', { timeout: 180_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'understudy-test-'))
@@ -151,7 +141,7 @@ describe.skipIf(!HAS_CLICKHOUSE)('the ready queries on a real ClickHouse', { tim
   const weighted = new Map<string, Counters>()
 
   beforeAll(async () => {
-    const spans = writtenSpans()
+    const spans = allSpans()
     const recount = new Recount({
       route: 'risk',
       limits: { p50: 1.1, p95: 1.1, p99: 1.25, slack: 0 },

@@ -1,4 +1,3 @@
-import { JsonTraceSerializer } from '@opentelemetry/otlp-transformer'
 import { AlwaysOnSampler, InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -11,20 +10,10 @@ import { readSpans } from '../../src/telemetry/readSpans.ts'
 import { type Reading, readTold } from '../../src/telemetry/readTold.ts'
 import { HandedIds, writeRequestSpans, writeTermsSpan } from '../../src/telemetry/spans.ts'
 import { finishedRequest, START_MS, TRACE_ID } from './finishedRequest.ts'
+import { writtenSpans } from './writtenSpans.ts'
 
-/** Writes spans as the gateway does, through OTLP's JSON, and reads them back. */
-function throughJson(write: (tracer: ReturnType<TracerProvider['getTracer']>, ids: HandedIds) => void): Reading[] {
-  const exporter = new InMemorySpanExporter()
-  const ids = new HandedIds()
-  const provider = new TracerProvider({
-    sampler: new AlwaysOnSampler(),
-    idGenerator: ids,
-    spanProcessors: [new SimpleSpanProcessor({ exporter })],
-  })
-  write(provider.getTracer('test'), ids)
-  const bytes = JsonTraceSerializer.serializeRequest(exporter.getFinishedSpans())!
-  return readSpans(JSON.parse(Buffer.from(bytes).toString())).map(readTold)
-}
+const throughJson = (write: Parameters<typeof writtenSpans>[0]): Reading[] =>
+  readSpans(writtenSpans(write)).map(readTold)
 
 const key = 'flight-delay/aaaaaaaaaaaaaaaa/bbbbbbbbbbbbbbbb/000001'
 const keys = fc.uniqueArray(fc.constantFrom(key, `${key}2`, `${key}3`), { maxLength: 3 })
