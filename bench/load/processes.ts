@@ -14,7 +14,11 @@ const READY_DEADLINE_MS = 30_000
 const END_DEADLINE_MS = 30_000
 
 /** Starts bench/load/peers/`peer`.ts and waits until it listens. @throws when it does not */
-export async function startPeer(peer: string, args: readonly string[], flags: readonly string[] = []): Promise<Running> {
+export async function startPeer(
+  peer: string,
+  args: readonly string[],
+  flags: readonly string[] = [],
+): Promise<Running> {
   const file = fileURLToPath(new URL(`./peers/${peer}.ts`, import.meta.url))
   const child = spawn(process.execPath, [...flags, file, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
   try {

@@ -118,6 +118,7 @@ export class Desired {
         resolution,
         known,
         keys: applied === undefined ? new Map() : book.follow(applied, route.gate.latency, now(), route.gate.blocks),
+        periodOf: version => book.periods(name, version).at(-1),
         segmentsOf: key => book.segments(key),
         classesOf: key => book.classes(key),
         isNoisy: () => book.isNoisy(name),

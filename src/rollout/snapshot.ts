@@ -58,6 +58,21 @@ export interface ComparedOutput {
   readonly tolerance: Tolerance
 }
 
+/** What an evidence key stands for, so that a span can tell it. */
+export interface SnapshotPeriod {
+  readonly attempt: number
+  readonly stage: 'shadow' | 'canary'
+  /** The candidate's percent of live traffic. */
+  readonly step: number
+  /** Its share of the two arms, 0 to 1. */
+  readonly share: number
+  /** ms since the Unix epoch. */
+  readonly startedAt: number
+  readonly compareDigest: string
+  /** It is the previous live's holdback, which nobody judges. */
+  readonly holdback: boolean
+}
+
 export interface SnapshotVersion {
   readonly version: string
   readonly digest: string
@@ -72,6 +87,8 @@ export interface SnapshotVersion {
   readonly deadlineMs: number
   /** Key of the evidence that observations of this version against live go to; undefined for live itself. */
   readonly evidenceKey: string | undefined
+  /** Of that key. */
+  readonly period?: SnapshotPeriod | undefined
   /** Segments that have a slot in that evidence already, such as `origin=JFK`. */
   readonly segments: readonly string[]
   /** Classes that have a slot in that evidence already, `baseline|candidate`. */

@@ -70,15 +70,47 @@ export function countAssigned(
 }
 
 /** A client that went away before the answer is no error, but its request took at least this long. */
-export function countGone({ counts, route, version, startMs }: Admitted): void {
+export function countGone(ring: RingProducer, admitted: Admitted): void {
+  const { counts, route, version, startMs } = admitted
   // Or a canary that keeps everybody waiting until they leave would stay cold, and nobody's latency would ever count.
   if (version.engine !== undefined) version.engine.scored++
-  if (areWarm(route)) counts?.latency(version.index, monotonicMs() - startMs)
+  const inferMs = monotonicMs() - startMs
+  const timed = counts !== undefined && areWarm(route)
+  if (timed) counts.latency(version.index, inferMs)
+  recordEnd(ring, admitted, { status: 0, errorType: 'CLIENT_GONE', inferMs, timed })
+}
+
+/** Tells the span of a request that ended in no answer of a version. It is in its arm, so the arm's spans must have it. */
+export function recordEnd(
+  ring: RingProducer,
+  admitted: Admitted,
+  end: { readonly status: number; readonly errorType: string; readonly inferMs?: number; readonly timed?: boolean },
+): void {
+  if (!admitted.trace.headSampled) return
+  const { status, errorType, inferMs = 0, timed = false } = end
+  writeRecord(ring, {
+    ...recordOf(admitted),
+    candidates: 0,
+    paired: false,
+    labelled: false,
+    outcome: OUTCOME.clientError,
+    status,
+    timed,
+    tooLarge: false,
+    durationMs: monotonicMs() - admitted.startMs,
+    inferMs,
+    queueMs: 0,
+    errorType,
+    streamed: false,
+    answerForm: '',
+    request: NO_BYTES,
+    answer: NO_BYTES,
+  })
 }
 
 /** Counts how the request ended, and puts it into the ring if a shadow, a label or a span wants it. */
 export function account(ring: RingProducer, admitted: Admitted, answer: Answer): void {
-  const { runtime, book, route, version, forced, counts, startMs, trace } = admitted
+  const { runtime, route, version, forced, counts, startMs, trace } = admitted
   const durationMs = monotonicMs() - startMs
   const { outcome } = answer
   const failed = outcome === OUTCOME.failed || outcome === OUTCOME.deadline || outcome === OUTCOME.unreachable
@@ -89,51 +121,63 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
     version.assigned.answers++
     if (failed) version.assigned.errors++
   }
+  const timed = counts !== undefined && outcome === OUTCOME.ok && areWarm(route)
   if (failed) counts?.failed(version.index, admitted.cohorts)
-  else if (outcome === OUTCOME.ok && areWarm(route)) counts?.latency(version.index, answer.inferMs)
+  else if (timed) counts.latency(version.index, answer.inferMs)
   const wanted = wantedBy(admitted, outcome)
-  const { traces, revision } = runtime.snapshot
+  const { traces } = runtime.snapshot
   const { mirrored } = route.snapshot.limits
   const body = Buffer.isBuffer(admitted.body) ? admitted.body : admitted.body.kept()
   const answerBytes = typeof answer.body === 'string' ? Buffer.byteLength(answer.body) : answer.body.length
   const tooLarge = body === undefined || body.length > mirrored || (answer.streamedBytes ?? answerBytes) > mirrored
   if (tooLarge) countDrops(admitted, wanted, 'tooLarge')
-  const { candidates, paired, labelled } = tooLarge ? NOBODY : wanted
-  const isWanted = candidates !== 0 || paired || labelled
+  const { candidates, paired, labelled } = wanted
+  const isWanted = !tooLarge && (candidates !== 0 || paired || labelled)
   if (!isWanted && !trace.headSampled && !failed && durationMs < traces.slow) return
   const written = writeRecord(ring, {
-    revision,
-    route: route.index,
-    version: version.index,
-    epoch: book.epoch,
+    ...recordOf(admitted),
     candidates,
     paired,
     labelled,
     outcome,
     status: answer.status,
-    forced,
+    timed,
+    tooLarge,
     streamed: answer.streamedBytes !== undefined || !Buffer.isBuffer(admitted.body),
-    protocol: admitted.asked.protocol,
-    headSampled: trace.headSampled,
-    traceFlags: trace.flags,
-    startMs,
     durationMs,
     inferMs: answer.inferMs,
     queueMs: answer.queueMs,
-    traceId: trace.traceId,
-    serverSpanId: trace.spanId,
-    inferSpanId: admitted.inferSpanId,
-    parentSpanId: trace.parentSpanId,
-    requestId: admitted.requestId,
     errorType: answer.errorType,
-    tracestate: trace.tracestate,
-    path: admitted.asked.path,
-    requestForm: packForm(admitted.form),
     answerForm: packForm(answer.form),
     request: tooLarge ? NO_BYTES : body,
     answer: tooLarge ? NO_BYTES : typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body,
   })
   if (isWanted && !written) countDrops(admitted, wanted, 'ringFull')
+}
+
+/** What is known of a request before its answer. */
+function recordOf({ runtime, book, route, version, forced, counts, startMs, trace, ...rest }: Admitted) {
+  return {
+    revision: runtime.snapshot.revision,
+    route: route.index,
+    version: version.index,
+    epoch: book.epoch,
+    forced,
+    headSampled: trace.headSampled,
+    counted: counts !== undefined,
+    cohorts: counts === undefined ? 0 : rest.cohorts,
+    traceFlags: trace.flags,
+    startMs,
+    traceId: trace.traceId,
+    serverSpanId: trace.spanId,
+    inferSpanId: rest.inferSpanId,
+    parentSpanId: trace.parentSpanId,
+    requestId: rest.requestId,
+    tracestate: trace.tracestate,
+    protocol: rest.asked.protocol,
+    path: rest.asked.path,
+    requestForm: packForm(rest.form),
+  }
 }
 
 /** Whether every arm of the route has had its first scores on this thread. One that does not load has no latency. */

@@ -18,6 +18,7 @@ import {
   countAssigned,
   countGone,
   durationsOf,
+  recordEnd,
   type ServingBook,
 } from './account.ts'
 import { type Answer, errorBody, JSON_TYPE } from './answer.ts'
@@ -54,6 +55,7 @@ export async function predict(
   const requestId = cleanRequestId(request.headers['x-request-id']) ?? randomUUID()
   let route: RuntimeRoute | undefined
   let book: Book<ServingBook> | undefined
+  let admitted: Admitted | undefined
   try {
     route = routeOf(runtime, asked)
     route.inFlight++
@@ -76,7 +78,7 @@ export async function predict(
     book.underWay++
     const trace = requestTrace(request.headers, runtime.snapshot.traces.ratio)
     const cohorts = cohortsOf(route, choice, trace.spanId)
-    const admitted: Admitted = {
+    admitted = {
       ...choice,
       runtime,
       route,
@@ -95,7 +97,8 @@ export async function predict(
       writeHead(request, response, status, headers, { requestId, version: choice.version, close: context.draining() })
     const answer = await answerBy(choice.version, route, { ...admitted, request, response, begin })
     if (answer === undefined) {
-      countGone(admitted)
+      countGone(context.ring, admitted)
+      admitted = undefined
       if (!request.complete) throw new UnderstudyError('BODY_TIMEOUT', 'the request body came too slowly')
       return
     }
@@ -104,7 +107,8 @@ export async function predict(
     }
     account(context.ring, admitted, answer)
   } catch (error) {
-    const { status, message } = asUnderstudyError(error)
+    const { status, message, code } = asUnderstudyError(error)
+    if (admitted !== undefined) recordEnd(context.ring, admitted, { status, errorType: code })
     durationsOf(context.refused, status, asked.protocol).add((monotonicMs() - startMs) / 1000)
     refuse(request, response, status, errorBody(codecOf(asked.protocol), message, status), {
       requestId,

@@ -3,6 +3,8 @@ import { type DropReason, MIRROR } from '../evidence/accounting.ts'
 import { armScope } from '../evidence/armLabels.ts'
 import { type Counters, count } from '../evidence/counters.ts'
 import { type CounterDeltas, type EpochDelta, type EpochPost, slotsOf } from '../evidence/epochPost.ts'
+import { pairedExceedances } from '../evidence/latency.ts'
+import { addAgain, addPair, droppedPair, type PairCount, UNPARSEABLE_PAIR } from '../evidence/pairCount.ts'
 import { type Book, EpochLedger } from '../record/epochs.ts'
 import type { RequestRecord } from '../record/format.ts'
 import type { Snapshot, SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
@@ -12,7 +14,7 @@ import { DurationCounts, INFERENCE_BUCKETS_S } from '../telemetry/durations.ts'
 import type { SeriesExemplar } from '../telemetry/exemplars.ts'
 import { VERSION } from '../version.ts'
 import { armPendingOf } from './armAnswer.ts'
-import { countAgain, countPair, countPairLatency, countSampled } from './count.ts'
+import { pairCountOf } from './count.ts'
 import type { Look } from './explain.ts'
 import type { Found } from './explanation.ts'
 import { Explanations } from './explanations.ts'
@@ -62,9 +64,9 @@ export class Comparer {
   readonly #explanations: Explanations
   #current: Snapshot | undefined
 
-  constructor(options: { process: ScoringProcess; wallShiftMs: number }) {
+  constructor(options: { process: ScoringProcess; wallShiftMs: number; originMs: number }) {
     this.#targets = new Targets(options.process)
-    this.#spans = new SpanWriter(options.wallShiftMs)
+    this.#spans = new SpanWriter(options.wallShiftMs, options.originMs)
     this.#explanations = new Explanations(monotonicMs => this.#spans.wallMs(monotonicMs))
   }
 
@@ -87,10 +89,11 @@ export class Comparer {
 
   /** Takes one record: to every version that is to look at it too, to its waiting label, or straight to its spans. */
   take(record: RequestRecord): void {
-    const route = this.#snapshots.get(record.revision)?.routes[record.route]
-    if (route === undefined) return
+    const snapshot = this.#snapshots.get(record.revision)
+    const route = snapshot?.routes[record.route]
+    if (snapshot === undefined || route === undefined) return
     const task = new Task(record, route)
-    if (record.labelled) {
+    if (record.labelled && !record.tooLarge) {
       try {
         this.#keepAnswer(task)
       } catch {
@@ -99,15 +102,25 @@ export class Comparer {
     }
     const candidates = route.versions.filter((_, index) => (record.candidates & (1 << index)) !== 0)
     if (record.paired) candidates.push(route.versions[record.version]!)
-    if (candidates.length === 0) {
-      this.#finished(task, [], [])
+    if (candidates.length === 0 || record.tooLarge) {
+      // The serving thread has counted these drops.
+      const dropped = candidates.map(version => droppedEnd(version, record.paired, 'too_large'))
+      this.#finished(task, dropped, [], snapshot.traces)
       return
     }
     const book = this.#ledger.book(record.epoch)
-    const second = this.#noise.isRunTwice(task) ? this.#runAgain(task, book) : undefined
     const pairs: Ended[] = []
     const looks: Look[] = []
     let open = candidates.length
+    const end = () => {
+      if (--open === 0) this.#finished(task, pairs, looks, snapshot.traces)
+    }
+    let second: SecondRun | undefined
+    if (this.#noise.isRunTwice(task)) {
+      // What it says of the pairs stands on their spans.
+      open++
+      second = this.#runAgain(task, book, end)
+    }
     for (const candidate of candidates) {
       book.underWay++
       const looking = { task, book, candidate, isReversed: record.paired, second }
@@ -115,7 +128,7 @@ export class Comparer {
         looks.push({ version: candidate, isReversed: record.paired, observation })
         if (ended !== undefined) pairs.push(ended)
         book.underWay--
-        if (--open === 0) this.#finished(task, pairs, looks)
+        end()
       })
     }
   }
@@ -152,13 +165,13 @@ export class Comparer {
     await this.#spans.close()
   }
 
-  #finished(task: Task, pairs: readonly Ended[], looks: readonly Look[]): void {
-    const kept = this.#spans.finished(task, pairs)
-    const isOrdinary = kept === undefined && task.servedOk && pairs.every(({ pair }) => pair.result === 'match')
+  #finished(task: Task, pairs: readonly Ended[], looks: readonly Look[], traces: Snapshot['traces']): void {
+    const kept = this.#spans.finished(task, pairs, traces)
+    const isOrdinary = kept === undefined && task.servedOk && pairs.every(({ count }) => count.result === 'match')
     this.#explanations.keep(task, looks, kept, isOrdinary)
   }
 
-  /** Asks the other version, and calls `end` once, with what it did or why it was not asked, and the pair if it is one. */
+  /** Asks the other version, and calls `end` once, with what it did or why it was not asked, and what came of the pair. */
   #look(looking: Looking, end: (observation: Look['observation'], ended?: Ended) => void): void {
     const { task, book, candidate, isReversed } = looking
     const { route } = task
@@ -169,7 +182,7 @@ export class Comparer {
     const tally = this.#tallyOf(route.name, candidate.version)
     if (mirror === undefined) {
       count(slots, MIRROR.dropped('not_ready'))
-      end('not_ready')
+      end('not_ready', droppedEnd(candidate, isReversed, 'not_ready'))
       return
     }
     tally.inFlight++
@@ -185,15 +198,23 @@ export class Comparer {
       dropped: (reason: DropReason) => {
         count(slots, MIRROR.dropped(reason))
         bump(this.#tallyOf(route.name, asked(looking).version).outcomes, 'dropped')
-        ends(reason)
+        ends(reason, droppedEnd(candidate, isReversed, reason))
       },
       observed: observation => {
-        let ended: Ended | undefined
+        let ended: Ended
         try {
           ended = this.#observed(looking, slots, observation)
         } catch {
           // A pair that cannot be compared must neither end this thread nor keep its epoch open.
           count(slots, MIRROR.failed('unparseable'))
+          ended = {
+            version: candidate,
+            observation,
+            pair: undefined,
+            count: UNPARSEABLE_PAIR,
+            number: undefined,
+            isReversed,
+          }
         }
         ends(observation, ended)
       },
@@ -208,18 +229,25 @@ export class Comparer {
     const memory = this.#memoryOf(key, candidate)
     const pair = isReversed ? reversedPairOf(task, observation) : pairOf(task, observation)
     const segments = pair.segments.map(segment => memory.segments.take(segment))
-    countPair(slots, pair, segments, memory.answers, route.differenceScale)
+    const said = pairCountOf(pair, segments, memory.answers, route.differenceScale)
     // A served answer against one from the shadow: only where live was served do both times mean the same.
     // What was passed on while it came took as long as its client did to send and to read it.
     const isTimed = !isReversed && outcome.ok && task.servedOk && !observation.batched && !record.streamed
-    if (isTimed && ++memory.timedPairs > WARM_UP_PAIRS) {
-      countPairLatency(slots, record.inferMs, outcome.inferMs, memory.thresholds)
+    const isWarm = isTimed && ++memory.timedPairs > WARM_UP_PAIRS
+    const { thresholds } = memory
+    const counted: PairCount = {
+      ...said,
+      latency: isWarm ? [record.inferMs, outcome.inferMs] : undefined,
+      late: isWarm && thresholds !== undefined ? pairedExceedances(thresholds, record.inferMs, outcome.inferMs) : [],
+      sampled: pair.comparison !== undefined && route.again > 0,
     }
-    const candidateDiffers = pair.result === 'mismatch'
-    if (pair.comparison !== undefined && route.again > 0) countSampled(slots, candidateDiffers)
+    addPair(slots, counted)
+    const number = ++memory.observed
+    const ended: Ended = { version: candidate, observation, pair, count: counted, number, isReversed }
     if (pair.baselineOutputs !== undefined && second !== undefined) {
       second.join(pair.baselineOutputs, secondDiffers => {
-        countAgain(slots, candidateDiffers, secondDiffers)
+        addAgain(slots, pair.result === 'mismatch', secondDiffers)
+        ended.again = secondDiffers
         if (secondDiffers) this.#noise.seen(route)
       })
     }
@@ -231,15 +259,18 @@ export class Comparer {
     bump(outcomes, outcome.ok ? 'ok' : outcome.code)
     inference.add(outcome.inferMs / 1000)
     bump(this.#tallyOf(route.name, candidate.version).comparisons, pair.result)
-    return { version: candidate, observation, pair, isReversed }
+    return ended
   }
 
   /** Asks live once more. The epoch stays open for it, but whatever becomes of it is nobody's drop and nobody's error. */
-  #runAgain(task: Task, book: Book<ShadowCounts>): SecondRun | undefined {
+  #runAgain(task: Task, book: Book<ShadowCounts>, onEnd: () => void): SecondRun | undefined {
     const { route } = task
     const live = liveOf(route)
     const mirror = live === undefined ? undefined : this.#targets.of(route, live, 'again')
-    if (live === undefined || mirror === undefined) return undefined
+    if (live === undefined || mirror === undefined) {
+      onEnd()
+      return undefined
+    }
     const second = new SecondRun(route.compare)
     const { outcomes } = this.#tallyOf(route.name, live.version)
     book.underWay++
@@ -252,6 +283,7 @@ export class Comparer {
         // An answer that cannot be read says nothing.
       }
       book.underWay--
+      onEnd()
     }
     mirror.offer(task, {
       notSampled: () => end(undefined, 'not_sampled'),
@@ -319,6 +351,11 @@ export class Comparer {
     )
     for (const [key, { inFlight }] of this.#tallies) if (!versions.has(key) && inFlight === 0) this.#tallies.delete(key)
   }
+}
+
+function droppedEnd(version: SnapshotVersion, isReversed: boolean, reason: DropReason): Ended {
+  const dropped = droppedPair(reason)
+  return { version, observation: undefined, pair: undefined, count: dropped, number: undefined, isReversed }
 }
 
 /** The version that is asked in the shadow. */

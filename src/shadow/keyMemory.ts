@@ -13,6 +13,8 @@ export interface KeyMemory {
   readonly baselineLatency: Counters
   thresholds: Readonly<Record<QuantileName, Threshold>> | undefined
   timedPairs: number
+  /** Pairs so far, timed or not. */
+  observed: number
 }
 
 /** @param taken segments and classes that have slots already */
@@ -26,6 +28,7 @@ export function newKeyMemory(taken?: {
     baselineLatency: new Map(),
     thresholds: undefined,
     timedPairs: 0,
+    observed: 0,
   }
 }
 

@@ -3,6 +3,7 @@ import type { DropReason } from '../evidence/accounting.ts'
 import { type Comparison, compareOutputs, type Outputs } from '../evidence/compare.ts'
 import { type FirstRow, firstRowOf } from '../evidence/firstRow.ts'
 import { type Prediction, predictionOf } from '../evidence/loss.ts'
+import type { PairCount } from '../evidence/pairCount.ts'
 import { segmentsOf } from '../evidence/segments.ts'
 import type { InferRequest } from '../protocols/codec.ts'
 import { conformOutputs } from '../protocols/conform.ts'
@@ -36,8 +37,16 @@ export interface Pair {
 export interface Ended {
   /** The candidate, whether it was served or shadowed. */
   readonly version: SnapshotVersion
-  readonly observation: Observation
-  readonly pair: Pair
+  /** Undefined: it was dropped before anybody was asked. */
+  readonly observation: Observation | undefined
+  /** Undefined: dropped, or it could not be compared. */
+  readonly pair: Pair | undefined
+  /** What it added to the evidence. */
+  readonly count: PairCount
+  /** Counted from 1 within its evidence key, in the order of observation; undefined: nothing was observed. */
+  readonly number: number | undefined
+  /** Whether a second run of the baseline differed from its first; undefined: there was none. */
+  again?: boolean
   /** The candidate was served, and live was asked in the shadow. */
   readonly isReversed: boolean
 }

@@ -13,7 +13,7 @@ import type { FromShadow, ShadowData, ToShadow } from './message.ts'
 const data = workerData as ShadowData
 const port = parentPort!
 const scoring = new ScoringProcess()
-const comparer = new Comparer({ process: scoring, wallShiftMs: data.wallShiftMs })
+const comparer = new Comparer({ process: scoring, wallShiftMs: data.wallShiftMs, originMs: data.originMs })
 const rings = new Map<number, { consumer: RingConsumer; ended: boolean }>()
 
 // While records come, looking every 2 ms costs less than being woken for each of them.

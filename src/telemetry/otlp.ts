@@ -10,9 +10,10 @@ import {
 } from '@opentelemetry/core'
 import type { SpanExporter } from '@opentelemetry/sdk-trace'
 import { messageOf } from '../errors.ts'
+import type { EvidenceTerms } from '../evidence/told.ts'
 import type { BoundedExport, DropReason } from './boundedExport.ts'
 import type { FinishedPromotion, FinishedRequest } from './finished.ts'
-import { HandedIds, writePromotionSpan, writeRequestSpans } from './spans.ts'
+import { HandedIds, writePromotionSpan, writeRequestSpans, writeTermsSpan } from './spans.ts'
 
 export interface TracingOptions {
   /** `traces.file`: OTLP JSON lines are appended here. */
@@ -29,6 +30,8 @@ export interface Tracing {
    */
   request(request: FinishedRequest): boolean
   promotion(promotion: FinishedPromotion): void
+  /** Says what an evidence key stands for; `atMs` since the Unix epoch. */
+  terms(terms: EvidenceTerms, atMs: number): void
   /** Spans dropped since the last call, by exporter and reason, such as `otlp_queue_full`; only what is not 0. */
   takeDrops(): Record<string, number>
   /** Exports what waits now. Never rejects. */
@@ -127,6 +130,9 @@ export async function openTracing(options: TracingOptions): Promise<Tracing | un
     },
     promotion(promotion) {
       guarded(() => writePromotionSpan(tracer, ids, promotion))
+    },
+    terms(terms, atMs) {
+      guarded(() => writeTermsSpan(tracer, ids, terms, atMs))
     },
     takeDrops() {
       const drops: Record<string, number> = {}

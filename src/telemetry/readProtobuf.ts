@@ -22,24 +22,24 @@ export function* protobufSpans(bytes: Uint8Array): Generator<ReadSpan | undefine
 
 /** ResourceSpans: resource = 1, scope_spans = 2, in any order. */
 function* resourceSpans(message: Reader): Generator<ReadSpan | undefined, void, undefined> {
-  let service = ''
+  let by: Told = { service: '', instance: '' }
   const again = message.again()
   while (message.next()) {
     if (message.is(1, BYTES)) {
-      const name = resourceAttributes(message.message())['service.name']
-      if (typeof name === 'string') service = name
+      const told = resourceAttributes(message.message())
+      by = { service: textOf(told['service.name']), instance: textOf(told['service.instance.id']) }
     } else message.skip()
   }
   while (again.next()) {
-    if (again.is(2, BYTES)) yield* scopeSpans(again.message(), service)
+    if (again.is(2, BYTES)) yield* scopeSpans(again.message(), by)
     else again.skip()
   }
 }
 
 /** ScopeSpans: spans = 2. */
-function* scopeSpans(message: Reader, service: string): Generator<ReadSpan | undefined, void, undefined> {
+function* scopeSpans(message: Reader, by: Told): Generator<ReadSpan | undefined, void, undefined> {
   while (message.next()) {
-    if (message.is(2, BYTES)) yield readSpan(message.message(), service)
+    if (message.is(2, BYTES)) yield readSpan(message.message(), by)
     else message.skip()
   }
 }
@@ -58,7 +58,7 @@ function resourceAttributes(message: Reader): Record<string, SpanValue> {
  * Span: trace_id = 1, span_id = 2, parent_span_id = 4, name = 5, kind = 6, start_time_unix_nano = 7,
  * end_time_unix_nano = 8, attributes = 9, status = 15.
  */
-function readSpan(message: Reader, service: string): ReadSpan | undefined {
+function readSpan(message: Reader, by: Told): ReadSpan | undefined {
   let [traceId, spanId, parentSpanId, name] = ['', '', '', '']
   let kind = 0
   let startMs: number | undefined
@@ -78,7 +78,14 @@ function readSpan(message: Reader, service: string): ReadSpan | undefined {
     else message.skip()
   }
   if (traceId === '' || spanId === '' || startMs === undefined || endMs === undefined) return undefined
-  return { traceId, spanId, parentSpanId, name, kind, startMs, endMs, attributes: attributes.values, isError, service }
+  return { traceId, spanId, parentSpanId, name, kind, startMs, endMs, attributes: attributes.values, isError, ...by }
+}
+
+/** Who wrote a span, by its resource. */
+type Told = Pick<ReadSpan, 'service' | 'instance'>
+
+function textOf(value: SpanValue | undefined): string {
+  return typeof value === 'string' ? value : ''
 }
 
 /** Status: code = 3; 2 is ERROR. */

@@ -21,6 +21,8 @@ export interface ReadSpan {
   readonly isError: boolean
   /** `service.name` of its resource; empty: not told. */
   readonly service: string
+  /** `service.instance.id` of its resource; empty: not told. */
+  readonly instance: string
 }
 
 /** Attributes of one span or resource that are read; OpenTelemetry's own limit is 128. */
@@ -37,14 +39,15 @@ export function readSpans(request: unknown): ReadSpan[] {
 /** The same one by one, for callers with other work to do in between; undefined: one that is not of the form. */
 export function* spansOf(request: unknown): Generator<ReadSpan | undefined, void, undefined> {
   for (const resourceSpans of listOf(request, 'resourceSpans')) {
-    const service = attributesOf(fieldOf(resourceSpans, 'resource'))['service.name']
+    const resource = attributesOf(fieldOf(resourceSpans, 'resource'))
+    const [service, instance] = [textOf(resource['service.name']), textOf(resource['service.instance.id'])]
     for (const scopeSpans of listOf(resourceSpans, 'scopeSpans')) {
-      for (const span of listOf(scopeSpans, 'spans')) yield readSpan(span, typeof service === 'string' ? service : '')
+      for (const span of listOf(scopeSpans, 'spans')) yield readSpan(span, service, instance)
     }
   }
 }
 
-function readSpan(span: unknown, service: string): ReadSpan | undefined {
+function readSpan(span: unknown, service: string, instance: string): ReadSpan | undefined {
   const traceId = hexOf(fieldOf(span, 'traceId'), 32)
   const spanId = hexOf(fieldOf(span, 'spanId'), 16)
   const startMs = millisOf(fieldOf(span, 'startTimeUnixNano'))
@@ -62,7 +65,12 @@ function readSpan(span: unknown, service: string): ReadSpan | undefined {
     attributes: attributesOf(span),
     isError: Number(fieldOf(fieldOf(span, 'status'), 'code') ?? 0) === 2,
     service,
+    instance,
   }
+}
+
+function textOf(value: SpanValue | undefined): string {
+  return typeof value === 'string' ? value : ''
 }
 
 function attributesOf(holder: unknown): Record<string, SpanValue> {

@@ -4,10 +4,12 @@ import { type DropReason, MIRROR } from '../evidence/accounting.ts'
 import { count } from '../evidence/counters.ts'
 import { type CounterDeltas, type EpochDelta, slotsOf } from '../evidence/epochPost.ts'
 import { pendingScope } from '../evidence/labels.ts'
+import { pairedExceedances } from '../evidence/latency.ts'
+import { addPair } from '../evidence/pairCount.ts'
 import { type Book, EpochLedger } from '../record/epochs.ts'
 import type { SnapshotVersion } from '../rollout/snapshot.ts'
 import { sampled } from '../routing/assign.ts'
-import { countPair, countPairLatency } from '../shadow/count.ts'
+import { pairCountOf } from '../shadow/count.ts'
 import { type KeyMemory, learnLatency, newKeyMemory, WARM_UP_PAIRS } from '../shadow/keyMemory.ts'
 import type { PendingPrediction } from '../state/store.ts'
 import type { ReadSpan } from '../telemetry/readSpans.ts'
@@ -186,11 +188,13 @@ export class TracePairs {
     try {
       const pair = tracedPair(route, baseline, observed)
       const segments = pair.segments.map(segment => memory.segments.take(segment))
-      countPair(slots, pair, segments, memory.answers, route.differenceScale)
+      const said = pairCountOf(pair, segments, memory.answers, route.differenceScale)
       const [baselineMs, candidateMs] = [baseline.durationMs, observed.durationMs]
-      if (pair.comparison !== undefined && baselineMs !== undefined && candidateMs !== undefined) {
-        if (++memory.timedPairs > WARM_UP_PAIRS) countPairLatency(slots, baselineMs, candidateMs, memory.thresholds)
-      }
+      const isTimed = pair.comparison !== undefined && baselineMs !== undefined && candidateMs !== undefined
+      const latency = isTimed && ++memory.timedPairs > WARM_UP_PAIRS ? ([baselineMs, candidateMs] as const) : undefined
+      const { thresholds } = memory
+      const late = latency === undefined || thresholds === undefined ? [] : pairedExceedances(thresholds, ...latency)
+      addPair(slots, { ...said, latency, late, sampled: false })
       if (route.labels !== undefined && pair.baseline !== null) {
         book.counts.pending.push({
           scope: pendingScope(route.name, candidate.version),

@@ -35,6 +35,7 @@ export async function tracedSnapshot(keys: Record<string, unknown> = {}): Promis
           .filter(name => name !== parsed.live && parsed.versions[name]!.shadow.percent > 0)
           .map(name => [name, name]),
       ),
+      periodOf: () => undefined,
       segmentsOf: () => [],
       classesOf: () => [],
       isNoisy: () => false,
@@ -69,6 +70,7 @@ export function predicted(
   return {
     traceId: traceIdOf(trace),
     spanId: 'aaaaaaaaaaaaaaaa',
+    instance: '',
     parentSpanId: '',
     name: 'predict',
     kind: 1,
