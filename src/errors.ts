@@ -26,6 +26,7 @@ export const ERRORS = {
   BODY_TIMEOUT: { status: 408, source: 'client', retryable: true },
   CONFLICT: { status: 409, source: 'client', retryable: true },
   TOO_LARGE: { status: 413, source: 'client', retryable: false },
+  BAD_CONTENT_TYPE: { status: 415, source: 'client', retryable: false },
   BAD_EXPECT: { status: 417, source: 'client', retryable: false },
   CLIENT_GONE: { status: 499, source: 'client', retryable: false },
   NOT_SUPPORTED: { status: 501, source: 'client', retryable: false },

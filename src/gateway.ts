@@ -210,10 +210,12 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
           collector.post(thread, message.post)
           meters.served(message)
           decline.served(message.requests)
-        } else if (message.kind === 'labels') {
-          void labels
-            .submit(message.body, desired.loaded.config, now())
-            .then(answer => threads.answerLabels(thread, message.call, answer))
+        } else if (message.kind === 'ask') {
+          const answer =
+            message.what === 'statistics'
+              ? Promise.resolve({ status: 200, body: meters.statistics() })
+              : labels.submit(message.body, desired.loaded.config, now())
+          void answer.then(said => threads.answer(thread, message.call, said))
         }
       },
       shadow: message => {

@@ -3,8 +3,9 @@ import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { messageOf } from '../errors.ts'
 import type { TensorSpec } from '../models/manifest.ts'
+import { checkInputs } from '../protocols/checkTensors.ts'
 import { isObject, member } from '../protocols/json.ts'
-import { checkInputs, decodeInferRequest } from '../protocols/openInference.ts'
+import { v2 } from '../protocols/openInference.ts'
 import type { Tensor } from '../protocols/tensor.ts'
 import { CommandFailure, EXIT } from './exit.ts'
 
@@ -53,7 +54,8 @@ export function sampleInputs(line: string, signature: readonly TensorSpec[]): re
 }
 
 function decode(text: string): readonly Tensor[] {
-  return decodeInferRequest(new TextEncoder().encode(text), LIMITS).inputs
+  const bytes = new TextEncoder().encode(text)
+  return v2.decodeRequest({ bytes, jsonBytes: undefined, contentType: '' }, LIMITS, undefined).inputs
 }
 
 /** A V2 request, and not a model that has an input of the name "inputs". */

@@ -15,12 +15,14 @@ export function rulesBroken(file: unknown): Fault[] {
     const at = (path: (string | number)[], what: Fault['what'], message: string) =>
       void faults.push({ path: ['routes', name, ...path], what, message })
     checkVersions(route, at)
+    checkJson(route, at)
     checkSteps(route, at)
     checkLoss(route, at)
     checkSegments(route, at)
     checkNotify(route, at)
     checkRollout(route, at)
   }
+  faults.push(...pathsAreApart(file.routes))
   return faults
 }
 
@@ -94,6 +96,44 @@ function checkVersion(version: string, entry: Raw, at: Report): void {
     )
   else if (entry.mirrorable === false)
     at([...here, 'shadow'], 'value', 'expected no shadow of a version that has `mirrorable: false`')
+}
+
+/** A path leads to one route. */
+function pathsAreApart(routes: Raw): Fault[] {
+  const owners = new Map<string, string>()
+  const faults: Fault[] = []
+  for (const [name, route] of Object.entries(routes)) {
+    if (!isMap(route)) continue
+    const isList = Array.isArray(route.path)
+    for (const [index, path] of [route.path].flat().entries()) {
+      if (typeof path !== 'string') continue
+      const owner = owners.get(path)
+      owners.set(path, owner ?? name)
+      if (owner === undefined) continue
+      const place = isList ? ['routes', name, 'path', index] : ['routes', name, 'path']
+      faults.push({ path: place, what: 'value', message: `expected a path of its own: ${path} belongs to ${owner}` })
+    }
+  }
+  return faults
+}
+
+/** What is passed through unread has no tensors to be renamed, and is compared by pointers into its JSON. */
+function checkJson(route: Raw, at: Report): void {
+  if (!isMap(route.versions)) return
+  const entries = Object.entries(route.versions).filter((entry): entry is [string, Raw] => isMap(entry[1]))
+  const passed = entries.filter(([, { protocol }]) => protocol === 'json')
+  for (const [version, entry] of passed)
+    if (entry.rename !== undefined)
+      at(['versions', version, 'rename'], 'key', '`rename` is for protocols that name their tensors, not for json')
+  if (passed.length === 0) return
+  const odd = entries.find(([, { protocol }]) => protocol !== 'json')
+  if (odd !== undefined)
+    at(
+      ['versions', odd[0]],
+      'key',
+      'expected protocol json as of the other versions: what is passed through unread cannot be translated',
+    )
+  if (route.path === undefined) at([], 'key', 'expected `path`, where predictions of protocol json are asked for')
 }
 
 function isShadowed(shadow: unknown): boolean {

@@ -124,22 +124,59 @@ const Identity = z.union([
   z.strictObject({ path: z.string().startsWith('/').describe('metadata path that is polled for it') }),
 ])
 
-const LATER_PROTOCOLS = [
-  'v1',
-  'tensorflow',
-  'mlflow',
-  'torchserve',
-  'openai',
-  'json',
-  'grpc',
-  'v2-grpc',
-  'pmml',
-  'pfa',
-  'seldon',
-  'sagemaker',
-  'triton',
-  'bentoml',
-]
+/**
+ * Wire protocols. `v2`: Open Inference Protocol; `v1`: TensorFlow Serving and KServe V1; `mlflow`: its scoring server;
+ * `json`: whatever else, passed through and compared by JSON pointer.
+ */
+export const PROTOCOLS = ['v2', 'v1', 'mlflow', 'json'] as const
+export type Protocol = (typeof PROTOCOLS)[number]
+
+const ALSO_CALLED: Readonly<Record<string, Protocol>> = {
+  tensorflow: 'v1',
+  tfserving: 'v1',
+  kserve: 'v2',
+  oip: 'v2',
+  triton: 'v2',
+  mlserver: 'v2',
+  sagemaker: 'json',
+  seldon: 'json',
+  torchserve: 'json',
+  bentoml: 'json',
+  openai: 'json',
+}
+const NO_PROTOCOLS = ['grpc', 'v2-grpc', 'pmml', 'pfa']
+
+const protocol = z.enum(PROTOCOLS, {
+  error: ({ input }) => {
+    if (typeof input !== 'string') return `expected ${PROTOCOLS.join(', ')}, got ${show(input)}`
+    if (NO_PROTOCOLS.includes(input)) return `protocol ${input} is not supported`
+    const known = Object.hasOwn(ALSO_CALLED, input) ? ALSO_CALLED[input] : nearest(input, PROTOCOLS)
+    return known === undefined
+      ? `expected ${PROTOCOLS.join(', ')}, got ${show(input)}`
+      : `got ${show(input)}, did you mean ${known}?`
+  },
+})
+
+const Names = z.record(z.string().min(1), z.string().min(1))
+
+const Rename = z
+  .strictObject({
+    inputs: Names.default({}).describe("the route's name of an input → this version's"),
+    outputs: Names.default({}).describe("the route's name of an output → this version's"),
+  })
+  .describe('what this version calls tensors that the clients of the route call otherwise')
+
+/** A path of the gateway that belongs to one route. Matched as it stands, so it must be written as clients send it. */
+const ownPath = z
+  .string()
+  .regex(/^(\/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+$/, 'expected a path such as /invocations, without a query')
+  .refine(path => !/(^|\/)\.{1,2}(\/|$)/.test(path), 'expected a path without . and .. segments')
+  .refine(path => !isReserved(path), { error: ({ input }) => `${String(input)} is a path of the gateway itself` })
+
+/** Paths that mean something on every gateway. */
+function isReserved(path: string): boolean {
+  return /^\/(v2(\/.*)?|v1\/(models(\/.*)?|labels)|livez|readyz|ping|health|version)$/.test(path)
+}
 
 const Override = z
   .strictObject({
@@ -169,7 +206,10 @@ export const Version = z
       .union([z.url({ protocol: /^https?$/ }), z.array(z.url({ protocol: /^https?$/ })).min(1)])
       .optional()
       .describe('address of an HTTP model server, or several'),
-    protocol: oneOf('protocol', ['v2'], LATER_PROTOCOLS).default('v2').describe('wire protocol of an HTTP version'),
+    protocol: protocol
+      .default('v2')
+      .describe('wire protocol of an HTTP version; json: anything else, at the address itself, passed through'),
+    rename: Rename.optional(),
     model: z.string().min(1).optional().describe('model name on the HTTP server; the route name by default'),
     weight: percent.default(0).describe('percent of live traffic'),
     shadow: Shadow.prefault(0),
@@ -286,6 +326,7 @@ const Limits = z
     body: bytes.prefault('8MiB').describe('largest request body'),
     depth: z.int().min(1).max(1000).default(64).describe('deepest nesting of JSON'),
     elements: z.int().min(1).default(4_000_000).describe('most tensor elements of a request'),
+    mirrored: bytes.optional().describe('largest request or answer that is mirrored; `mirror.bodyBytes` by default'),
     inFlight: z.int().min(1).default(1024).describe('requests of this route under way on one serving thread'),
     perClient: notYet('limits.perClient'),
   })
@@ -319,6 +360,12 @@ export const Route = z
   .strictObject({
     live: semverString.describe('the version that holds the promotion'),
     versions: z.record(semverString, Version).describe('every version, by semver'),
+    path: z
+      .union([ownPath, z.array(ownPath).min(1).max(16)])
+      .optional()
+      .describe(
+        "further paths at which predictions of this route are asked for: in MLflow's form where one ends in /invocations, else in V2's; in any form where the versions are of protocol json",
+      ),
     sticky: Sticky.optional().describe('what is assigned; the request id by default'),
     force: z.string().min(1).optional().describe('header by which testers pick a version; never evidence'),
     compare: Compare.prefault({}),
@@ -342,11 +389,14 @@ export const RoutesFile = z
       })
       .prefault({})
       .describe('listener of the admin API, metrics and dashboard'),
+    name: regexName.default('understudy').describe('what the server calls itself to V2 clients'),
     models: z.string().default('./models').describe('folder of embedded models, relative to this file'),
     mirror: z
       .strictObject({
         ring: bytes.prefault('32MiB').describe('shared memory per serving thread'),
-        bodyBytes: bytes.prefault('1MiB').describe('larger requests or answers are dropped as too_large'),
+        bodyBytes: bytes
+          .prefault('1MiB')
+          .describe('larger requests or answers are dropped as too_large; a route may say otherwise (limits.mirrored)'),
         queue: bytes.prefault('64MiB').describe('bytes that may wait per shadow'),
       })
       .prefault({})

@@ -1,6 +1,7 @@
 // Asks HTTP versions which build they run, in the background, so that a new build under an old name is noticed.
 import { createHash } from 'node:crypto'
 import type { Version } from '../config/schema.ts'
+import { codecOf } from '../protocols/codecs.ts'
 import type { UpstreamTarget } from '../rollout/snapshot.ts'
 import { Upstream } from '../scoring/upstream.ts'
 import type { StateStore } from '../state/store.ts'
@@ -112,7 +113,8 @@ export class Identities {
 
   async #ask(key: string, watched: Watched, isFirst = false): Promise<void> {
     const { identity, target, upstream, question } = watched
-    const path = 'path' in identity ? identity.path : `/v2/models/${encodeURIComponent(target.model)}`
+    // Any answer of the server has the header; where its protocol tells no metadata, a probe's must do.
+    const path = 'path' in identity ? identity.path : (codecOf(target.protocol)?.metadataPath(target.model) ?? '/ping')
     const answer = await upstream.send({
       method: 'GET',
       path,

@@ -13,7 +13,7 @@ import {
   parseLabels,
   pendingScope,
 } from '../evidence/labels.ts'
-import { encodeError } from '../protocols/openInference.ts'
+import { v2 } from '../protocols/openInference.ts'
 import type { LabelStatus } from '../report/status.ts'
 import { compareDigest } from '../rollout/periods.ts'
 import { uniform } from '../routing/assign.ts'
@@ -96,13 +96,13 @@ export class Labels {
       this.#sinceCommit += Math.max(1, entries.length)
       for (const { route } of entries) {
         if (route !== undefined && !routes.has(route)) {
-          return { status: 404, body: encodeError(`no route "${route.slice(0, 128)}" takes labels`) }
+          return { status: 404, body: v2.encodeError(`no route "${route.slice(0, 128)}" takes labels`, 404) }
         }
       }
       result = this.#join.submit(entries, routes, nowMs)
     } catch (error) {
       const { status, message } = asUnderstudyError(error)
-      return { status, body: encodeError(message) }
+      return { status, body: v2.encodeError(message, status) }
     }
     if (result.joined > 0) await new Promise<void>(resolve => this.#waitingForCommit.push(resolve))
     return { status: 200, body: JSON.stringify(result) }

@@ -4,8 +4,10 @@ import type { Counters } from '../evidence/counters.ts'
 import type { EpochDelta } from '../evidence/epochPost.ts'
 import type { Verdict } from '../gate/evidence.ts'
 import type { Snapshot } from '../rollout/snapshot.ts'
-import type { FromServing } from '../serving/message.ts'
+import type { VersionStatistics } from '../serving/dataPlane.ts'
+import type { CodeDelta, FromServing } from '../serving/message.ts'
 import type { FromShadow } from '../shadow/message.ts'
+import type { DurationDelta } from '../telemetry/durations.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
 const PREDICT_ROUTE = '/v2/models/{model_name}/infer'
@@ -13,6 +15,7 @@ const PREDICT_ROUTE = '/v2/models/{model_name}/infer'
 export class Meters {
   readonly metrics: Metrics
   readonly #inFlight = new Map<string, number>()
+  readonly #statistics = new Map<string, VersionStatistics>()
   #applied: Snapshot | undefined
 
   constructor(metrics: Metrics) {
@@ -24,8 +27,10 @@ export class Meters {
     for (const before of this.#applied?.routes ?? []) {
       const route = snapshot.routes.find(each => each.name === before.name)
       if (route === undefined) this.metrics.forgetRoute(before.name)
-      for (const { version } of route === undefined ? [] : before.versions) {
-        if (!route?.versions.some(each => each.version === version)) this.metrics.forgetVersion(before.name, version)
+      for (const { version } of before.versions) {
+        if (route?.versions.some(each => each.version === version)) continue
+        this.metrics.forgetVersion(before.name, version)
+        this.#statistics.delete(`${before.name}/${version}`)
       }
     }
     this.#applied = snapshot
@@ -48,6 +53,7 @@ export class Meters {
         this.metrics.requestDelta({ route, version, role, code }, count, buckets, sumSeconds)
         this.metrics.httpServerDuration({ method: 'POST', route: PREDICT_ROUTE, status: code }, buckets, sumSeconds)
       }
+      this.#count(`${route}/${version}`, answered, inference)
       if (inference) this.metrics.inferenceDelta({ route, version, role }, inference.buckets, inference.sumSeconds)
     }
     for (const { code, count, buckets, sumSeconds } of refused) {
@@ -55,6 +61,11 @@ export class Meters {
       this.metrics.requestDelta({ route: '', version: '', role: 'live', code }, count, buckets, sumSeconds)
       this.metrics.httpServerDuration({ method: 'POST', route: PREDICT_ROUTE, status: code }, buckets, sumSeconds)
     }
+  }
+
+  /** What all serving threads counted of every version, by `route/version`, as JSON. */
+  statistics(): string {
+    return JSON.stringify(Object.fromEntries(this.#statistics))
   }
 
   shadowed({ candidates, spansDropped }: Extract<FromShadow, { kind: 'tick' }>): void {
@@ -92,6 +103,14 @@ export class Meters {
         this.metrics.logEvalue(verdict.route, verdict.candidate, metric, logHarm)
       }
     }
+  }
+
+  #count(key: string, answered: readonly CodeDelta[], inference: DurationDelta | undefined): void {
+    const before = this.#statistics.get(key)
+    const counted = { succeeded: 0, failed: 0, inferMs: 0, ...before, lastMs: Date.now() }
+    for (const { code, count } of answered) counted[code < 300 ? 'succeeded' : 'failed'] += count
+    counted.inferMs += (inference?.sumSeconds ?? 0) * 1000
+    this.#statistics.set(key, counted)
   }
 
   #account(route: string, version: string, slots: Counters): void {

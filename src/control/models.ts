@@ -88,6 +88,7 @@ export class ModelRegistry {
         sha256,
         inputs: loaded.inputs,
         outputs: loaded.outputs,
+        features: manifest.profile?.features.map(({ name }) => name) ?? [],
         p99Ms: loaded.p99Ms,
       }
       const known = { digest: sha256, target, manifest, broken: undefined, described: folder, identityVerified: true }
@@ -118,6 +119,7 @@ export class ModelRegistry {
       urls,
       protocol: version.protocol,
       model: version.model ?? route,
+      hasPath: urls.some(url => URL.parse(url)?.pathname !== '/'),
       connectMs: version.connect,
       firstByteMs: version.firstByte ?? version.deadline,
     }

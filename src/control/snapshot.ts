@@ -3,7 +3,7 @@ import type { Route, RoutesFile, Version } from '../config/schema.ts'
 import { differenceScale } from '../evidence/scale.ts'
 import type { Resolution } from '../rollout/lock.ts'
 import type { Change } from '../rollout/ports.ts'
-import type { ComparedOutput, Snapshot, SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
+import type { ComparedOutput, Snapshot, SnapshotRoute, SnapshotVersion, UpstreamTarget } from '../rollout/snapshot.ts'
 import type { KnownVersion } from './models.ts'
 
 /** What serves now. */
@@ -32,34 +32,42 @@ export interface RouteParts {
 }
 
 export function buildSnapshot(revision: number, config: RoutesFile, routes: readonly RouteParts[]): Snapshot {
-  return { revision, routes: routes.map(snapshotRoute), mirror: config.mirror, traces: config.traces }
+  return {
+    revision,
+    name: config.name,
+    routes: routes.map(parts => snapshotRoute(parts, config.mirror.bodyBytes)),
+    mirror: config.mirror,
+    traces: config.traces,
+  }
 }
 
-function snapshotRoute({
-  name,
-  route,
-  resolution,
-  known,
-  keys,
-  segmentsOf,
-  classesOf,
-  isNoisy,
-  salts,
-  seenUnits,
-  mirrored,
-}: RouteParts): SnapshotRoute {
+/** A version of which nothing is known yet. */
+const NOWHERE: UpstreamTarget = {
+  kind: 'url',
+  urls: [],
+  protocol: 'v2',
+  model: '',
+  hasPath: false,
+  connectMs: 0,
+  firstByteMs: 0,
+}
+
+function snapshotRoute(parts: RouteParts, mirroredBytes: number): SnapshotRoute {
+  const { name, route, resolution, known, keys, segmentsOf, classesOf, isNoisy, salts, seenUnits, mirrored } = parts
   const live = route.versions[resolution.live]
   const compare = comparedOutputs(route)
   return {
     name,
     live: resolution.live,
+    paths: [route.path ?? []].flat(),
     versions: Object.entries(route.versions).map(([version, entry]): SnapshotVersion => {
       const facts = known(version)
       const evidenceKey = keys.get(version)
       return {
         version,
         digest: facts?.digest ?? '',
-        target: facts?.target ?? { kind: 'url', urls: [], protocol: 'v2', model: name, connectMs: 0, firstByteMs: 0 },
+        target: facts?.target ?? NOWHERE,
+        rename: entry.rename,
         broken: facts === undefined ? 'not known' : facts.broken,
         weight: resolution.weights[version] ?? 0,
         shadow: entry.shadow,
@@ -80,7 +88,7 @@ function snapshotRoute({
     isNoisy: isNoisy(),
     differenceScale: differenceScale(route.gate, compare[0]?.tolerance ?? {}),
     blocksMs: route.gate.blocks,
-    limits: route.limits,
+    limits: { ...route.limits, mirrored: route.limits.mirrored ?? mirroredBytes },
     salts,
     mirrored,
     seenUnits,

@@ -11,7 +11,7 @@ import type { FromShadow, Promotion, ShadowData, ToShadow } from '../shadow/mess
 import { Verifications } from './verifications.ts'
 
 export interface ThreadEvents {
-  /** `tick` and `labels` of a serving thread. */
+  /** `tick` and `ask` of a serving thread. */
   serving(thread: string, message: FromServing): void
   shadow(message: FromShadow): void
   joined(thread: string): void
@@ -114,9 +114,9 @@ export class Threads {
     await this.#until(() => [...this.#serving.values()].every(each => each.ended || each.applied >= snapshot.revision))
   }
 
-  answerLabels(thread: string, call: number, answer: { status: number; body: string }): void {
+  answer(thread: string, call: number, answer: { status: number; body: string }): void {
     const serving = this.#serving.get(Number(thread.slice('serving-'.length)))
-    serving?.worker.postMessage({ kind: 'labels', call, ...answer } satisfies ToServing)
+    serving?.worker.postMessage({ kind: 'answer', call, ...answer } satisfies ToServing)
   }
 
   promoted(promotion: Promotion): void {

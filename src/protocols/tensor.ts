@@ -33,6 +33,28 @@ export type TensorData =
   | Float64Array
   | readonly string[]
 
+interface ElementArray {
+  new (length: number): Exclude<TensorData, readonly string[]>
+  new (buffer: ArrayBuffer): Exclude<TensorData, readonly string[]>
+  readonly BYTES_PER_ELEMENT: number
+}
+
+/** The array that holds a datatype's values; its element size is also that of the raw tensors of V2. BYTES has no fixed size. */
+export const ELEMENT_ARRAYS: Readonly<Record<Exclude<Datatype, 'BYTES'>, ElementArray>> = {
+  BOOL: Uint8Array,
+  UINT8: Uint8Array,
+  UINT16: Uint16Array,
+  UINT32: Uint32Array,
+  UINT64: BigUint64Array,
+  INT8: Int8Array,
+  INT16: Int16Array,
+  INT32: Int32Array,
+  INT64: BigInt64Array,
+  FP16: Float16Array,
+  FP32: Float32Array,
+  FP64: Float64Array,
+}
+
 /** What one input or output of a model must look like; −1 is a dynamic dimension. */
 export interface TensorShape {
   readonly name: string

@@ -1,4 +1,5 @@
 // What a serving thread tells the shadow thread of one request: ids, times, status and bytes, packed for the ring.
+import { PROTOCOLS, type Protocol } from '../config/schema.ts'
 import type { RingProducer } from './ring.ts'
 
 /** How the live side of a request ended. */
@@ -21,6 +22,10 @@ export interface RequestRecord {
   readonly status: number
   /** The tester chose the version: never evidence. */
   readonly forced: boolean
+  /** Its bodies flowed through while they came: its times are those of two networks. */
+  readonly streamed: boolean
+  /** The client's protocol, in which the bodies are. */
+  readonly protocol: Protocol
   /** Kept by the head-sampling decision, whatever the outcome. */
   readonly headSampled: boolean
   /** traceparent's flags. */
@@ -40,6 +45,11 @@ export interface RequestRecord {
   readonly requestId: string
   readonly errorType: string
   readonly tracestate: string
+  /** Where it was asked for, as the client wrote it; empty: at the path that its protocol gives the route. */
+  readonly path: string
+  /** Content type, content coding and length of the JSON part, see protocols/content; empty: plain JSON. */
+  readonly requestForm: string
+  readonly answerForm: string
   readonly request: Uint8Array
   readonly answer: Uint8Array
 }
@@ -52,9 +62,10 @@ const HEX_IDS = 16 + 8 + 8 + 8
  * @returns false when the ring is too full: the caller counts the drop
  */
 export function writeRecord(ring: RingProducer, record: RequestRecord): boolean {
-  const { requestId, errorType, tracestate, request, answer } = record
+  const { requestId, errorType, tracestate, path, requestForm, answerForm, request, answer } = record
   const idBytes = Buffer.byteLength(requestId)
-  const size = FIXED_BYTES + HEX_IDS + idBytes + errorType.length + tracestate.length + request.length + answer.length
+  const texts = idBytes + errorType.length + tracestate.length + path.length + requestForm.length + answerForm.length
+  const size = FIXED_BYTES + HEX_IDS + texts + request.length + answer.length
   const start = ring.reserve(size)
   if (start < 0) return false
   const { view, bytes } = ring
@@ -67,6 +78,7 @@ export function writeRecord(ring: RingProducer, record: RequestRecord): boolean 
   view.setUint8(start + 18, record.outcome)
   view.setUint8(start + 19, flagsOf(record))
   view.setUint8(start + 20, record.traceFlags)
+  view.setUint8(start + 21, PROTOCOLS.indexOf(record.protocol))
   view.setUint32(start + 24, idBytes, true)
   view.setUint32(start + 28, errorType.length, true)
   view.setUint32(start + 32, tracestate.length, true)
@@ -76,6 +88,9 @@ export function writeRecord(ring: RingProducer, record: RequestRecord): boolean 
   view.setFloat64(start + 56, record.durationMs, true)
   view.setFloat64(start + 64, record.inferMs, true)
   view.setFloat64(start + 72, record.queueMs, true)
+  view.setUint32(start + 80, path.length, true)
+  view.setUint32(start + 84, requestForm.length, true)
+  view.setUint32(start + 88, answerForm.length, true)
   let at = start + FIXED_BYTES
   at = writeHex(bytes, at, record.traceId, 16)
   at = writeHex(bytes, at, record.serverSpanId, 8)
@@ -84,14 +99,18 @@ export function writeRecord(ring: RingProducer, record: RequestRecord): boolean 
   at += bytes.write(requestId, at, 'utf8')
   at += bytes.write(errorType, at, 'latin1')
   at += bytes.write(tracestate, at, 'latin1')
+  // Plain JSON at its protocol's path is the rule, and then there is nothing to write.
+  if (path !== '') at += bytes.write(path, at, 'latin1')
+  if (requestForm !== '') at += bytes.write(requestForm, at, 'latin1')
+  if (answerForm !== '') at += bytes.write(answerForm, at, 'latin1')
   bytes.set(request, at)
   bytes.set(answer, at + request.length)
   ring.publish()
   return true
 }
 
-function flagsOf({ forced, headSampled, paired, labelled }: RequestRecord): number {
-  return (forced ? 1 : 0) | (headSampled ? 2 : 0) | (paired ? 4 : 0) | (labelled ? 8 : 0)
+function flagsOf({ forced, headSampled, paired, labelled, streamed }: RequestRecord): number {
+  return (forced ? 1 : 0) | (headSampled ? 2 : 0) | (paired ? 4 : 0) | (labelled ? 8 : 0) | (streamed ? 16 : 0)
 }
 
 /** Unpacks a record, copying every byte out of shared memory. */
@@ -121,6 +140,9 @@ export function readRecord(packed: Buffer): RequestRecord {
   const requestId = text(idBytes, 'utf8')
   const errorType = text(errorLength, 'latin1')
   const tracestate = text(tracestateLength, 'latin1')
+  const path = text(view.getUint32(80, true), 'latin1')
+  const requestForm = text(view.getUint32(84, true), 'latin1')
+  const answerForm = text(view.getUint32(88, true), 'latin1')
   // One copy for both bodies: shared memory is never handed to a socket, the producer will overwrite it.
   const bodies = Buffer.allocUnsafe(requestLength + answerLength)
   packed.copy(bodies, 0, at, at + requestLength + answerLength)
@@ -136,6 +158,8 @@ export function readRecord(packed: Buffer): RequestRecord {
     headSampled: (flags & 2) !== 0,
     paired: (flags & 4) !== 0,
     labelled: (flags & 8) !== 0,
+    streamed: (flags & 16) !== 0,
+    protocol: PROTOCOLS[view.getUint8(21)]!,
     traceFlags: view.getUint8(20),
     startMs: view.getFloat64(48, true),
     durationMs: view.getFloat64(56, true),
@@ -148,6 +172,9 @@ export function readRecord(packed: Buffer): RequestRecord {
     requestId,
     errorType,
     tracestate,
+    path,
+    requestForm,
+    answerForm,
     request: bodies.subarray(0, requestLength),
     answer: bodies.subarray(requestLength),
   }

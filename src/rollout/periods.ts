@@ -197,11 +197,13 @@ export function appliedRoute(
  * sha256 over what decides how an observation is counted: compared outputs, kinds and tolerances, loss and clip, `expect`,
  * the latency ratios and slack (exceedances are counted with them, so a changed ratio cannot be read back), the scale of
  * signed differences (`gate.difference`, else the tolerance), the length of blocks, and whose labels count: where the
- * answer changes the outcome each arm's own do, and for them `within` says how long a request is due.
+ * answer changes the outcome each arm's own do, and for them `within` says how long a request is due. Renamed tensors too:
+ * under another name another value is compared.
  * Segments are not in it: they are counted beside the whole, from their first sight on.
  */
-export function compareDigest(route: Pick<Route, 'compare' | 'labels' | 'expect' | 'gate'>): string {
+export function compareDigest(route: Pick<Route, 'compare' | 'labels' | 'expect' | 'gate' | 'versions'>): string {
   const { output, kind, tolerance } = route.compare
+  const renames = Object.entries(route.versions).filter(([, { rename }]) => rename !== undefined)
   return digestOf({
     outputs: Array.isArray(output) ? output : [{ output, kind, tolerance }],
     labels: route.labels === undefined ? undefined : labelCounting(route.labels),
@@ -209,6 +211,8 @@ export function compareDigest(route: Pick<Route, 'compare' | 'labels' | 'expect'
     latency: route.gate.latency,
     difference: route.gate.difference,
     blocks: route.gate.blocks,
+    renames:
+      renames.length === 0 ? undefined : Object.fromEntries(renames.map(([version, { rename }]) => [version, rename])),
   })
 }
 

@@ -1,5 +1,5 @@
 // One configuration revision as the threads see it: immutable, structured-cloneable, every decision already taken.
-import type { CompareKind, Loss, Route, RoutesFile, Tolerance } from '../config/schema.ts'
+import type { CompareKind, Loss, Protocol, Route, RoutesFile, Tolerance } from '../config/schema.ts'
 import type { TensorSpec } from '../models/manifest.ts'
 
 /** An embedded ONNX model, verified: the bytes that were hashed are the bytes that load. */
@@ -9,6 +9,8 @@ export interface OnnxTarget {
   readonly sha256: string
   readonly inputs: readonly TensorSpec[]
   readonly outputs: readonly TensorSpec[]
+  /** Names of the columns of a model whose only input is a matrix, from its training profile; none: not known. */
+  readonly features: readonly string[]
   /** Measured at load, ms; under 0.2 and live, the session may stand on a serving thread. */
   readonly p99Ms: number
 }
@@ -17,8 +19,10 @@ export interface OnnxTarget {
 export interface UpstreamTarget {
   readonly kind: 'url'
   readonly urls: readonly string[]
-  readonly protocol: 'v2'
+  readonly protocol: Protocol
   readonly model: string
+  /** Its address has a path; protocol json is asked there, and else at the client's. */
+  readonly hasPath: boolean
   readonly connectMs: number
   readonly firstByteMs: number
 }
@@ -34,6 +38,8 @@ export interface SnapshotVersion {
   readonly version: string
   readonly digest: string
   readonly target: OnnxTarget | UpstreamTarget
+  /** What it calls tensors that the clients of the route call otherwise; undefined: the same. */
+  readonly rename: Route['versions'][string]['rename']
   /** Why it takes no traffic; undefined when it is ready. */
   readonly broken: string | undefined
   /** Percent of live traffic that applies now: after the gate lock, not what the file asks for. */
@@ -51,6 +57,8 @@ export interface SnapshotVersion {
 export interface SnapshotRoute {
   readonly name: string
   readonly live: string
+  /** Paths of its own, beside those that its protocols give it. */
+  readonly paths: readonly string[]
   readonly versions: readonly SnapshotVersion[]
   readonly sticky: Route['sticky']
   readonly force: string | undefined
@@ -69,7 +77,7 @@ export interface SnapshotRoute {
   readonly differenceScale: number | undefined
   /** Length of the blocks that live errors are judged by, ms; undefined: by request. */
   readonly blocksMs: number | undefined
-  readonly limits: Route['limits']
+  readonly limits: Omit<Route['limits'], 'mirrored'> & { readonly mirrored: number }
   /** Secret salts: assignment, mirror sampling, counting of units. Hexadecimal. */
   readonly salts: { readonly split: string; readonly mirror: string; readonly count: string }
   /** False: mirroring is switched off; what could be mirrored then counts as not sampled. */
@@ -80,6 +88,8 @@ export interface SnapshotRoute {
 
 export interface Snapshot {
   readonly revision: number
+  /** What the server calls itself. */
+  readonly name: string
   readonly routes: readonly SnapshotRoute[]
   readonly mirror: RoutesFile['mirror']
   readonly traces: RoutesFile['traces']

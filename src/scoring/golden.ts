@@ -54,8 +54,9 @@ function dataOf({ datatype, data }: GoldenTensor): TensorData {
     case 'INT8':
       return Int8Array.from(data, Number)
     case 'UINT16':
-    case 'FP16':
       return Uint16Array.from(data, Number)
+    case 'FP16':
+      return Float16Array.from(data, Number)
     case 'INT16':
       return Int16Array.from(data, Number)
     case 'UINT32':

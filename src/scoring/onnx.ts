@@ -2,7 +2,7 @@
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node'
 import { messageOf, UnderstudyError } from '../errors.ts'
 import type { TensorSpec } from '../models/manifest.ts'
-import { checkInputs } from '../protocols/openInference.ts'
+import { checkInputs } from '../protocols/checkTensors.ts'
 import type { Datatype, Tensor, TensorData } from '../protocols/tensor.ts'
 import type { ScoreOutcome, Scorer } from './scorer.ts'
 

@@ -1,5 +1,6 @@
 // The contract of anything that turns input tensors into output tensors: a session, a child process, an HTTP server.
 import type { ErrorCode } from '../errors.ts'
+import type { InferRequest } from '../protocols/codec.ts'
 import type { Tensor } from '../protocols/tensor.ts'
 
 /** A score, or why there is none. A model's failure is data, not an exception. */
@@ -11,8 +12,8 @@ export type ScoreOutcome =
       readonly inferMs: number
       /** Waiting for the scorer's turn, ms. Never part of a latency comparison. */
       readonly queueMs: number
-      /** An HTTP server's own answer to this one request, for comparisons by JSON pointer. */
-      readonly raw?: Buffer
+      /** An HTTP server's own answer to this one request, its coding taken off, for comparisons by JSON pointer. */
+      readonly raw?: Uint8Array
     }
   | {
       readonly ok: false
@@ -32,9 +33,12 @@ export type ScoreOutcome =
       readonly queueMs: number
     }
 
+/** What a request asks for beside its inputs. Embedded models always give all their outputs. */
+export type AskedFor = Pick<InferRequest, 'outputs' | 'parameters'>
+
 export interface Scorer {
   /** Scores one request. Never rejects; after `deadlineMs` the outcome is VERSION_DEADLINE. */
-  score(inputs: readonly Tensor[], deadlineMs: number): Promise<ScoreOutcome>
+  score(inputs: readonly Tensor[], deadlineMs: number, asked?: AskedFor): Promise<ScoreOutcome>
   /** Lets what is under way finish, then frees everything. Later scores are VERSION_NOT_READY. */
   close(): Promise<void>
 }

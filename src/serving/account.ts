@@ -1,11 +1,15 @@
 // What a serving thread counts of a request and tells the shadow thread of it. Nothing here can change its answer.
+
+import { type BodyForm, packForm } from '../protocols/content.ts'
 import { monotonicMs } from '../record/clock.ts'
 import type { Book } from '../record/epochs.ts'
 import { OUTCOME, type OutcomeCode, writeRecord } from '../record/format.ts'
 import type { RingProducer } from '../record/ring.ts'
 import { DurationCounts, REQUEST_BUCKETS_S } from '../telemetry/durations.ts'
 import type { Answer } from './answer.ts'
+import type { ComingBody } from './body.ts'
 import { RouteCounts } from './counts.ts'
+import type { Asked } from './path.ts'
 import type { Runtime, RuntimeRoute, RuntimeVersion } from './runtime.ts'
 import { isPaired, mirroredTo } from './samples.ts'
 import type { RequestTrace } from './trace.ts'
@@ -32,7 +36,9 @@ export interface Admitted extends Choice {
   readonly requestId: string
   readonly trace: RequestTrace
   readonly inferSpanId: string
-  readonly body: Buffer
+  readonly asked: Asked
+  readonly body: Buffer | ComingBody
+  readonly form: BodyForm
   /** Undefined: not counted (forced, or a unit that was counted before). */
   readonly counts: RouteCounts | undefined
   /** Cohorts that it is compared in by blocks, see `cohortsOf`. */
@@ -84,14 +90,15 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
   if (failed) counts?.failed(version.index, admitted.cohorts)
   else if (outcome === OUTCOME.ok && areWarm(route)) counts?.latency(version.index, answer.inferMs)
   const wanted = wantedBy(admitted, outcome)
-  const { traces, mirror, revision } = runtime.snapshot
-  const answerLength = typeof answer.body === 'string' ? Buffer.byteLength(answer.body) : answer.body.length
-  const tooLarge = admitted.body.length > mirror.bodyBytes || answerLength > mirror.bodyBytes
+  const { traces, revision } = runtime.snapshot
+  const { mirrored } = route.snapshot.limits
+  const body = Buffer.isBuffer(admitted.body) ? admitted.body : admitted.body.kept()
+  const answerBytes = typeof answer.body === 'string' ? Buffer.byteLength(answer.body) : answer.body.length
+  const tooLarge = body === undefined || body.length > mirrored || (answer.streamedBytes ?? answerBytes) > mirrored
   if (tooLarge) countDrops(admitted, wanted, 'tooLarge')
   const { candidates, paired, labelled } = tooLarge ? NOBODY : wanted
   const isWanted = candidates !== 0 || paired || labelled
   if (!isWanted && !trace.headSampled && !failed && durationMs < traces.slow) return
-  const answerBytes = typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body
   const written = writeRecord(ring, {
     revision,
     route: route.index,
@@ -103,6 +110,8 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
     outcome,
     status: answer.status,
     forced,
+    streamed: answer.streamedBytes !== undefined || !Buffer.isBuffer(admitted.body),
+    protocol: admitted.asked.protocol,
     headSampled: trace.headSampled,
     traceFlags: trace.flags,
     startMs,
@@ -116,8 +125,11 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
     requestId: admitted.requestId,
     errorType: answer.errorType,
     tracestate: trace.tracestate,
-    request: tooLarge ? NO_BYTES : admitted.body,
-    answer: tooLarge ? NO_BYTES : answerBytes,
+    path: admitted.asked.path,
+    requestForm: packForm(admitted.form),
+    answerForm: packForm(answer.form),
+    request: tooLarge ? NO_BYTES : body,
+    answer: tooLarge ? NO_BYTES : typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body,
   })
   if (isWanted && !written) countDrops(admitted, wanted, 'ringFull')
 }

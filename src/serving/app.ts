@@ -1,54 +1,28 @@
-// The data plane beside predictions: health, metadata, labels and what does not exist. Routed by hono.
-import type { HttpBindings } from '@hono/node-server'
+// The data plane beside predictions: health, labels and what does not exist. Routed by hono.
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { ERRORS } from '../errors.ts'
 import { encodeError } from '../protocols/openInference.ts'
 import { VERSION } from '../version.ts'
-import type { Runtime, RuntimeRoute } from './runtime.ts'
-
-export interface DataPlane {
-  readonly runtime: () => Runtime
-  readonly draining: () => boolean
-  /** Hands labels to the control thread; the answer comes when they are kept. */
-  readonly sendLabels: (body: Uint8Array) => Promise<{ status: number; body: string }>
-}
+import type { App, DataPlane } from './dataPlane.ts'
+import { addModelPaths, routeReady } from './modelPaths.ts'
+import { addV1Paths } from './v1Paths.ts'
 
 const MAX_LABEL_BYTES = 4 * 1024 * 1024
 
-export function createDataPlane(plane: DataPlane): Hono<{ Bindings: HttpBindings }> {
-  const app = new Hono<{ Bindings: HttpBindings }>()
+export function createDataPlane(plane: DataPlane): App {
+  const app: App = new Hono()
   const isReady = () => !plane.draining() && [...plane.runtime().routes.values()].every(routeReady)
 
   app.get('/livez', context => context.text('ok'))
   app.get('/readyz', context => (isReady() ? context.text('ok') : context.text('not ready', 503)))
-  app.get('/v2/health/live', context => context.json({ live: true }))
-  app.get('/v2/health/ready', context => context.json({ ready: isReady() }, isReady() ? 200 : 503))
-  app.get('/v2', context => context.json(SERVER))
-  app.get('/v2/', context => context.json(SERVER))
-  for (const path of ['/v2/models/:model', '/v2/models/:model/versions/:version']) {
-    app.get(path, context => {
-      const route = plane.runtime().routes.get(context.req.param('model') as string)
-      if (route === undefined)
-        return context.json({ error: `unknown model "${shorten(context.req.param('model'))}"` }, 404)
-      const wanted = context.req.param('version') as string | undefined
-      const version = wanted === undefined ? route.live : route.versions.find(each => each.snapshot.version === wanted)
-      if (version === undefined)
-        return context.json({ error: `model "${route.snapshot.name}" has no version "${shorten(wanted)}"` }, 404)
-      return context.json(metadata(route, version.snapshot))
-    })
-    app.get(`${path}/ready`, context => {
-      const route = plane.runtime().routes.get(context.req.param('model') as string)
-      if (route === undefined)
-        return context.json({ error: `unknown model "${shorten(context.req.param('model'))}"` }, 404)
-      const wanted = context.req.param('version') as string | undefined
-      const version = wanted === undefined ? route.live : route.versions.find(each => each.snapshot.version === wanted)
-      if (version === undefined)
-        return context.json({ error: `model "${route.snapshot.name}" has no version "${shorten(wanted)}"` }, 404)
-      const ready = version.broken === undefined && !plane.draining()
-      return context.json({ name: route.snapshot.name, ready }, ready ? 200 : 503)
-    })
+  // MLflow's scoring server and SageMaker's containers are asked here.
+  for (const path of ['/ping', '/health']) {
+    app.get(path, context => (isReady() ? context.text('\n') : context.text('\n', 503)))
   }
+  app.get('/version', context => context.text(VERSION))
+  addModelPaths(app, plane, isReady)
+  addV1Paths(app, plane)
   const bounded = bodyLimit({
     maxSize: MAX_LABEL_BYTES,
     onError: context => context.json({ error: `more than ${MAX_LABEL_BYTES} bytes of labels in one request` }, 413),
@@ -59,11 +33,12 @@ export function createDataPlane(plane: DataPlane): Hono<{ Bindings: HttpBindings
     return context.body(answer.body, answer.status as 200, { 'content-type': 'application/json' })
   })
   app.notFound(context => {
-    // A prediction that comes here has a path that could not be read.
-    const isInfer = context.req.method === 'POST' && context.req.path.endsWith('/infer')
-    const known = !isInfer && KNOWN_PATHS.some(pattern => pattern.test(context.req.path))
-    return known
-      ? context.json({ error: `method ${context.req.method} is not allowed here` }, ERRORS.BAD_METHOD.status)
+    const { method, path } = context.req
+    const isKnown = PREDICTED.test(path) || plane.runtime().paths.has(path) || KNOWN_PATHS.some(each => each.test(path))
+    // A POST that asks for a prediction and comes here has a path that could not be read.
+    const isPrediction = method === 'POST' && PREDICTED.test(path)
+    return isKnown && !isPrediction
+      ? context.json({ error: `method ${method} is not allowed here` }, ERRORS.BAD_METHOD.status)
       : context.json({ error: 'unknown path' }, ERRORS.UNKNOWN_PATH.status)
   })
   app.onError((_error, context) =>
@@ -72,29 +47,12 @@ export function createDataPlane(plane: DataPlane): Hono<{ Bindings: HttpBindings
   return app
 }
 
-const SERVER = { name: 'understudy', version: VERSION, extensions: [] as string[] }
+const PREDICTED =
+  /^(\/v2\/models\/[^/]+(\/versions\/[^/]+)?\/infer|\/v1\/models\/[^/]+(\/(versions|labels)\/[^/]+)?:[a-z]+|\/invocations)$/
 const KNOWN_PATHS = [
-  /^\/v2\/models\/[^/]+(\/versions\/[^/]+)?(\/infer|\/ready)?$/,
-  /^\/v1\/labels$/,
-  /^\/(livez|readyz|v2\/?)$/,
+  /^\/v2\/models\/[^/]+(\/versions\/[^/]+)?(\/ready|\/config|\/stats)?$/,
+  /^\/v2\/repository\/(index|models\/[^/]+\/(load|unload))$/,
+  /^\/v1\/(labels|models(\/[^/]+(\/(versions|labels)\/[^/]+)?(\/metadata)?)?)$/,
+  /^\/(livez|readyz|ping|health|version|v2\/?)?$/,
   /^\/v2\/health\/(live|ready)$/,
 ]
-
-function routeReady(route: RuntimeRoute): boolean {
-  return route.live.broken === undefined
-}
-
-function metadata(route: RuntimeRoute, version: RuntimeRoute['live']['snapshot']): object {
-  const { target } = version
-  return {
-    name: route.snapshot.name,
-    versions: route.versions.map(each => each.snapshot.version),
-    platform: target.kind === 'onnx' ? 'onnxruntime_onnxv1' : 'http_v2',
-    inputs: target.kind === 'onnx' ? target.inputs : [],
-    outputs: target.kind === 'onnx' ? target.outputs : [],
-  }
-}
-
-function shorten(text: string | undefined): string {
-  return (text ?? '').slice(0, 128)
-}

@@ -1,19 +1,53 @@
-// Reads a request body whole, within a limit.
+// Reads a request body within a limit: whole, or as it comes where it is long and may be passed on like that.
 import type { IncomingMessage } from 'node:http'
 import { UnderstudyError } from '../errors.ts'
+import { BodyBroken, WHOLE_BYTES } from '../scoring/exchange.ts'
+
+/** A body that is passed on while it comes. Bytes for the record are kept beside it, up to a limit. */
+export interface ComingBody extends AsyncIterable<Buffer> {
+  /** On performance.now's clock; undefined: not yet. */
+  readonly endedAt: () => number | undefined
+  /** So far. */
+  readonly bytes: () => number
+  /** All of it; undefined when it was longer than is kept, or did not come to its end. */
+  readonly kept: () => Buffer | undefined
+  /** It was longer than the limit, and was broken off for that. */
+  readonly isTooLarge: () => boolean
+}
 
 /**
- * The body of a request.
- * @throws TOO_LARGE before anything is read where Content-Length says so, CLIENT_GONE when the client breaks off,
- *   NOT_SUPPORTED for a content coding
+ * The body of a request: whole, or as it comes where it is longer than `WHOLE_BYTES` and `keptBytes` is given. Bytes up to
+ * that many are kept beside it.
+ * @throws TOO_LARGE before anything is read where Content-Length says so, CLIENT_GONE when the client breaks off
  */
-export function readBody(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
-  const coding = request.headers['content-encoding']
-  if (coding !== undefined && coding !== 'identity') {
-    throw new UnderstudyError('NOT_SUPPORTED', `content coding ${coding.slice(0, 40)} is not supported yet`)
-  }
+export async function readBody(
+  request: IncomingMessage,
+  limitBytes: number,
+  keptBytes?: number,
+): Promise<Buffer | ComingBody> {
   const declared = Number(request.headers['content-length'] ?? 0)
   if (declared > limitBytes) throw tooLarge(limitBytes)
+  if (keptBytes === undefined) return wholeBody(request, limitBytes)
+  const isLong = declared > WHOLE_BYTES
+  const isOfAnyLength = request.headers['transfer-encoding'] !== undefined
+  if (!isLong && !isOfAnyLength) return wholeBody(request, limitBytes)
+  // The socket has an answer to carry even when nobody reads on.
+  const chunks = request.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>
+  const first: Buffer[] = []
+  if (isOfAnyLength) {
+    let bytes = 0
+    while (bytes <= WHOLE_BYTES) {
+      const next = await nextChunk(chunks)
+      if (next === undefined) return first.length === 1 ? first[0]! : Buffer.concat(first, bytes)
+      first.push(next)
+      bytes += next.length
+      if (bytes > limitBytes) throw tooLarge(limitBytes)
+    }
+  }
+  return flowing(first, chunks, limitBytes, keptBytes)
+}
+
+function wholeBody(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     let only: Buffer | undefined
     let chunks: Buffer[] | undefined
@@ -29,15 +63,67 @@ export function readBody(request: IncomingMessage, limitBytes: number): Promise<
       else chunks.push(chunk)
     })
     request.on('end', () => resolve(chunks === undefined ? (only ?? Buffer.alloc(0)) : Buffer.concat(chunks, length)))
-    request.on('error', cause =>
-      reject(new UnderstudyError('CLIENT_GONE', 'the client broke off its request', { cause })),
-    )
+    request.on('error', cause => reject(gone(cause)))
     request.on('close', () => {
-      if (!request.complete) reject(new UnderstudyError('CLIENT_GONE', 'the client broke off its request'))
+      if (!request.complete) reject(gone())
     })
   })
 }
 
-function tooLarge(limitBytes: number): UnderstudyError {
+function flowing(
+  first: readonly Buffer[],
+  rest: AsyncIterator<Buffer>,
+  limitBytes: number,
+  keptBytes: number,
+): ComingBody {
+  let bytes = 0
+  let kept: Buffer[] | undefined = []
+  let endedAt: number | undefined
+  let isTooLarge = false
+  const seen = (chunk: Buffer) => {
+    bytes += chunk.length
+    if (bytes > keptBytes) kept = undefined
+    kept?.push(chunk)
+    isTooLarge = bytes > limitBytes
+    if (isTooLarge) throw new BodyBroken('the request body is too large')
+    return chunk
+  }
+  return {
+    endedAt: () => endedAt,
+    bytes: () => bytes,
+    isTooLarge: () => isTooLarge,
+    kept: () => (kept === undefined || endedAt === undefined ? undefined : Buffer.concat(kept, bytes)),
+    async *[Symbol.asyncIterator]() {
+      for (const chunk of first) yield seen(chunk)
+      for (;;) {
+        let chunk: Buffer | undefined
+        try {
+          chunk = await nextChunk(rest)
+        } catch (cause) {
+          throw new BodyBroken('the client broke off its request', { cause })
+        }
+        if (chunk === undefined) break
+        yield seen(chunk)
+      }
+      endedAt = performance.now()
+    },
+  }
+}
+
+async function nextChunk(chunks: AsyncIterator<Buffer>): Promise<Buffer | undefined> {
+  let next: IteratorResult<Buffer>
+  try {
+    next = await chunks.next()
+  } catch (cause) {
+    throw gone(cause)
+  }
+  return next.done ? undefined : next.value
+}
+
+function gone(cause?: unknown): UnderstudyError {
+  return new UnderstudyError('CLIENT_GONE', 'the client broke off its request', { cause })
+}
+
+export function tooLarge(limitBytes: number): UnderstudyError {
   return new UnderstudyError('TOO_LARGE', `the request body is larger than ${limitBytes} bytes`)
 }

@@ -25,7 +25,7 @@ const REPLACED = new Set([
   'traceparent',
   'tracestate',
   'baggage',
-  // An answer in a coding that the client alone understands could not be compared.
+  // What of it may be passed on is added again: an answer in a coding that the client alone understands is not comparable.
   'accept-encoding',
 ])
 

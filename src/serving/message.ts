@@ -18,7 +18,7 @@ export interface ServingData {
 
 export type ToServing =
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
-  | { readonly kind: 'labels'; readonly call: number; readonly status: number; readonly body: string }
+  | { readonly kind: 'answer'; readonly call: number; readonly status: number; readonly body: string }
   | { readonly kind: 'drain'; readonly delayMs: number; readonly deadlineMs: number }
 
 /** Durations of the answers with one status code since the last tick. */
@@ -49,7 +49,8 @@ export type FromServing =
       readonly revision: number
       readonly broken: readonly { readonly version: string; readonly message: string }[]
     }
-  | { readonly kind: 'labels'; readonly call: number; readonly body: Uint8Array }
+  /** Labels to be kept, or what all threads counted of every version: what only control knows. */
+  | { readonly kind: 'ask'; readonly what: 'labels' | 'statistics'; readonly call: number; readonly body: Uint8Array }
   | {
       readonly kind: 'tick'
       readonly post: EpochPost

@@ -2,7 +2,9 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { asUnderstudyError, UnderstudyError } from '../errors.ts'
-import { encodeError } from '../protocols/openInference.ts'
+import { codecOf } from '../protocols/codecs.ts'
+import { type BodyForm, codingOf, decoded } from '../protocols/content.ts'
+import { jsonBytesOf } from '../protocols/openInference.ts'
 import { epochAt, monotonicMs } from '../record/clock.ts'
 import type { Book, EpochLedger } from '../record/epochs.ts'
 import type { RingProducer } from '../record/ring.ts'
@@ -18,10 +20,11 @@ import {
   durationsOf,
   type ServingBook,
 } from './account.ts'
-import { type Answer, answerBy, JSON_TYPE } from './answer.ts'
+import { type Answer, errorBody, JSON_TYPE } from './answer.ts'
+import { answerBy, passesUntouched } from './ask.ts'
 import { readBody } from './body.ts'
 import { cleanRequestId } from './headers.ts'
-import type { ModelPath } from './path.ts'
+import type { Asked } from './path.ts'
 import type { Runtime, RuntimeRoute, RuntimeVersion } from './runtime.ts'
 import { cohortsOf } from './samples.ts'
 import { requestTrace } from './trace.ts'
@@ -38,10 +41,10 @@ export interface PredictContext {
   readonly draining: () => boolean
 }
 
-/** Answers `POST /v2/models/{model}[/versions/{version}]/infer`. Never rejects. */
+/** Answers one prediction, whatever protocol it is asked for in. Never rejects. */
 export async function predict(
   context: PredictContext,
-  path: ModelPath,
+  asked: Asked,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -52,14 +55,21 @@ export async function predict(
   let route: RuntimeRoute | undefined
   let book: Book<ServingBook> | undefined
   try {
-    route = runtime.routes.get(path.model)
-    if (route === undefined) throw new UnderstudyError('UNKNOWN_MODEL', `unknown model "${path.model.slice(0, 128)}"`)
+    route = routeOf(runtime, asked)
     route.inFlight++
     if (route.inFlight > route.snapshot.limits.inFlight) {
       throw new UnderstudyError('OVERLOADED', 'too many requests under way for this model')
     }
-    const body = await readBody(request, route.snapshot.limits.body)
-    const choice = choose(route, path, request, body)
+    if (asked.protocol === 'v1' && asked.verb !== 'predict') {
+      throw new UnderstudyError('NOT_SUPPORTED', `:${asked.verb.slice(0, 40)} is not supported, only :predict`)
+    }
+    const form = formOf(request)
+    const { body: limitBytes, mirrored } = route.snapshot.limits
+    // A long body may be passed on as it comes only where nobody must read it first.
+    const early = readsBody(route) ? undefined : choose(route, asked, request, undefined)
+    const mayFlow = early !== undefined && passesUntouched(asked, early.version)
+    const body = await readBody(request, limitBytes, mayFlow ? mirrored : undefined)
+    const choice = early ?? choose(route, asked, request, await jsonOf(body as Buffer, form, request, limitBytes))
     // Only now: a client that sends its body slowly must not hold back the evidence of everybody's epoch.
     book = context.ledger.book(epochAt(monotonicMs(), context.originMs))
     book.underWay++
@@ -74,18 +84,32 @@ export async function predict(
       requestId,
       trace,
       inferSpanId: newSpanId(),
+      asked,
       body,
+      form,
       counts: countAssigned(book, route, choice, cohorts),
       cohorts,
     }
-    const answer = await answerBy(choice.version, route, { ...admitted, request, response })
-    if (answer === undefined) return countGone(admitted)
-    respond(response, answer, choice.version, requestId, context.draining())
+    const begin = (status: number, headers: readonly string[]) =>
+      writeHead(request, response, status, headers, { requestId, version: choice.version, close: context.draining() })
+    const answer = await answerBy(choice.version, route, { ...admitted, request, response, begin })
+    if (answer === undefined) {
+      countGone(admitted)
+      if (!request.complete) throw new UnderstudyError('BODY_TIMEOUT', 'the request body came too slowly')
+      return
+    }
+    if (answer.streamedBytes === undefined) {
+      respond(request, response, answer, { requestId, version: choice.version, close: context.draining() })
+    }
     account(context.ring, admitted, answer)
   } catch (error) {
     const { status, message } = asUnderstudyError(error)
     durationsOf(context.refused, status).add((monotonicMs() - startMs) / 1000)
-    refuse(request, response, status, message, requestId, context.draining())
+    refuse(request, response, status, errorBody(codecOf(asked.protocol), message, status), {
+      requestId,
+      version: undefined,
+      close: context.draining(),
+    })
   } finally {
     if (route !== undefined) route.inFlight--
     if (book !== undefined) book.underWay--
@@ -93,8 +117,47 @@ export async function predict(
   }
 }
 
+/** @throws UNKNOWN_MODEL */
+function routeOf(runtime: Runtime, { model, path }: Asked): RuntimeRoute {
+  const route = model === undefined ? runtime.paths.get(path) : runtime.routes.get(model)
+  if (route !== undefined) return route
+  throw new UnderstudyError(
+    'UNKNOWN_MODEL',
+    model === undefined
+      ? `no model answers at ${path}: a route of several must say "path: ${path}"`
+      : `unknown model "${model.slice(0, 128)}"`,
+  )
+}
+
+function formOf({ headers }: IncomingMessage): BodyForm {
+  const jsonBytes = headers['inference-header-content-length']
+  return {
+    contentType: headers['content-type'] ?? '',
+    coding: codingOf(headers['content-encoding']),
+    // Read strictly by whoever decodes it; here it only goes with the record.
+    jsonBytes: typeof jsonBytes === 'string' && /^\d{1,15}$/.test(jsonBytes) ? Number(jsonBytes) : undefined,
+  }
+}
+
+/** Whether the unit of assignment stands in the body. */
+function readsBody({ snapshot: { sticky }, sole }: RuntimeRoute): boolean {
+  return sole === undefined && sticky !== undefined && 'pointer' in sticky
+}
+
+/** The JSON in a body. @throws what it blames the client for */
+async function jsonOf(
+  body: Buffer,
+  { coding }: BodyForm,
+  { headers }: IncomingMessage,
+  limitBytes: number,
+): Promise<Uint8Array> {
+  const bytes = await decoded(body, coding, limitBytes)
+  const jsonBytes = jsonBytesOf(headers['inference-header-content-length'] as string | undefined, bytes.length)
+  return jsonBytes === undefined ? bytes : bytes.subarray(0, jsonBytes)
+}
+
 /** The version that answers. @throws FORBIDDEN, UNKNOWN_VERSION when a version is asked for that may not be */
-function choose(route: RuntimeRoute, path: ModelPath, request: IncomingMessage, body: Uint8Array): Choice {
+function choose(route: RuntimeRoute, path: Asked, request: IncomingMessage, body: Uint8Array | undefined): Choice {
   const { force, name, salts, sticky } = route.snapshot
   const header = force === undefined ? undefined : request.headers[force.toLowerCase()]
   const asked = path.version ?? (typeof header === 'string' ? header : undefined)
@@ -118,44 +181,37 @@ function choose(route: RuntimeRoute, path: ModelPath, request: IncomingMessage, 
   return { version, forced: false, unit }
 }
 
-function respond(
-  response: ServerResponse,
-  answer: Answer,
-  version: RuntimeVersion,
-  requestId: string,
-  close: boolean,
-): void {
-  if (response.destroyed) return
+/** What stands on every answer. */
+interface Said {
+  readonly requestId: string
+  readonly version: RuntimeVersion | undefined
+  readonly close: boolean
+}
+
+function respond(request: IncomingMessage, response: ServerResponse, answer: Answer, said: Said): void {
+  if (response.destroyed || response.headersSent) return
   const length = typeof answer.body === 'string' ? Buffer.byteLength(answer.body) : answer.body.length
-  const headers = [
-    ...answer.headers,
-    'content-length',
-    String(length),
-    'x-request-id',
-    requestId,
-    'x-understudy-version',
-    version.snapshot.version,
-  ]
-  if (answer.status === 503) headers.push('retry-after', '1')
-  if (close) headers.push('connection', 'close')
-  response.writeHead(answer.status, headers)
+  writeHead(request, response, answer.status, [...answer.headers, 'content-length', String(length)], said)
   response.end(answer.body)
 }
 
-function refuse(
+function writeHead(
   request: IncomingMessage,
   response: ServerResponse,
   status: number,
-  message: string,
-  requestId: string,
-  close: boolean,
+  answered: readonly string[],
+  { requestId, version, close }: Said,
 ): void {
-  if (response.destroyed || response.headersSent) return
-  const body = encodeError(message)
-  const headers = [...JSON_TYPE, 'content-length', String(Buffer.byteLength(body)), 'x-request-id', requestId]
+  const headers = [...answered, 'x-request-id', requestId]
+  if (version !== undefined) headers.push('x-understudy-version', version.snapshot.version)
   if (status === 503) headers.push('retry-after', '1')
   // The rest of a body that is not wanted would otherwise be read as the next request.
   if (!request.complete || close) headers.push('connection', 'close')
   response.writeHead(status, headers)
+}
+
+function refuse(request: IncomingMessage, response: ServerResponse, status: number, body: string, said: Said): void {
+  if (response.destroyed || response.headersSent) return
+  writeHead(request, response, status, [...JSON_TYPE, 'content-length', String(Buffer.byteLength(body))], said)
   response.end(body)
 }

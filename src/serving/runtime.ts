@@ -2,11 +2,15 @@
 import { readFile } from 'node:fs/promises'
 import { messageOf, UnderstudyError } from '../errors.ts'
 import { sha256Of } from '../models/source.ts'
+import type { Signature } from '../protocols/codec.ts'
+import { codecOf } from '../protocols/codecs.ts'
+import { signatureToClient } from '../protocols/rename.ts'
 import type { OnnxTarget, Snapshot, SnapshotRoute, SnapshotVersion, UpstreamTarget } from '../rollout/snapshot.ts'
 import type { Arm } from '../routing/assign.ts'
 import { createOnnxScorer } from '../scoring/onnx.ts'
 import { ScoringProcess } from '../scoring/pool.ts'
 import type { Scorer } from '../scoring/scorer.ts'
+import { SignatureSource } from '../scoring/signatures.ts'
 import { Upstream } from '../scoring/upstream.ts'
 import { DurationCounts, INFERENCE_BUCKETS_S } from '../telemetry/durations.ts'
 
@@ -14,6 +18,8 @@ import { DurationCounts, INFERENCE_BUCKETS_S } from '../telemetry/durations.ts'
 interface Engine {
   readonly scorer: Scorer | undefined
   readonly upstream: Upstream | undefined
+  /** What the model server says of its tensors; undefined: embedded, or it cannot be asked. */
+  readonly signature: SignatureSource | undefined
   /** Scores since it was loaded: the first ones are slow and do not count. */
   scored: number
   users: number
@@ -22,6 +28,8 @@ interface Engine {
 export interface RuntimeVersion {
   readonly index: number
   readonly snapshot: SnapshotVersion
+  /** Of an embedded model, in the clients' names. */
+  readonly signature: Signature | undefined
   readonly engine: Engine | undefined
   /** Why it cannot answer here; undefined when it can. */
   readonly broken: string | undefined
@@ -64,9 +72,13 @@ export interface RuntimeRoute {
 export interface Runtime {
   readonly snapshot: Snapshot
   readonly routes: ReadonlyMap<string, RuntimeRoute>
+  /** By the paths that routes have of their own. */
+  readonly paths: ReadonlyMap<string, RuntimeRoute>
   /** Requests under way that were admitted under this revision. */
   underWay: number
 }
+
+export const INVOCATIONS = '/invocations'
 
 // A session on the serving thread blocks it for its length: only a live model that is quick enough may stand there.
 const INLINE_P99_MS = 0.2
@@ -95,7 +107,11 @@ export class RuntimeBuilder {
       }
       routes.set(route.name, runtimeRoute(index, route, versions))
     }
-    return { snapshot, routes, underWay: 0 }
+    const all = [...routes.values()]
+    const paths = new Map(all.flatMap(route => route.snapshot.paths.map(path => [path, route] as const)))
+    // MLflow's and SageMaker's path names no model: where there is one route only, there is no question.
+    if (all.length === 1 && !paths.has(INVOCATIONS)) paths.set(INVOCATIONS, all[0]!)
+    return { snapshot, routes, paths, underWay: 0 }
   }
 
   /** Lets go of a runtime that no request uses any more. */
@@ -125,6 +141,7 @@ export class RuntimeBuilder {
     const base = {
       index,
       snapshot: version,
+      signature: version.target.kind === 'onnx' ? signatureToClient(version.target, version.rename) : undefined,
       answered: new Map<number, DurationCounts>(),
       assigned: { answers: 0, errors: 0 },
       inference: new DurationCounts(INFERENCE_BUCKETS_S),
@@ -148,14 +165,18 @@ export class RuntimeBuilder {
 
   async #engine(route: SnapshotRoute, version: SnapshotVersion): Promise<Engine> {
     const { target } = version
-    if (target.kind === 'url')
-      return { scorer: undefined, upstream: openUpstream(target, route.limits.body), scored: 0, users: 0 }
+    if (target.kind === 'url') {
+      const upstream = openUpstream(target, route.limits.body)
+      const codec = codecOf(target.protocol)
+      const signature = codec === undefined ? undefined : new SignatureSource(upstream, codec, target.model)
+      return { scorer: undefined, upstream, signature, scored: 0, users: 0 }
+    }
     const isLive = version.version === route.live
     const inline = this.#mayInline && isLive && target.p99Ms < INLINE_P99_MS
     const scorer = inline
       ? await inlineScorer(target)
       : await childScorer(isLive ? this.#liveProcess : this.#otherProcess, target)
-    return { scorer, upstream: undefined, scored: 0, users: 0 }
+    return { scorer, upstream: undefined, signature: undefined, scored: 0, users: 0 }
   }
 }
 

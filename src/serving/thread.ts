@@ -16,9 +16,9 @@ import { Connections } from './connections.ts'
 import { addRouteCounts } from './counts.ts'
 import { hasDotSegments, refusalOf } from './limits.ts'
 import type { AssignedCounts, CodeDelta, FromServing, RequestDelta, ServingData, ToServing } from './message.ts'
-import { parseModelPath } from './path.ts'
+import { type Asked, askedAt, ownProtocol } from './path.ts'
 import { type PredictContext, predict } from './predict.ts'
-import { type Runtime, RuntimeBuilder, type RuntimeVersion } from './runtime.ts'
+import { INVOCATIONS, type Runtime, RuntimeBuilder, type RuntimeVersion } from './runtime.ts'
 
 const data = workerData as ServingData
 const port = parentPort!
@@ -42,7 +42,13 @@ const context: PredictContext = {
   draining: () => draining,
 }
 
-const app = createDataPlane({ runtime: () => runtime, draining: () => draining, sendLabels: askControlForLabels })
+const NO_BYTES = new Uint8Array(0)
+const app = createDataPlane({
+  runtime: () => runtime,
+  draining: () => draining,
+  sendLabels: body => askControl('labels', body),
+  statistics: async () => JSON.parse((await askControl('statistics', NO_BYTES)).body),
+})
 const otherwise = getRequestListener(app.fetch, { overrideGlobalObjects: false })
 
 const connections = new Connections()
@@ -62,11 +68,11 @@ const server = createServer(
     const refusal = refusalOf(request)
     if (refusal !== undefined) return refuse(refusal, response)
     // Predictions take a short way past the router: they are nearly all of the traffic.
-    const path = request.method === 'POST' ? parseModelPath(request.url ?? '') : undefined
-    if (path?.verb === 'infer') {
+    const asked = request.method === 'POST' ? askedOf(request.url ?? '') : undefined
+    if (asked !== undefined) {
       const { socket } = request
       if (!connections.begin(socket)) return refuse(TOO_MANY, response)
-      void predict(context, path, request, response).then(() => connections.end(socket))
+      void predict(context, asked, request, response).then(() => connections.end(socket))
     } else if (hasDotSegments(request.url ?? '')) refuse(new UnderstudyError('UNKNOWN_PATH', 'unknown path'), response)
     else void otherwise(request, response)
   },
@@ -80,6 +86,19 @@ server.on('checkExpectation', (_request: IncomingMessage, response: ServerRespon
 // Upgrades and tunnels are refused, never passed through.
 server.on('upgrade', (_request, socket: Socket) => turnAway(socket, '501 Not Implemented'))
 server.on('connect', (_request, socket: Socket) => turnAway(socket, '405 Method Not Allowed'))
+
+/** The prediction that a POST asks for, at a path that every gateway has or at one that a route has of its own. */
+function askedOf(url: string): Asked | undefined {
+  const asked = askedAt(url)
+  if (asked !== undefined) return asked
+  const mark = url.indexOf('?')
+  const path = mark < 0 ? url : url.slice(0, mark)
+  const route = runtime.paths.get(path)
+  // MLflow's path is one of every gateway; which model answers there may have to be said.
+  if (route === undefined && path !== INVOCATIONS) return undefined
+  const protocol = ownProtocol(path, route?.snapshot.versions.map(({ target }) => target) ?? [])
+  return { protocol, model: undefined, version: undefined, path, query: url.slice(path.length), verb: 'infer' }
+}
 
 function turnAway(socket: Socket, status: string): void {
   // node has taken its own listener off this socket: a reset would end the thread.
@@ -107,7 +126,7 @@ async function start(): Promise<void> {
 
 port.on('message', (message: ToServing) => {
   if (message.kind === 'snapshot') void apply(message.snapshot)
-  else if (message.kind === 'labels') answerLabels(message)
+  else if (message.kind === 'answer') heardFromControl(message)
   else void drain(message.delayMs, message.deadlineMs)
 })
 
@@ -197,23 +216,23 @@ function takeCodes(byStatus: ReadonlyMap<number, DurationCounts>): CodeDelta[] {
   })
 }
 
-const labelCalls = new Map<number, (answer: { status: number; body: string }) => void>()
-let nextLabelCall = 1
-const LABEL_DEADLINE_MS = 10_000
+const calls = new Map<number, (answer: { status: number; body: string }) => void>()
+let nextCall = 1
+const CONTROL_DEADLINE_MS = 10_000
 const QUIET_MS = 250
 
-function askControlForLabels(body: Uint8Array): Promise<{ status: number; body: string }> {
+function askControl(what: 'labels' | 'statistics', body: Uint8Array): Promise<{ status: number; body: string }> {
   return new Promise(resolve => {
-    const call = nextLabelCall++
+    const call = nextCall++
     const timer = setTimeout(() => {
-      labelCalls.delete(call)
-      resolve({ status: 503, body: encodeError('labels could not be kept in time') })
-    }, LABEL_DEADLINE_MS)
-    labelCalls.set(call, answer => {
+      calls.delete(call)
+      resolve({ status: 503, body: encodeError(`the ${what} did not come in time`) })
+    }, CONTROL_DEADLINE_MS)
+    calls.set(call, answer => {
       clearTimeout(timer)
       resolve(answer)
     })
-    tell({ kind: 'labels', call, body })
+    tell({ kind: 'ask', what, call, body })
   })
 }
 
@@ -223,9 +242,9 @@ function refuse({ status, message }: UnderstudyError, response: ServerResponse):
   response.end(encodeError(message))
 }
 
-function answerLabels({ call, status, body }: Extract<ToServing, { kind: 'labels' }>): void {
-  labelCalls.get(call)?.({ status, body })
-  labelCalls.delete(call)
+function heardFromControl({ call, status, body }: Extract<ToServing, { kind: 'answer' }>): void {
+  calls.get(call)?.({ status, body })
+  calls.delete(call)
 }
 
 /**

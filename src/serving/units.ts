@@ -7,7 +7,11 @@ import { uniform } from '../routing/assign.ts'
 import { cookieValue } from './headers.ts'
 
 /** The sticky key of a request, or undefined when the route has none or the request does not carry it. */
-export function stickyUnit(route: SnapshotRoute, request: IncomingMessage, body: Uint8Array): string | undefined {
+export function stickyUnit(
+  route: SnapshotRoute,
+  request: IncomingMessage,
+  body: Uint8Array | undefined,
+): string | undefined {
   const { sticky } = route
   if (sticky === undefined) return undefined
   if ('header' in sticky) {
@@ -15,6 +19,7 @@ export function stickyUnit(route: SnapshotRoute, request: IncomingMessage, body:
     return typeof value === 'string' && value !== '' ? value : undefined
   }
   if ('cookie' in sticky) return cookieValue(request.headers.cookie, sticky.cookie) || undefined
+  if (body === undefined) return undefined
   const value = valueAt(parseJson(body, route.limits.depth), sticky.pointer)
   return (typeof value === 'string' && value !== '') || typeof value === 'number' ? String(value) : undefined
 }

@@ -1,18 +1,32 @@
-// Joins the inputs of several requests into one, and splits the outputs again. Pure.
+// Joins several requests into one, and splits the outputs again. Pure.
+import type { InferRequest } from '../protocols/codec.ts'
 import type { Tensor, TensorData } from '../protocols/tensor.ts'
 
-/** Rows of a request: the first dimension that all its inputs share; undefined when they share none. */
-export function rowsOf(inputs: readonly Tensor[]): number | undefined {
+/** What of a request decides with which others it goes. */
+export type Batchable = Pick<InferRequest, 'inputs' | 'outputs' | 'parameters'>
+
+/**
+ * Rows of a request: the first dimension that all its inputs share; undefined when they share none, and where parameters
+ * may mean something for this request alone.
+ */
+export function rowsOf({ inputs, outputs, parameters }: Batchable): number | undefined {
+  const hasParameters = (each: { readonly parameters?: object }) => each.parameters !== undefined
+  if (parameters !== undefined || inputs.some(hasParameters) || outputs?.some(hasParameters)) return undefined
   const rows = inputs[0]?.shape[0]
   if (rows === undefined || rows === 0) return undefined
   return inputs.every(input => input.shape[0] === rows) ? rows : undefined
 }
 
-/** What must be equal for two requests to go together: names, datatypes and all dimensions but the first. */
-export function batchKey(inputs: readonly Tensor[]): string {
-  let key = ''
+/** What must be equal for two requests to go together: names, datatypes, all dimensions but the first, wanted outputs. */
+export function batchKey({ inputs, outputs }: Batchable): string {
+  let key = outputs === undefined ? '' : `${outputs.map(({ name }) => name).join('\0')}\0\0`
   for (const { name, datatype, shape } of inputs) key += `${name}\0${datatype}\0${shape.slice(1)}\0`
   return key
+}
+
+/** Several requests as one. All must share their batch key. */
+export function joined<T extends Batchable>(requests: readonly T[]): T {
+  return { ...requests[0]!, inputs: joinInputs(requests.map(({ inputs }) => inputs)) }
 }
 
 /** The inputs of several requests, one after another along the first dimension. All must share their batch key. */

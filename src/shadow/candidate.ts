@@ -1,13 +1,21 @@
-// How each kind of version is reached from the shadow thread: a scoring process, or an HTTP model server.
-import type { Tensor } from '../protocols/tensor.ts'
-import type { SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
+// How each kind of version is reached from the shadow thread: a scoring process, or a model server in its protocol.
+import type { InferRequest, Signature } from '../protocols/codec.ts'
+import { codecOf } from '../protocols/codecs.ts'
+import { unpackForm } from '../protocols/content.ts'
+import { signatureToClient, toClient, toVersion } from '../protocols/rename.ts'
+import type { OnnxTarget, SnapshotRoute, SnapshotVersion, UpstreamTarget } from '../rollout/snapshot.ts'
 import type { ScoringProcess } from '../scoring/pool.ts'
-import { outcomeOf, Upstream, upstreamScorer } from '../scoring/upstream.ts'
+import type { ScoreOutcome, Scorer } from '../scoring/scorer.ts'
+import { SignatureSource } from '../scoring/signatures.ts'
+import { Upstream } from '../scoring/upstream.ts'
+import { outcomeOf, upstreamScorer } from '../scoring/upstreamScorer.ts'
 import type { Candidate } from './mirror.ts'
+import type { Task } from './task.ts'
 
 // A scoring process takes calls one after another: a second batch waits in its pipe and keeps it busy.
 const PROCESS_CONCURRENCY = 2
 const UPSTREAM_CONCURRENCY = 16
+const SIGNATURE_WAIT_MS = 2_000
 // What a shadow must know to keep its side effects to itself.
 const SHADOW_HEADERS = ['x-understudy-role', 'shadow'] as const
 
@@ -17,34 +25,98 @@ export async function openCandidate(
   version: SnapshotVersion,
   process: ScoringProcess,
 ): Promise<Candidate> {
-  const { target } = version
-  if (target.kind === 'onnx') {
-    await process.load({ file: target.file, sha256: target.sha256 })
-    const scorer = process.scorer(target.sha256)
-    return {
-      score: (inputs: readonly Tensor[], deadlineMs: number) => scorer.score(inputs, deadlineMs),
-      sendRaw: undefined,
-      concurrency: PROCESS_CONCURRENCY,
-      close: () => scorer.close(),
-    }
-  }
-  const upstream = new Upstream({ ...target, maxAnswerBytes: route.limits.body, connections: UPSTREAM_CONCURRENCY })
-  const path = `/v2/models/${encodeURIComponent(target.model)}/infer`
-  const scorer = upstreamScorer(upstream, path, SHADOW_HEADERS)
+  return version.target.kind === 'onnx'
+    ? openEmbedded(version, version.target, process)
+    : openUpstream(route, version, version.target)
+}
+
+async function openEmbedded(
+  { rename }: SnapshotVersion,
+  target: OnnxTarget,
+  process: ScoringProcess,
+): Promise<Candidate> {
+  await process.load({ file: target.file, sha256: target.sha256 })
+  const scorer = process.scorer(target.sha256)
+  const signature = signatureToClient(target, rename)
   return {
-    score: (inputs: readonly Tensor[], deadlineMs: number) => scorer.score(inputs, deadlineMs),
-    // The client's own headers, credentials among them, stay behind: a shadow gets the body and our role.
-    sendRaw: async (task, deadlineMs) =>
-      outcomeOf(
-        await upstream.send({
-          method: 'POST',
-          path,
-          headers: ['content-type', 'application/json', 'x-request-id', task.record.requestId, ...SHADOW_HEADERS],
-          body: task.record.request,
-          deadlineMs,
-        }),
-      ),
+    requestFor: task => renamed(task, signature, rename),
+    score: (request, deadlineMs) => scored(scorer, request, deadlineMs, rename),
+    sendRaw: undefined,
+    concurrency: PROCESS_CONCURRENCY,
+    close: () => scorer.close(),
+  }
+}
+
+async function openUpstream(
+  route: SnapshotRoute,
+  { rename }: SnapshotVersion,
+  target: UpstreamTarget,
+): Promise<Candidate> {
+  const upstream = new Upstream({ ...target, maxAnswerBytes: route.limits.body, connections: UPSTREAM_CONCURRENCY })
+  const codec = codecOf(target.protocol)
+  const scorer = codec && upstreamScorer(upstream, codec, target.model, SHADOW_HEADERS)
+  const source = codec && new SignatureSource(upstream, codec, target.model)
+  let told: Signature | undefined
+  let signature: Signature | undefined
+  const ask = async () => {
+    const latest = await source?.of(SIGNATURE_WAIT_MS)
+    // The same object for the same signature: tasks decode once for each.
+    if (latest === undefined || latest === told) return
+    told = latest
+    signature = signatureToClient(latest, rename)
+  }
+  const passes = (task: Task) => task.record.protocol === target.protocol && rename === undefined
+  return {
+    requestFor(task) {
+      // Only what is translated, or batched in a protocol that does not name its types, needs to know them.
+      if (codec === undefined) return undefined
+      if (task.record.protocol !== 'v2') void ask()
+      return renamed(task, signature, rename)
+    },
+    score: async (request, deadlineMs) =>
+      scorer === undefined ? untranslatable() : scored(scorer, request, deadlineMs, rename),
+    sendRaw: async (task, deadlineMs) => {
+      if (passes(task)) return outcomeOf(await upstream.send(rawCall(task, target, deadlineMs)), codec)
+      if (task.record.protocol !== 'v2' && signature === undefined) await ask()
+      const request = renamed(task, signature, rename)
+      if (scorer === undefined || request === undefined) return untranslatable()
+      return scored(scorer, request, deadlineMs, rename)
+    },
     concurrency: UPSTREAM_CONCURRENCY,
     close: () => upstream.close(),
   }
+}
+
+function renamed(task: Task, signature: Signature | undefined, rename: SnapshotVersion['rename']) {
+  const request = task.requestFor(signature)
+  return request && toVersion(request, rename)
+}
+
+async function scored(
+  scorer: Scorer,
+  request: InferRequest,
+  deadlineMs: number,
+  rename: SnapshotVersion['rename'],
+): Promise<ScoreOutcome> {
+  const { inputs, outputs, parameters } = request
+  const outcome = await scorer.score(inputs, deadlineMs, { outputs, ...(parameters && { parameters }) })
+  if (!outcome.ok) return outcome
+  // Its own bytes are in its own protocol, or under its own names: pointers are followed in the client's.
+  const { raw: _, ...rest } = outcome
+  return { ...rest, outputs: toClient(outcome.outputs, rename) }
+}
+
+/** The client's bytes. Its own header fields, credentials among them, stay behind: a shadow gets the body and our role. */
+function rawCall({ record }: Task, target: UpstreamTarget, deadlineMs: number) {
+  const { contentType, coding, jsonBytes } = unpackForm(record.requestForm)
+  const headers: string[] = ['x-request-id', record.requestId, ...SHADOW_HEADERS]
+  if (contentType !== '') headers.push('content-type', contentType)
+  if (coding !== '') headers.push('content-encoding', coding)
+  if (jsonBytes !== undefined) headers.push('inference-header-content-length', String(jsonBytes))
+  const path = codecOf(target.protocol)?.predictPath(target.model) ?? (target.hasPath ? '' : record.path)
+  return { method: 'POST', path, headers, body: record.request, deadlineMs } as const
+}
+
+function untranslatable(): ScoreOutcome {
+  return { ok: false, code: 'BAD_TENSOR', message: 'the request cannot be translated', inferMs: 0, queueMs: 0 }
 }

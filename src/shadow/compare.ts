@@ -201,7 +201,8 @@ export class Comparer {
     const segments = pair.segments.map(segment => memory.segments.take(segment))
     countPair(slots, pair, segments, memory.answers, route.differenceScale)
     // A served answer against one from the shadow: only where live was served do both times mean the same.
-    const isTimed = !isReversed && outcome.ok && task.servedOk && !observation.batched
+    // What was passed on while it came took as long as its client did to send and to read it.
+    const isTimed = !isReversed && outcome.ok && task.servedOk && !observation.batched && !record.streamed
     if (isTimed && ++memory.timedPairs > WARM_UP_PAIRS) {
       countPairLatency(slots, record.inferMs, outcome.inferMs, memory.thresholds)
     }

@@ -1,16 +1,18 @@
 // Sends mirrored requests to one candidate: a bounded queue, batches, and nothing that another candidate could feel.
 import type { DropReason } from '../evidence/accounting.ts'
-import type { Tensor } from '../protocols/tensor.ts'
+import type { InferRequest } from '../protocols/codec.ts'
 import { monotonicMs } from '../record/clock.ts'
 import type { SnapshotVersion } from '../rollout/snapshot.ts'
 import type { ScoreOutcome } from '../scoring/scorer.ts'
-import { batchKey, joinInputs, rowsOf, splitOutputs } from './batch.ts'
+import { batchKey, joined, rowsOf, splitOutputs } from './batch.ts'
 import type { Observation, Task } from './task.ts'
 
 /** How a candidate is reached. */
 export interface Candidate {
-  /** Scores decoded tensors (batches, embedded models). */
-  score(inputs: readonly Tensor[], deadlineMs: number): Promise<ScoreOutcome>
+  /** The client's request in this version's names; undefined when it cannot be read. */
+  requestFor(task: Task): InferRequest | undefined
+  /** Scores decoded tensors (batches, embedded models). The outputs come in the clients' names. */
+  score(request: InferRequest, deadlineMs: number): Promise<ScoreOutcome>
   /** Sends one request as the client sent it; undefined where only tensors are understood. */
   readonly sendRaw: ((task: Task, deadlineMs: number) => Promise<ScoreOutcome>) | undefined
   /** Sends under way at once. */
@@ -162,19 +164,20 @@ export class Mirror {
     const first = this.#next()!
     // A comparison by JSON pointer needs each answer as it was given.
     const batches = this.#batches && !first.task.comparesJson
-    const rows = batches ? rowsOf(first.task.inputs ?? []) : undefined
+    const request = batches ? this.#candidate.requestFor(first.task) : undefined
+    const rows = request === undefined ? undefined : rowsOf(request)
     this.#unbatchedDebt += this.#settings.unbatched / 100
-    if (rows === undefined || this.#unbatchedDebt >= 1) {
+    if (request === undefined || rows === undefined || this.#unbatchedDebt >= 1) {
       this.#unbatchedDebt = Math.max(0, this.#unbatchedDebt - 1)
       return [first]
     }
     const batch = [first]
-    const key = batchKey(first.task.inputs!)
+    const key = batchKey(request)
     let total = rows
     while (this.#head < this.#queue.length) {
-      const { inputs } = this.#queue[this.#head]!.task
-      const more = rowsOf(inputs ?? [])
-      if (more === undefined || total + more > this.#settings.batch || batchKey(inputs!) !== key) break
+      const next = this.#candidate.requestFor(this.#queue[this.#head]!.task)
+      const more = next === undefined ? undefined : rowsOf(next)
+      if (more === undefined || total + more > this.#settings.batch || batchKey(next!) !== key) break
       this.#unbatchedDebt += this.#settings.unbatched / 100
       total += more
       batch.push(this.#next()!)
@@ -200,23 +203,23 @@ export class Mirror {
     const { sendRaw } = this.#candidate
     const sentMs = monotonicMs()
     const { deadline } = this.#settings
-    const { inputs } = task
     const outcome = await settled(async () => {
       if (sendRaw !== undefined) return sendRaw(task, deadline)
-      return inputs === undefined ? unreadable() : this.#candidate.score(inputs, deadline)
+      const request = this.#candidate.requestFor(task)
+      return request === undefined ? unreadable() : this.#candidate.score(request, deadline)
     })
     ends.observed({ outcome, batched: false, sentMs })
     return outcome
   }
 
   async #sendBatch(batch: Waiting[]): Promise<ScoreOutcome> {
-    const inputs = batch.map(({ task }) => task.inputs!)
+    const requests = batch.map(({ task }) => this.#candidate.requestFor(task)!)
     const sentMs = monotonicMs()
-    const outcome = await settled(async () => this.#candidate.score(joinInputs(inputs), this.#settings.deadline))
+    const outcome = await settled(async () => this.#candidate.score(joined(requests), this.#settings.deadline))
     const parts = outcome.ok
       ? splitOutputs(
           outcome.outputs,
-          inputs.map(each => rowsOf(each)!),
+          requests.map(each => rowsOf(each)!),
         )
       : undefined
     if (outcome.ok && parts !== undefined) {
@@ -253,5 +256,5 @@ async function settled(score: () => Promise<ScoreOutcome>): Promise<ScoreOutcome
 const GIVEN_UP = new Set(['VERSION_DEADLINE', 'VERSION_UNREACHABLE', 'VERSION_NOT_READY'])
 
 function unreadable(): ScoreOutcome {
-  return { ok: false, code: 'BAD_TENSOR', message: 'the request is not a V2 request', inferMs: 0, queueMs: 0 }
+  return { ok: false, code: 'BAD_TENSOR', message: 'the request cannot be read', inferMs: 0, queueMs: 0 }
 }

@@ -4,7 +4,7 @@ import { type Comparison, compareOutputs, type Outputs } from '../evidence/compa
 import { type FirstRow, firstRowOf } from '../evidence/firstRow.ts'
 import { type Prediction, predictionOf } from '../evidence/loss.ts'
 import { segmentsOf } from '../evidence/segments.ts'
-import { encodeInferResponse } from '../protocols/openInference.ts'
+import type { InferRequest } from '../protocols/codec.ts'
 import type { Tensor } from '../protocols/tensor.ts'
 import { OUTCOME } from '../record/format.ts'
 import type { ComparedOutput, SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
@@ -110,10 +110,12 @@ export function answeredOutputs(
   only?: readonly string[],
 ): Outputs {
   const asked = only === undefined ? outputs : only.flatMap(name => outputs.find(output => output.name === name) ?? [])
-  if (!task.comparesJson) return { tensors: asked.map(asAnswered) }
-  const text =
-    raw ?? encodeInferResponse({ modelName: task.route.name, modelVersion: undefined, id: undefined, outputs: asked })
-  return { json: JSON.parse(text.toString()) }
+  if (!task.comparesJson) return { tensors: task.servedAsJson ? asked.map(asAnswered) : asked }
+  if (raw !== undefined) return { json: JSON.parse(textOf(raw)) }
+  const { request, codec } = task
+  if (codec === undefined || request === undefined) throw new Error('nothing says what its answer would look like')
+  const response = { modelName: task.route.name, modelVersion: undefined, id: undefined, outputs: asked }
+  return { json: JSON.parse(codec.encodeResponse(response, inJson(request)).body.toString()) }
 }
 
 /**
@@ -123,8 +125,7 @@ export function answeredOutputs(
 export function segmentsOfTask(task: Task, answer?: Outputs): string[] {
   const { segments } = task.route
   if (segments.length === 0) return []
-  const { inputs } = task
-  return segmentsOf(inputs && { tensors: inputs }, segments, answer)
+  return segmentsOf(task.fields, segments, answer)
 }
 
 function nothingOf(task: Task, answer?: Outputs): Omit<Pair, 'result' | 'errorType'> {
@@ -176,6 +177,15 @@ function leavesOut({ requestedOutputs, route }: Task): boolean {
   return route.compare.some(
     ({ output }) => output !== undefined && !output.startsWith('/') && !requestedOutputs.includes(output),
   )
+}
+
+/** Pointers are followed in JSON, so nothing may be answered as raw bytes. */
+function inJson(request: InferRequest): InferRequest {
+  return { ...request, binaryOutputs: false, outputs: request.outputs?.map(({ name }) => ({ name, binary: false })) }
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
 }
 
 function asAnswered(tensor: Tensor): Tensor {

@@ -1,8 +1,10 @@
-// One recorded request on its way to its candidates: decoded lazily, and at most once.
+// One recorded request on its way to its candidates: decoded lazily, and at most once for each signature.
 import type { Outputs } from '../evidence/compare.ts'
+import type { Codec, InferRequest, Signature, WireBody } from '../protocols/codec.ts'
+import { codecOf } from '../protocols/codecs.ts'
+import { type BodyForm, decodedNow, unpackForm } from '../protocols/content.ts'
 import { parseJson } from '../protocols/json.ts'
-import { decodeInferRequest, decodeInferResponse, type InferRequest } from '../protocols/openInference.ts'
-import type { Tensor } from '../protocols/tensor.ts'
+import { signatureToClient } from '../protocols/rename.ts'
 import { OUTCOME, type RequestRecord } from '../record/format.ts'
 import type { SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
 import type { ScoreOutcome } from '../scoring/scorer.ts'
@@ -19,8 +21,9 @@ export interface Observation {
 export class Task {
   readonly record: RequestRecord
   readonly route: SnapshotRoute
-  #request: InferRequest | undefined | null
-  #served: Outputs | undefined | null
+  readonly #requests = new Map<Signature | undefined, InferRequest | null>()
+  #body: WireBody | null | undefined
+  #served: Outputs | null | undefined
 
   constructor(record: RequestRecord, route: SnapshotRoute) {
     this.record = record
@@ -37,41 +40,92 @@ export class Task {
     return this.record.outcome === OUTCOME.ok
   }
 
-  /** The request's tensors; undefined when it is not a V2 request. */
-  get inputs(): readonly Tensor[] | undefined {
-    return this.#decodedRequest?.inputs
+  /** The client's protocol; undefined: bodies are not read, but for pointers into their JSON. */
+  get codec(): Codec | undefined {
+    return codecOf(this.record.protocol)
+  }
+
+  /** The request as live understands it; undefined when it cannot be read. */
+  get request(): InferRequest | undefined {
+    return this.requestFor(this.record.protocol === 'v2' ? undefined : liveSignature(this.route))
+  }
+
+  /** What segments are read from; undefined when the request cannot be read. */
+  get fields(): Outputs | undefined {
+    if (this.codec === undefined) return attempt(() => ({ json: this.#json(this.#requestBody) })) ?? undefined
+    const { request } = this
+    return request && { tensors: request.inputs }
   }
 
   /** Names of the outputs that the client asked for; undefined: all. */
   get requestedOutputs(): readonly string[] | undefined {
-    return this.#decodedRequest?.outputs
+    return this.request?.outputs?.map(({ name }) => name)
   }
 
   /** Whether the compared outputs are JSON pointers into the answer, rather than tensors. */
   get comparesJson(): boolean {
-    return this.route.compare.some(({ output }) => output?.startsWith('/'))
+    return this.codec === undefined || this.route.compare.some(({ output }) => output?.startsWith('/'))
   }
 
   /** The outputs that were served; undefined when the answer cannot be read. */
   get served(): Outputs | undefined {
-    if (this.#served === undefined) {
-      const { answer } = this.record
-      const { limits } = this.route
-      this.#served = attempt(() =>
-        this.comparesJson
-          ? { json: parseJson(answer, limits.depth) }
-          : { tensors: decodeInferResponse(answer, limits).outputs },
-      )
-    }
+    if (this.#served === undefined) this.#served = attempt(() => this.#readServed())
     return this.#served ?? undefined
   }
 
-  get #decodedRequest(): InferRequest | undefined {
-    if (this.#request === undefined) {
-      this.#request = attempt(() => decodeInferRequest(this.record.request, this.route.limits))
-    }
-    return this.#request ?? undefined
+  /** Whether what was served went through JSON, which has no infinity. */
+  get servedAsJson(): boolean {
+    return unpackForm(this.record.answerForm).jsonBytes === undefined
   }
+
+  /** The request as a version with this signature understands it, in the clients' names; undefined when it cannot be read. */
+  requestFor(signature: Signature | undefined): InferRequest | undefined {
+    const { codec } = this
+    if (codec === undefined) return undefined
+    // V2 says itself what its tensors are.
+    const key = codec.protocol === 'v2' ? undefined : signature
+    let request = this.#requests.get(key)
+    if (request === undefined) {
+      request = attempt(() => codec.decodeRequest(this.#requestBody, this.route.limits, key))
+      this.#requests.set(key, request)
+    }
+    return request ?? undefined
+  }
+
+  get #requestBody(): WireBody {
+    const { request, requestForm } = this.record
+    this.#body ??= wireBody(request, unpackForm(requestForm), this.route.limits.body)
+    return this.#body
+  }
+
+  #readServed(): Outputs {
+    const { answer, answerForm } = this.record
+    const { limits } = this.route
+    const body = wireBody(answer, unpackForm(answerForm), limits.body)
+    if (this.comparesJson) return { json: this.#json(body) }
+    return { tensors: this.codec!.decodeResponse(body, limits).outputs }
+  }
+
+  #json({ bytes, jsonBytes }: WireBody): unknown {
+    return parseJson(jsonBytes === undefined ? bytes : bytes.subarray(0, jsonBytes), this.route.limits.depth)
+  }
+}
+
+function wireBody(bytes: Uint8Array, { contentType, coding, jsonBytes }: BodyForm, maxBytes: number): WireBody {
+  return { bytes: decodedNow(bytes, coding, maxBytes), jsonBytes, contentType }
+}
+
+// A snapshot is immutable, so the signature of its live version is the same object for as long as it is kept.
+const signatures = new WeakMap<SnapshotRoute, { readonly signature: Signature | undefined }>()
+
+function liveSignature(route: SnapshotRoute): Signature | undefined {
+  let known = signatures.get(route)
+  if (known === undefined) {
+    const live = liveOf(route)
+    known = { signature: live?.target.kind === 'onnx' ? signatureToClient(live.target, live.rename) : undefined }
+    signatures.set(route, known)
+  }
+  return known.signature
 }
 
 function attempt<T>(read: () => T): T | null {

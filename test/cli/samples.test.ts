@@ -7,7 +7,7 @@ import { sampleInputs } from '../../src/cli/samples.ts'
 import { syntheticInputs } from '../../src/cli/syntheticInputs.ts'
 import { ERRORS, type ErrorCode, UnderstudyError } from '../../src/errors.ts'
 import { Manifest } from '../../src/models/manifest.ts'
-import { checkInputs } from '../../src/protocols/openInference.ts'
+import { checkInputs } from '../../src/protocols/checkTensors.ts'
 import { DATATYPES } from '../../src/protocols/tensor.ts'
 
 const signature = [

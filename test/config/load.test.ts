@@ -201,10 +201,58 @@ describe('an unknown key', () => {
     [
       'far from every other',
       withRoute('zzzzzz: 1'),
-      '4:5 unknown key `zzzzzz`, expected one of live, versions, sticky, force, compare, expect, labels, gate, rollout, limits, notify',
+      '4:5 unknown key `zzzzzz`, expected one of live, versions, path, sticky, force, compare, expect, labels, gate, rollout, limits, notify',
     ],
   ])('%s is refused with what was meant', (_, problems, expected) => {
     expect(problems).toEqual([`routes.yaml:${expected}`])
+  })
+})
+
+describe('a protocol', () => {
+  test.each([
+    ['tensorflow', '6:41 got "tensorflow", did you mean v1?'],
+    ['kserve', '6:41 got "kserve", did you mean v2?'],
+    ['sagemaker', '6:41 got "sagemaker", did you mean json?'],
+    ['mlfow', '6:41 got "mlfow", did you mean mlflow?'],
+    ['grpc', '6:41 protocol grpc is not supported'],
+  ])('%s is refused with what was meant', (protocol, expected) => {
+    expect(withVersion(`{ url: http://a, protocol: ${protocol} }`)).toEqual([`routes.yaml:${expected}`])
+  })
+
+  const passed = (route: string) => problemsOf(`routes:\n  m:\n    live: 1.0.0\n${route}`)
+  const version = '    versions:\n      1.0.0: { url: http://a, protocol: json, weight: 100'
+
+  test('json needs a path at which predictions are asked for', () => {
+    expect(passed(`${version} }`)).toEqual([
+      'routes.yaml:2:3 expected `path`, where predictions of protocol json are asked for',
+    ])
+    expect(passed(`    path: /score\n${version} }`)).toEqual([])
+  })
+
+  test('json is spoken by all versions of a route or by none, and renames nothing', () => {
+    expect(passed(`    path: /score\n${version} }\n      1.1.0: { url: http://b, weight: 0 }`)).toEqual([
+      'routes.yaml:7:7 expected protocol json as of the other versions: what is passed through unread cannot be translated',
+    ])
+    expect(passed(`    path: /score\n${version}, rename: { inputs: { a: b } } }`)).toEqual([
+      'routes.yaml:6:60 `rename` is for protocols that name their tensors, not for json',
+    ])
+  })
+
+  test.each([
+    ['v2', 'expected a path such as /invocations, without a query'],
+    ['/a?b=c', 'expected a path such as /invocations, without a query'],
+    ['/a/../b', 'expected a path without . and .. segments'],
+    ['/v2/models/m/infer', '/v2/models/m/infer is a path of the gateway itself'],
+    ['/livez', '/livez is a path of the gateway itself'],
+  ])('a path such as %s is refused', (path, expected) => {
+    expect(passed(`    path: ${path}\n${version} }`)).toEqual([`routes.yaml:4:11 ${expected}`])
+  })
+
+  test('a path leads to one route', () => {
+    const one = (name: string) => `  ${name}:\n    live: 1.0.0\n    path: /score\n${version} }\n`
+    expect(problemsOf(`routes:\n${one('a')}${one('b')}`)).toEqual([
+      'routes.yaml:9:11 expected a path of its own: /score belongs to a',
+    ])
   })
 })
 
@@ -218,13 +266,12 @@ describe('not supported yet', () => {
     ],
     [withRoute('compare: { tolerance: { cosine: 1 } }'), '4:29 compare.tolerance.cosine is not supported yet'],
     [withRoute('limits: { perClient: 5/s }'), '4:15 limits.perClient is not supported yet'],
-    [withVersion('{ url: http://a, protocol: tensorflow }'), '6:41 protocol tensorflow is not supported yet'],
   ])('is said of %s', (problems, expected) => {
     expect(problems).toEqual([`routes.yaml:${expected}`])
   })
 
   test('is not said of what will never be: that is just wrong', () => {
-    expect(withVersion('{ url: http://a, protocol: gopher }')).toEqual(['routes.yaml:6:41 expected v2, got "gopher"'])
+    expect(withVersion('{ url: http://a, protocol: gopher }')).toEqual(['routes.yaml:6:41 expected v2, v1, mlflow, json, got "gopher"'])
   })
 })
 

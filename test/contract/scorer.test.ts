@@ -1,10 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
+import { CODECS } from '../../src/protocols/codecs.ts'
 import { createOnnxScorer } from '../../src/scoring/onnx.ts'
 import { ScoringProcess } from '../../src/scoring/pool.ts'
 import type { Scorer } from '../../src/scoring/scorer.ts'
-import { Upstream, upstreamScorer } from '../../src/scoring/upstream.ts'
+import { Upstream } from '../../src/scoring/upstream.ts'
+import { upstreamScorer } from '../../src/scoring/upstreamScorer.ts'
 import { MODELS, manifestOf, routesOf, startGateway, type TestGateway } from '../e2e/gateway.ts'
 import { scorerContract } from './scorer.ts'
 
@@ -33,5 +35,5 @@ scorerContract('a V2 server over HTTP', manifest, async (): Promise<Scorer> => {
     maxAnswerBytes: 1 << 20,
     connections: 8,
   })
-  return upstreamScorer(upstream, '/v2/models/risk/infer', [])
+  return upstreamScorer(upstream, CODECS.v2, 'risk', [])
 })

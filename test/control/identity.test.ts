@@ -33,6 +33,7 @@ const targetOf = (address = url): UpstreamTarget => ({
   urls: [address],
   protocol: 'v2',
   model: 'm',
+  hasPath: false,
   connectMs: 100,
   firstByteMs: 100,
 })

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { PROTOCOLS } from '../../src/config/schema.ts'
 import { OUTCOME, type RequestRecord, readRecord, writeRecord } from '../../src/record/format.ts'
 import { createDoorbell, createRing, RingConsumer, RingProducer } from '../../src/record/ring.ts'
 
@@ -32,6 +33,8 @@ const records: fc.Arbitrary<RequestRecord> = fc.record({
   headSampled: fc.boolean(),
   paired: fc.boolean(),
   labelled: fc.boolean(),
+  streamed: fc.boolean(),
+  protocol: fc.constantFrom(...PROTOCOLS),
   traceFlags: fc.nat(255),
   startMs: ms,
   durationMs: ms,
@@ -48,6 +51,9 @@ const records: fc.Arbitrary<RequestRecord> = fc.record({
   requestId: fc.string({ unit: 'grapheme', maxLength: 128 }),
   errorType: latin1(40),
   tracestate: latin1(512),
+  path: latin1(100),
+  requestForm: latin1(100),
+  answerForm: latin1(100),
   request: fc.uint8Array({ maxLength: 4000 }),
   answer: fc.uint8Array({ maxLength: 4000 }),
 })

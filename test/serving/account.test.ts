@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { PLAIN_JSON } from '../../src/protocols/content.ts'
 import type { Book } from '../../src/record/epochs.ts'
 import { OUTCOME, type RequestRecord, readRecord } from '../../src/record/format.ts'
 import { createDoorbell, createRing, RingConsumer, RingProducer } from '../../src/record/ring.ts'
@@ -33,6 +34,7 @@ function world({
     snapshot: {
       salts: { split: 's', mirror: 'm', count: 'c' },
       mirrored,
+      limits: { mirrored: 100 },
       paired,
       seenUnits: sticky ? new SharedArrayBuffer(1024) : undefined,
     },
@@ -50,7 +52,7 @@ function world({
   const told: RequestRecord[] = []
   const records = () => consumer.drain(packed => told.push(readRecord(packed)))
   const runtime = {
-    snapshot: { revision: 1, traces: { ratio: 0, slow: 1e9 }, mirror: { bodyBytes: 100 } },
+    snapshot: { revision: 1, traces: { ratio: 0, slow: 1e9 } },
   } as unknown as Runtime
   const admit = (choice: Partial<Admitted> & { version: RuntimeVersion }, body = Buffer.from('{}')): Admitted => {
     const chosen = { forced: false, unit: undefined, cohorts: 0, ...choice }
@@ -63,6 +65,8 @@ function world({
       requestId: 'r',
       trace: { traceId: '1'.repeat(32), spanId: '2'.repeat(16), parentSpanId: '', flags: 0, tracestate: '' } as never,
       inferSpanId: '3'.repeat(16),
+      asked: { protocol: 'v2', model: 'm', version: undefined, path: '', query: '', verb: 'infer' },
+      form: PLAIN_JSON,
       body,
       counts: countAssigned(book, route, chosen, chosen.cohorts),
     }
@@ -75,6 +79,8 @@ const answer = (change: Partial<Answer> = {}): Answer => ({
   status: 200,
   headers: [],
   body: '{}',
+  form: PLAIN_JSON,
+  streamedBytes: undefined,
   outcome: OUTCOME.ok,
   errorType: '',
   inferMs: 2,

@@ -14,7 +14,7 @@ const route = {
     version('1.3.0', 0, 'key of a shadow'),
     version('0.9.0', 5),
   ],
-  limits: { depth: 64, elements: 1000 },
+  limits: { body: 1 << 20, depth: 64, elements: 1000 },
   segments: ['country'],
   compare: [{ output: 'p', kind: undefined, tolerance: {} }],
 } as unknown as SnapshotRoute
@@ -28,7 +28,13 @@ const answer = Buffer.from(
   JSON.stringify({ model_name: 'm', outputs: [{ name: 'p', datatype: 'FP32', shape: [1], data: [0.25] }] }),
 )
 const task = (index: number, change: object = {}) =>
-  new Task({ request, answer, outcome: OUTCOME.ok, version: index, ...change } as unknown as RequestRecord, route)
+  new Task(
+    {
+      ...{ request, answer, outcome: OUTCOME.ok, version: index, protocol: 'v2', requestForm: '', answerForm: '' },
+      ...change,
+    } as unknown as RequestRecord,
+    route,
+  )
 const same = (_: unknown, __: string, segment: string) => segment
 
 describe('a live answer that waits for its label', () => {

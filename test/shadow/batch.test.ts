@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Tensor } from '../../src/protocols/tensor.ts'
-import { batchKey, joinInputs, rowsOf, splitOutputs } from '../../src/shadow/batch.ts'
+import { batchKey as batchKeyOf, joinInputs, rowsOf as rowsOfRequest, splitOutputs } from '../../src/shadow/batch.ts'
 
 const tensor = (shape: number[], data: number[], name = 'x'): Tensor => ({
   name,
@@ -9,6 +9,9 @@ const tensor = (shape: number[], data: number[], name = 'x'): Tensor => ({
   shape,
   data: Float32Array.from(data),
 })
+
+const rowsOf = (inputs: Tensor[]) => rowsOfRequest({ inputs, outputs: undefined })
+const batchKey = (inputs: Tensor[]) => batchKeyOf({ inputs, outputs: undefined })
 
 describe('rows of a request', () => {
   it('are unknown without inputs, without a first dimension, with none and where inputs differ', () => {
@@ -18,12 +21,30 @@ describe('rows of a request', () => {
     expect(rowsOf([tensor([1, 1], [1]), tensor([2, 1], [1, 2], 'y')])).toBeUndefined()
   })
 
+  it('are unknown where parameters may mean something for this request alone', () => {
+    const inputs = [tensor([2, 1], [1, 2])]
+    const parameters = { content_type: 'pd' }
+    expect(rowsOfRequest({ inputs, outputs: undefined, parameters })).toBeUndefined()
+    expect(rowsOfRequest({ inputs: [{ ...inputs[0]!, parameters }], outputs: undefined })).toBeUndefined()
+    const outputs = [{ name: 'y', binary: undefined, parameters }]
+    expect(rowsOfRequest({ inputs, outputs })).toBeUndefined()
+  })
+
   it('are the first dimension that all inputs share', () => {
     expect(rowsOf([tensor([2, 1], [1, 2]), tensor([2], [3, 4], 'y')])).toBe(2)
   })
 })
 
 describe('requests go together', () => {
+  it('only where they ask for the same outputs', () => {
+    const inputs = [tensor([1, 1], [1])]
+    const asking = (...names: string[]) =>
+      batchKeyOf({ inputs, outputs: names.map(name => ({ name, binary: undefined })) })
+    expect(asking('predict')).toBe(asking('predict'))
+    expect(asking('predict')).not.toBe(asking('predict_proba'))
+    expect(asking('predict')).not.toBe(batchKey(inputs))
+  })
+
   it('only with equal names, datatypes and widths, whatever their rows', () => {
     const key = batchKey([tensor([1, 2], [1, 2])])
     expect(batchKey([tensor([5, 2], new Array(10).fill(0))])).toBe(key)

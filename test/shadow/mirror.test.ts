@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { InferRequest } from '../../src/protocols/codec.ts'
 import type { Tensor } from '../../src/protocols/tensor.ts'
 import { OUTCOME, type RequestRecord } from '../../src/record/format.ts'
 import type { SnapshotRoute, SnapshotVersion } from '../../src/rollout/snapshot.ts'
@@ -18,7 +19,8 @@ const settings = (change: Partial<Settings> = {}): Settings => ({
   ...change,
 })
 
-const route = { limits: { depth: 64, elements: 1000 }, compare: [] } as unknown as SnapshotRoute
+const limits = { body: 1 << 20, depth: 64, elements: 1000 }
+const route = { limits, compare: [], versions: [] } as unknown as SnapshotRoute
 
 function task(
   value: number,
@@ -28,7 +30,11 @@ function task(
   const request = Buffer.from(
     body ?? JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [rows, width], data }] }),
   )
-  return new Task({ request, answer: Buffer.alloc(0), outcome: OUTCOME.ok } as unknown as RequestRecord, route)
+  const forms = { protocol: 'v2', requestForm: '', answerForm: '' }
+  return new Task(
+    { request, answer: Buffer.alloc(0), outcome: OUTCOME.ok, ...forms } as unknown as RequestRecord,
+    route,
+  )
 }
 
 /** What became of one offered request. */
@@ -81,10 +87,14 @@ class FakeCandidate implements Candidate {
   constructor({ concurrency = 1, held = false, raw = false } = {}) {
     this.concurrency = concurrency
     if (held) this.#held = []
-    this.sendRaw = raw ? (sent: Task) => this.score(sent.inputs!) : undefined
+    this.sendRaw = raw ? (sent: Task) => this.score(sent.request!) : undefined
   }
 
-  async score(inputs: readonly Tensor[]): Promise<ScoreOutcome> {
+  requestFor(asked: Task): InferRequest | undefined {
+    return asked.request
+  }
+
+  async score({ inputs }: InferRequest): Promise<ScoreOutcome> {
     this.calls.push(inputs[0]!.shape[0]!)
     this.mostUnderWay = Math.max(this.mostUnderWay, ++this.underWay)
     if (this.#held) await new Promise<void>(resolve => this.#held!.push(resolve))
@@ -396,7 +406,10 @@ describe('a candidate that misses one deadline after the other', () => {
     readonly sendRaw = undefined
     asked = 0
     mended = false
-    async score(inputs: readonly Tensor[]): Promise<ScoreOutcome> {
+    requestFor(asked: Task): InferRequest | undefined {
+      return asked.request
+    }
+    async score({ inputs }: InferRequest): Promise<ScoreOutcome> {
       this.asked++
       return this.mended ? ok(inputs) : failure('VERSION_DEADLINE')
     }

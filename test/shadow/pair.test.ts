@@ -9,7 +9,8 @@ import { type Observation, Task } from '../../src/shadow/task.ts'
 
 const route = {
   name: 'm',
-  limits: { depth: 64, elements: 1000 },
+  limits: { body: 1 << 20, depth: 64, elements: 1000 },
+  versions: [],
   segments: [],
   labels: { loss: 'brier', clip: 1, affectedByAnswer: false },
   compare: [{ output: undefined, kind: undefined, tolerance: { absolute: 0.1 } }],
@@ -39,6 +40,9 @@ function task({ outcome = OUTCOME.ok, answer = answerOf(['p', 0.5]), asked, comp
     answer: Buffer.from(answer),
     outcome,
     errorType: outcome === OUTCOME.ok ? '' : 'VERSION_FAILED',
+    protocol: 'v2',
+    requestForm: '',
+    answerForm: '',
   }
   return new Task(record as unknown as RequestRecord, {
     ...route,

@@ -1,0 +1,53 @@
+// Gives the outputs of an answer that tells neither names nor datatypes those of a known signature. Decides nothing else.
+import { fitShape } from './nested.ts'
+import { UNNAMED_OUTPUT } from './predictions.ts'
+import { type Datatype, numberAt, type Tensor, type TensorData, type TensorShape } from './tensor.ts'
+import { type Reading, readValues } from './values.ts'
+
+/**
+ * V1 and MLflow answer with plain numbers, and with no name for a single output, so that an answer of theirs and one of a
+ * V2 server or an embedded model have neither names nor families of datatypes in common. With the signature of the route's
+ * other version: a single unnamed output takes the name of the only output whose shape it has; an output takes the datatype
+ * declared under its name where every value is one of that datatype, and [n] for [n,1] and the other way round. What does
+ * not fit stays as it is.
+ */
+export function conformOutputs(outputs: readonly Tensor[], signature: readonly TensorShape[]): readonly Tensor[] {
+  return outputs.map(output => {
+    const unnamed = outputs.length === 1 && output.name === UNNAMED_OUTPUT
+    const candidates = signature.filter(
+      spec => (unnamed || spec.name === output.name) && fitShape(output.shape, spec.shape) !== undefined,
+    )
+    const spec = candidates.find(({ name }) => name === output.name) ?? candidates[0]
+    if (spec === undefined || (candidates.length > 1 && spec.name !== output.name)) return output
+    const data = convert(output, spec.datatype)
+    if (data === undefined) return { ...output, name: spec.name }
+    const shape = fitShape(output.shape, spec.shape) ?? output.shape
+    return { ...output, name: spec.name, datatype: spec.datatype, shape, data }
+  })
+}
+
+const READING: Reading = {
+  elements: Number.POSITIVE_INFINITY,
+  digits: { exact: true, rounded: false, guessed: false },
+  base64: false,
+  answer: true,
+}
+
+/** The numbers as `to`; undefined where they are no numbers or one of them is no value of it. */
+function convert({ datatype, data }: Tensor, to: Datatype): TensorData | undefined {
+  if (datatype === to) return data
+  if (!isNumeric(datatype) || !isNumeric(to)) return undefined
+  let converted: TensorData
+  try {
+    converted = readValues(Array.from<unknown>(data), to, READING, () => '')
+  } catch {
+    return undefined
+  }
+  const overflows = (_: unknown, at: number) =>
+    Number.isFinite(numberAt(data, at)) && !Number.isFinite(numberAt(converted, at))
+  return Array.from<unknown>(data).some(overflows) ? undefined : converted
+}
+
+function isNumeric(datatype: Datatype): boolean {
+  return datatype !== 'BYTES' && datatype !== 'BOOL'
+}

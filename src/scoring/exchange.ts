@@ -1,0 +1,257 @@
+// One call of a model server from its first byte to its last: deadlines, limits, and what went wrong. Opens no connection.
+import type { ScoreOutcome } from './scorer.ts'
+
+export type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>
+
+/** Takes an answer that is too long to be kept whole before anybody sees it. */
+export interface AnswerSink {
+  begin(status: number, headers: AnswerHeaders): void
+  /** @returns false when the reader is behind; `resume` is to be called when it has caught up */
+  write(chunk: Buffer, resume: () => void): boolean
+  end(): void
+  /** The answer breaks off here: what has gone out must not look complete. */
+  breakOff(): void
+}
+
+export interface UpstreamCall {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  /** Names and values in turn. */
+  readonly headers: readonly string[]
+  /** A body that still comes is sent on as it comes. */
+  readonly body: Uint8Array | AsyncIterable<Uint8Array> | undefined
+  /** Of a body that still comes: when its last byte was there, on performance.now's clock; undefined: not yet. */
+  readonly bodyEndedAt?: () => number | undefined
+  readonly deadlineMs: number
+  /** Aborting it cancels the call (the client went away). */
+  readonly signal?: AbortSignal
+  /** Without one the whole answer is kept. */
+  readonly sink?: AnswerSink
+  /** With a sink: how much of the answer is kept beside it; longer ones not at all. */
+  readonly keptBytes?: number
+}
+
+export type UpstreamAnswer =
+  | {
+      readonly ok: true
+      readonly status: number
+      readonly headers: AnswerHeaders
+      /** The whole body: an answer that breaks off is never passed on as complete. Empty where it was too long to keep. */
+      readonly body: Buffer
+      /** Its length, kept or not. */
+      readonly bytes: number
+      /** It went to the sink; the status line is out. */
+      readonly streamed: boolean
+      /** From the first byte sent (of a body that was passed on while it came: the last) to the last received, ms. */
+      readonly latencyMs: number
+      /** Before that: waiting for a free connection, or for a new one; ms. */
+      readonly queueMs: number
+    }
+  | {
+      readonly ok: false
+      /** CLIENT_GONE: left, or did not send its body in time. */
+      readonly code: Extract<ScoreOutcome, { ok: false }>['code'] | 'CLIENT_GONE'
+      readonly message: string
+      /** The status line is out, and the answer was broken off. */
+      readonly streamed: boolean
+      readonly latencyMs: number
+      readonly queueMs: number
+    }
+
+/** What may be done to a call under way. */
+interface CallControl {
+  abort(reason: Error): void
+  pause(): void
+  resume(): void
+}
+
+/** An answer up to this length is there whole before its status line goes out, so that one that breaks off is a 502. */
+export const WHOLE_BYTES = 256 * 1024
+const MAX_INFORMATIONAL = 16
+const LATE = 'the version did not answer in time'
+
+/** Collects one answer; the methods are those of undici's dispatch handlers. */
+export class Exchange {
+  readonly #calledAt = performance.now()
+  readonly #maxBytes: number
+  readonly #call: UpstreamCall
+  readonly #resolve: (answer: UpstreamAnswer) => void
+  #timer: NodeJS.Timeout
+  #control: CallControl | undefined
+  #sentAt: number | undefined
+  #status = 0
+  #headers: AnswerHeaders = {}
+  #chunks: Buffer[] = []
+  #bytes = 0
+  #informational = 0
+  #streaming = false
+  /** The client reads slower than the version answers: not the version's time. */
+  #pausedAt: number | undefined
+  #pausedMs = 0
+  #settled = false
+
+  constructor(maxBytes: number, call: UpstreamCall, resolve: (answer: UpstreamAnswer) => void) {
+    this.#maxBytes = maxBytes
+    this.#call = call
+    this.#resolve = resolve
+    this.#timer = setTimeout(this.#onTime, call.deadlineMs)
+    call.signal?.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  onRequestStart(control: CallControl): void {
+    this.#control = control
+    this.#sentAt ??= performance.now()
+    if (this.#settled) control.abort(new Error('settled'))
+  }
+
+  onResponseStart(_control: unknown, status: number, headers: AnswerHeaders): void {
+    if (status < 200) {
+      if (++this.#informational > MAX_INFORMATIONAL)
+        this.#fail('VERSION_BROKE_OFF', 'the version sent too many 1xx answers')
+      return
+    }
+    this.#status = status
+    this.#headers = headers
+    if (Number(headers['content-length']) > this.#maxBytes) this.#tooLarge()
+  }
+
+  onResponseData(_control: unknown, chunk: Buffer): void {
+    if (this.#settled) return
+    this.#bytes += chunk.length
+    if (this.#bytes > this.#maxBytes) {
+      this.#tooLarge()
+      return
+    }
+    const { sink, keptBytes = 0 } = this.#call
+    if (sink === undefined) {
+      this.#chunks.push(chunk)
+      return
+    }
+    if (!this.#streaming) {
+      this.#chunks.push(chunk)
+      if (this.#bytes <= WHOLE_BYTES) return
+      this.#streaming = true
+      sink.begin(this.#status, this.#headers)
+      for (const each of this.#chunks) this.#pass(sink, each)
+    } else {
+      this.#pass(sink, chunk)
+      this.#chunks.push(chunk)
+    }
+    if (this.#bytes > keptBytes) this.#chunks = []
+  }
+
+  onResponseEnd(): void {
+    if (this.#settled) return
+    // A timer counts whole milliseconds and may be late: the clock decides.
+    if (this.#spentMs(performance.now()) >= this.#call.deadlineMs) {
+      this.#fail('VERSION_DEADLINE', LATE)
+      return
+    }
+    const kept = !this.#streaming || this.#bytes <= (this.#call.keptBytes ?? 0)
+    const body = !kept
+      ? NOTHING
+      : this.#chunks.length === 1
+        ? this.#chunks[0]!
+        : Buffer.concat(this.#chunks, this.#bytes)
+    if (this.#streaming) this.#call.sink!.end()
+    this.#settle({
+      ok: true,
+      status: this.#status,
+      headers: this.#headers,
+      body,
+      bytes: this.#bytes,
+      streamed: this.#streaming,
+      ...this.#times(),
+    })
+  }
+
+  onResponseError(_control: unknown, error: Error): void {
+    const code = (error as { code?: string }).code ?? ''
+    if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') {
+      // As long as the client still sends its body, the version has nothing to answer.
+      if (this.#isUploading) this.#fail('CLIENT_GONE', 'the client did not send its body in time')
+      else this.#fail('VERSION_DEADLINE', LATE)
+    } else if (CANNOT_CONNECT.has(code)) this.#fail('VERSION_UNREACHABLE', 'the version cannot be reached')
+    else if (isOfClient(error)) this.#fail('CLIENT_GONE', 'the client broke off its request')
+    else this.#fail('VERSION_BROKE_OFF', 'the version broke off its answer')
+  }
+
+  get #isUploading(): boolean {
+    return this.#call.bodyEndedAt !== undefined && this.#call.bodyEndedAt() === undefined
+  }
+
+  #pass(sink: AnswerSink, chunk: Buffer): void {
+    if (sink.write(chunk, this.#onCaughtUp)) return
+    this.#pausedAt ??= performance.now()
+    this.#control?.pause()
+  }
+
+  #onCaughtUp = () => {
+    if (this.#pausedAt === undefined) return
+    this.#pausedMs += performance.now() - this.#pausedAt
+    this.#pausedAt = undefined
+    if (!this.#settled) this.#control?.resume()
+  }
+
+  /** The version's own time so far: neither the client's sending nor its reading is in it. */
+  #spentMs(now: number): number {
+    if (this.#isUploading) return 0
+    const from = Math.max(this.#calledAt, this.#call.bodyEndedAt?.() ?? 0)
+    return now - from - this.#pausedMs - (this.#pausedAt === undefined ? 0 : now - this.#pausedAt)
+  }
+
+  #onTime = () => {
+    const leftMs = this.#call.deadlineMs - this.#spentMs(performance.now())
+    // A timer may be a fraction of a millisecond early.
+    if (leftMs < 1) this.#fail('VERSION_DEADLINE', LATE)
+    else this.#timer = setTimeout(this.#onTime, Math.ceil(leftMs))
+  }
+
+  #onAbort = () => this.#fail('CLIENT_GONE', 'the client went away')
+
+  #tooLarge(): void {
+    this.#fail('ANSWER_TOO_LARGE', 'the answer of the version is too large')
+  }
+
+  /** A call that was never sent has waited all the time, and its wait is what its caller felt. */
+  #times(): { latencyMs: number; queueMs: number } {
+    const now = performance.now()
+    if (this.#sentAt === undefined) return { latencyMs: now - this.#calledAt, queueMs: 0 }
+    const from = Math.max(this.#sentAt, this.#call.bodyEndedAt?.() ?? 0)
+    return { latencyMs: Math.max(0, now - from - this.#pausedMs), queueMs: this.#sentAt - this.#calledAt }
+  }
+
+  #fail(code: Extract<UpstreamAnswer, { ok: false }>['code'], message: string): void {
+    if (this.#settled) return
+    if (this.#streaming) this.#call.sink!.breakOff()
+    this.#settle({ ok: false, code, message, streamed: this.#streaming, ...this.#times() })
+    this.#control?.abort(new Error(message))
+  }
+
+  #settle(answer: UpstreamAnswer): void {
+    this.#settled = true
+    clearTimeout(this.#timer)
+    this.#call.signal?.removeEventListener('abort', this.#onAbort)
+    this.#chunks = []
+    this.#resolve(answer)
+  }
+}
+
+const NOTHING = Buffer.alloc(0)
+const CANNOT_CONNECT = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_DESTROYED',
+  'UND_ERR_CLOSED',
+])
+
+/** Thrown by a body that still comes, when its client breaks it off or sends too much. */
+export class BodyBroken extends Error {}
+
+function isOfClient(error: Error): boolean {
+  return error instanceof BodyBroken
+}

@@ -1,0 +1,64 @@
+// Scores a request with an embedded model: bytes to tensors and back, in the client's protocol.
+import { messageOf } from '../errors.ts'
+import { checkInputs, checkRequestedOutputs } from '../protocols/checkTensors.ts'
+import type { Codec, InferRequest, RequestedOutput, WireBody } from '../protocols/codec.ts'
+import { decoded } from '../protocols/content.ts'
+import { jsonBytesOf } from '../protocols/openInference.ts'
+import { toClient, toVersion } from '../protocols/rename.ts'
+import type { Tensor } from '../protocols/tensor.ts'
+import { type Answer, encodedAnswer, failed, type Incoming } from './answer.ts'
+import type { RuntimeRoute, RuntimeVersion } from './runtime.ts'
+
+export async function embedded(
+  version: RuntimeVersion,
+  route: RuntimeRoute,
+  incoming: Incoming,
+  codec: Codec,
+): Promise<Answer> {
+  const { snapshot, signature } = version
+  const request = codec.decodeRequest(await wireBodyOf(incoming, route), route.snapshot.limits, signature)
+  const refusal = refusalOf(request, version)
+  if (refusal !== undefined) return failed('BAD_TENSOR', refusal, codec)
+  checkRequestedOutputs(request.outputs, signature!.outputs)
+  const inputs = toVersion(request, snapshot.rename).inputs
+  const outcome = await version.engine!.scorer!.score(inputs, snapshot.deadlineMs)
+  if (!outcome.ok) return failed(outcome.code, outcome.message, codec, outcome)
+  const { body, jsonBytes, contentType } = codec.encodeResponse(
+    {
+      modelName: route.snapshot.name,
+      modelVersion: snapshot.version,
+      id: request.id,
+      outputs: selected(toClient(outcome.outputs, snapshot.rename), request.outputs),
+    },
+    request,
+  )
+  const form = { contentType, coding: '', jsonBytes }
+  return encodedAnswer(body, form, incoming.request.headers['accept-encoding'] as string | undefined, outcome)
+}
+
+/** The request's body, ready to be decoded. Only called where it was read whole. @throws what it blames the client for */
+export async function wireBodyOf({ body, form, request }: Incoming, { snapshot }: RuntimeRoute): Promise<WireBody> {
+  const bytes = await decoded(body as Buffer, form.coding, snapshot.limits.body)
+  const jsonBytes = jsonBytesOf(request.headers['inference-header-content-length'] as string | undefined, bytes.length)
+  return { bytes, jsonBytes, contentType: form.contentType }
+}
+
+/** Why the model does not take these inputs. */
+function refusalOf({ inputs }: InferRequest, { signature }: RuntimeVersion): string | undefined {
+  try {
+    checkInputs(inputs, signature!.inputs)
+  } catch (error) {
+    return messageOf(error)
+  }
+  return undefined
+}
+
+/** The outputs that were asked for, in that order; those that are not there are left out. */
+export function selected(
+  outputs: readonly Tensor[],
+  requested: readonly RequestedOutput[] | undefined,
+): readonly Tensor[] {
+  return requested === undefined
+    ? outputs
+    : requested.flatMap(({ name }) => outputs.find(output => output.name === name) ?? [])
+}

@@ -1,0 +1,127 @@
+// Passes a request on to a model server that speaks the client's protocol, and its answer back: no byte of either is changed.
+import type { ServerResponse } from 'node:http'
+import { codecOf } from '../protocols/codecs.ts'
+import { codingOf, passableCodings } from '../protocols/content.ts'
+import { OUTCOME } from '../record/format.ts'
+import type { UpstreamTarget } from '../rollout/snapshot.ts'
+import type { AnswerHeaders, AnswerSink, UpstreamAnswer } from '../scoring/exchange.ts'
+import { type Answer, failed, type Incoming, outcomeOfStatus } from './answer.ts'
+import { tooLarge } from './body.ts'
+import { answerHeaders, requestHeaders } from './headers.ts'
+import type { RuntimeRoute, RuntimeVersion } from './runtime.ts'
+import { traceHeaders } from './trace.ts'
+
+export async function forward(
+  version: RuntimeVersion,
+  route: RuntimeRoute,
+  incoming: Incoming,
+): Promise<Answer | undefined> {
+  const { request, response, body, asked } = incoming
+  const target = version.snapshot.target as UpstreamTarget
+  const headers = requestHeaders(request.rawHeaders, request.headers.connection)
+  headers.push(...ownHeaders(version, route, incoming))
+  const codings = passableCodings(request.headers['accept-encoding'] as string | undefined)
+  if (codings !== undefined) headers.push('accept-encoding', codings)
+  const isComing = !Buffer.isBuffer(body)
+  const declared = request.headers['content-length']
+  if (isComing && declared !== undefined) headers.push('content-length', declared)
+  const answer = await sendFor(response, signal =>
+    version.engine!.upstream!.send({
+      method: 'POST',
+      path: pathOf(target, incoming) + asked.query,
+      headers,
+      body,
+      ...(isComing && { bodyEndedAt: body.endedAt }),
+      deadlineMs: version.snapshot.deadlineMs,
+      signal,
+      sink: sinkTo(incoming),
+      keptBytes: route.snapshot.limits.mirrored,
+    }),
+  )
+  return asAnswer(answer, incoming, route.snapshot.limits.body)
+}
+
+/** Calls with a signal that is aborted when the client goes away. */
+export async function sendFor(
+  response: ServerResponse,
+  send: (signal: AbortSignal) => Promise<UpstreamAnswer>,
+): Promise<UpstreamAnswer> {
+  const gone = new AbortController()
+  const onClose = () => gone.abort()
+  response.once('close', onClose)
+  try {
+    return await send(gone.signal)
+  } finally {
+    response.off('close', onClose)
+  }
+}
+
+/** What we say of a request ourselves. */
+export function ownHeaders(version: RuntimeVersion, route: RuntimeRoute, incoming: Incoming): string[] {
+  const { requestId, trace, inferSpanId } = incoming
+  const role = version === route.live ? 'live' : 'canary'
+  return ['x-request-id', requestId, 'x-understudy-role', role, ...traceHeaders(trace, inferSpanId)]
+}
+
+/** What comes after the path of the server's address. */
+function pathOf({ protocol, hasPath, model }: UpstreamTarget, { asked }: Incoming): string {
+  return codecOf(protocol)?.predictPath(model) ?? (hasPath ? '' : asked.path)
+}
+
+function asAnswer(answer: UpstreamAnswer, { asked, body }: Incoming, limitBytes: number): Answer | undefined {
+  if (!answer.ok) {
+    const { code, message, latencyMs: inferMs, queueMs, streamed } = answer
+    if (code !== 'CLIENT_GONE')
+      return failed(code, message, codecOf(asked.protocol), { inferMs, queueMs, ...(streamed && { streamedBytes: 0 }) })
+    if (!Buffer.isBuffer(body) && body.isTooLarge()) throw tooLarge(limitBytes)
+    return undefined
+  }
+  const { status, headers, bytes, streamed } = answer
+  const outcome = outcomeOfStatus(status)
+  return {
+    status,
+    headers: streamed ? [] : answerHeaders(headers),
+    body: answer.body,
+    form: formOf(headers),
+    streamedBytes: streamed ? bytes : undefined,
+    outcome,
+    errorType: outcome === OUTCOME.ok ? '' : String(status),
+    inferMs: answer.latencyMs,
+    queueMs: answer.queueMs,
+  }
+}
+
+function formOf(headers: AnswerHeaders) {
+  const field = (name: string) => {
+    const value = headers[name]
+    return Array.isArray(value) ? value.join(',') : value
+  }
+  const jsonBytes = field('inference-header-content-length')
+  return {
+    contentType: field('content-type') ?? '',
+    coding: codingOf(field('content-encoding')),
+    jsonBytes: jsonBytes === undefined ? undefined : Number(jsonBytes),
+  }
+}
+
+/** Where a long answer goes while it comes. */
+function sinkTo({ response, begin }: Incoming): AnswerSink {
+  return {
+    begin: (status, headers) => {
+      const length = headers['content-length']
+      begin(
+        status,
+        typeof length === 'string' ? [...answerHeaders(headers), 'content-length', length] : answerHeaders(headers),
+      )
+    },
+    write: (chunk, resume) => {
+      if (response.destroyed) return true
+      const isTaken = response.write(chunk)
+      if (!isTaken) response.once('drain', resume)
+      return isTaken
+    },
+    end: () => void response.end(),
+    // Whatever the status line said: an answer that breaks off is never a clean one.
+    breakOff: () => void response.destroy(),
+  }
+}

@@ -1,0 +1,115 @@
+// Asks a model server that speaks another protocol than the client, or calls its tensors otherwise.
+import { UnderstudyError } from '../errors.ts'
+import type { Codec } from '../protocols/codec.ts'
+import { codecOf } from '../protocols/codecs.ts'
+import { signatureToClient, toClient, toVersion } from '../protocols/rename.ts'
+import type { UpstreamTarget } from '../rollout/snapshot.ts'
+import type { UpstreamAnswer } from '../scoring/exchange.ts'
+import { ANSWER_LIMITS, wireBodyOf as answerBodyOf, encodedCall } from '../scoring/upstreamScorer.ts'
+import {
+  type Answer,
+  encodedAnswer,
+  errorBody,
+  failed,
+  type Incoming,
+  JSON_FORM,
+  JSON_TYPE,
+  outcomeOfStatus,
+} from './answer.ts'
+import { selected, wireBodyOf } from './embedded.ts'
+import { ownHeaders, sendFor } from './forward.ts'
+import { requestHeaders } from './headers.ts'
+import type { RuntimeRoute, RuntimeVersion } from './runtime.ts'
+
+export async function translate(
+  version: RuntimeVersion,
+  route: RuntimeRoute,
+  incoming: Incoming,
+  codec: Codec,
+): Promise<Answer | undefined> {
+  const { snapshot, engine } = version
+  const target = snapshot.target as UpstreamTarget
+  const theirs = codecOf(target.protocol)!
+  const signature = await engine!.signature!.of(snapshot.deadlineMs)
+  const known = signature === undefined ? undefined : signatureToClient(signature, snapshot.rename)
+  const request = codec.decodeRequest(await wireBodyOf(incoming, route), route.snapshot.limits, known)
+  const sent = encodedCall(theirs, toVersion(request, snapshot.rename))
+  const headers = [...withoutContent(incoming), ...sent.headers, ...ownHeaders(version, route, incoming)]
+  const answer = await sendFor(incoming.response, signal =>
+    engine!.upstream!.send({
+      method: 'POST',
+      path: theirs.predictPath(target.model),
+      headers,
+      body: sent.body,
+      deadlineMs: snapshot.deadlineMs,
+      signal,
+    }),
+  )
+  if (!answer.ok) {
+    const { code, message, latencyMs: inferMs, queueMs } = answer
+    return code === 'CLIENT_GONE' ? undefined : failed(code, message, codec, { inferMs, queueMs })
+  }
+  const times = { inferMs: answer.latencyMs, queueMs: answer.queueMs }
+  if (answer.status < 200 || answer.status >= 300) return refused(answer, codec, times)
+  try {
+    const response = theirs.decodeResponse(answerBodyOf(answer.body, answer.headers), ANSWER_LIMITS)
+    const { body, jsonBytes, contentType } = codec.encodeResponse(
+      {
+        modelName: route.snapshot.name,
+        modelVersion: snapshot.version,
+        id: request.id,
+        outputs: selected(toClient(response.outputs, snapshot.rename), request.outputs),
+      },
+      request,
+    )
+    const accepts = incoming.request.headers['accept-encoding'] as string | undefined
+    return await encodedAnswer(body, { contentType, coding: '', jsonBytes }, accepts, times)
+  } catch (error) {
+    // What the client's protocol cannot carry is no failure of the version.
+    if (error instanceof UnderstudyError && error.code === 'NOT_SUPPORTED') throw error
+    return failed('VERSION_FAILED', `the version gave no readable ${target.protocol} answer`, codec, times)
+  }
+}
+
+/** Header fields of the client without those that describe a body which is not sent. */
+function withoutContent({ request }: Incoming): string[] {
+  const headers = requestHeaders(request.rawHeaders, request.headers.connection)
+  const kept: string[] = []
+  for (let index = 0; index + 1 < headers.length; index += 2) {
+    if (!OF_CONTENT.has(headers[index]!)) kept.push(headers[index]!, headers[index + 1]!)
+  }
+  return kept
+}
+
+const OF_CONTENT = new Set(['content-type', 'content-encoding', 'inference-header-content-length', 'accept'])
+
+/** The server's status, and what it says of it in the client's form. */
+function refused(
+  answer: Extract<UpstreamAnswer, { ok: true }>,
+  codec: Codec,
+  times: { inferMs: number; queueMs: number },
+): Answer {
+  const { status } = answer
+  return {
+    status,
+    headers: JSON_TYPE,
+    body: errorBody(codec, saidOf(answer) ?? `the version answered ${status}`, status),
+    form: JSON_FORM,
+    streamedBytes: undefined,
+    outcome: outcomeOfStatus(status),
+    errorType: String(status),
+    ...times,
+  }
+}
+
+/** The text in an error body of any of the protocols; a server that fails may say more than a client should see. */
+function saidOf({ status, body, headers }: Extract<UpstreamAnswer, { ok: true }>): string | undefined {
+  if (status >= 500) return undefined
+  try {
+    const { error, message } = JSON.parse(Buffer.from(answerBodyOf(body, headers).bytes).toString('utf8'))
+    const text = typeof error === 'string' ? error : message
+    return typeof text === 'string' ? text.slice(0, 500) : undefined
+  } catch {
+    return undefined
+  }
+}
