@@ -6,7 +6,7 @@ import { isObject, member } from './json.ts'
 import { decodeData, encodeData, ROUNDED, shownShape } from './jsonTensors.ts'
 import { holdsRounded, parametersText, passedOn, tensorParametersOf } from './parameters.ts'
 import { shorten } from './quote.ts'
-import { DATATYPES, type Datatype, elementCount, type Tensor } from './tensor.ts'
+import { DATATYPES, type Datatype, elementCount, type Tensor, type TensorData } from './tensor.ts'
 
 /** A message whose JSON is read and whose tensors are not. */
 export interface RawMessage {
@@ -29,14 +29,12 @@ export function decodeTensors(message: RawMessage, key: 'inputs' | 'outputs', li
   let taken = 0
   const tensors = raws.map((raw, index) => {
     const head = headOf(raw, key, index, limits)
-    const size = member(head.parameters ?? {}, 'binary_data_size')
     const again = () => (member(message.exact(), key) as readonly object[])[index]!
-    if (size === undefined) return jsonTensor(head, again)
+    const size = head.parameters && member(head.parameters, 'binary_data_size')
+    if (size === undefined) return tensorOf(head, jsonData(head, again), again)
     const bytes = rawBytes(message, head, size, taken)
     taken += bytes.length
-    const { label, name, datatype, shape, count } = head
-    const data = decodeRaw(bytes, datatype, count, label, key === 'outputs')
-    return { name, datatype, shape, data, ...passedOn(exactParameters(head, again)) }
+    return tensorOf(head, decodeRaw(bytes, head.datatype, head.count, head.label, head.isAnswer), again)
   })
   const left = message.raw.length - taken
   if (left > 0)
@@ -104,20 +102,21 @@ function isShape(value: unknown): value is readonly number[] {
   return Array.isArray(value) && value.every(dimension => Number.isSafeInteger(dimension) && dimension >= 0)
 }
 
-function jsonTensor(head: Head, again: () => object): Tensor {
-  const { label, name, datatype, shape, count, data, isAnswer } = head
+/** @param again reads the tensor's JSON with exact integers */
+function jsonData({ label, datatype, shape, count, data, isAnswer }: Head, again: () => object): TensorData {
   if (!Array.isArray(data)) throw new UnderstudyError('BAD_TENSOR', `${label} needs "data", an array`)
-  let values = decodeData(data, datatype, shape, count, label, isAnswer)
-  if (values === ROUNDED) {
-    values = decodeData(member(again(), 'data') as unknown[], datatype, shape, count, label, isAnswer)
-    // Written so that its digits are not known, such as 1e30.
-    if (values === ROUNDED) throw new UnderstudyError('BAD_TENSOR', `${label} holds a value outside its datatype`)
-  }
-  return { name, datatype, shape, data: values, ...passedOn(exactParameters(head, again)) }
+  const values = decodeData(data, datatype, shape, count, label, isAnswer)
+  if (values !== ROUNDED) return values
+  const exact = decodeData(member(again(), 'data') as unknown[], datatype, shape, count, label, isAnswer)
+  // Written so that its digits are not known, such as 1e30.
+  if (exact === ROUNDED) throw new UnderstudyError('BAD_TENSOR', `${label} holds a value outside its datatype`)
+  return exact
 }
 
-function exactParameters({ parameters, label }: Head, again: () => object): Record<string, unknown> | undefined {
-  return holdsRounded(parameters) ? tensorParametersOf(again(), label) : parameters
+function tensorOf({ name, datatype, shape, parameters, label }: Head, data: TensorData, again: () => object): Tensor {
+  if (parameters === undefined) return { name, datatype, shape, data }
+  const exact = holdsRounded(parameters) ? tensorParametersOf(again(), label) : parameters
+  return { name, datatype, shape, data, ...passedOn(exact) }
 }
 
 /** The next `size` bytes behind the JSON, of which `taken` are read. */

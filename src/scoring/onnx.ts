@@ -122,7 +122,13 @@ function notReady(): ScoreOutcome {
 function toOrt(tensor: Tensor): OrtTensor {
   const type = ORT_TYPES[tensor.datatype] as 'float32'
   // onnxruntime's constructor is typed per element type; the pair was made from one table.
-  return new OrtTensor(type, tensor.data as Float32Array, tensor.shape)
+  const given = new OrtTensor(type, tensor.data as Float32Array, tensor.shape)
+  const { data } = tensor
+  if (data instanceof Float16Array) {
+    // onnxruntime-node 1.30 takes a Float16Array for empty (microsoft/onnxruntime#32323) and makes one of a Uint16Array.
+    Object.defineProperty(given, 'data', { value: new Uint16Array(data.buffer, data.byteOffset, data.length) })
+  }
+  return given
 }
 
 function fromOrt(name: string, tensor: OrtTensor): Tensor {

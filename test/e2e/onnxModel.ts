@@ -14,6 +14,7 @@ const ELEMENT_TYPES = {
   INT64: 7,
   BYTES: 8,
   BOOL: 9,
+  FP16: 10,
   FP64: 11,
   UINT64: 13,
   UINT32: 12,

@@ -338,13 +338,13 @@ describe('a wrong request is refused with a message that names what is wrong', (
     expect(json.error).toMatch(/gzip/)
   })
 
-  it('the binary tensor extension, which is not there yet: 501 that names the tensor', async () => {
+  it('a raw tensor without the length of its JSON: 400 that names the tensor', async () => {
     const { status, json } = await predict(
       gateway,
       'tumour-risk',
       tensor({ parameters: { binary_data_size: 120 }, data: undefined }),
     )
-    expect(status).toBe(501)
+    expect(status).toBe(400)
     expect(json.error).toMatch(/features/)
   })
 

@@ -39,7 +39,7 @@ const KINDS: Readonly<Record<Datatype, Kind>> = {
     value: fc.oneof(
       fc.string({ unit: 'grapheme' }),
       fc.string({ unit: 'binary' }),
-      fc.constantFrom('', '\ufeffa', '\0', '👩‍🚀'),
+      fc.constantFrom('', '\ufeffa', '\ufffd', '\0', '👩‍🚀'),
     ),
     array: list => list,
   },
