@@ -85,7 +85,9 @@ export function outcomeOf(answer: UpstreamAnswer, codec: Codec | undefined): Sco
     const body = wireBodyOf(answer.body, answer.headers)
     if (codec === undefined) JSON.parse(textOf(body.bytes))
     const outputs = codec?.decodeResponse(body, ANSWER_LIMITS).outputs ?? []
-    return { ok: true, outputs, inferMs, queueMs, raw: body.bytes }
+    // Pointers are followed in its JSON, not in raw tensors behind that.
+    const raw = body.jsonBytes === undefined ? body.bytes : body.bytes.subarray(0, body.jsonBytes)
+    return { ok: true, outputs, inferMs, queueMs, raw }
   } catch (error) {
     return { ok: false, code: 'VERSION_FAILED', message: `unreadable answer: ${messageOf(error)}`, inferMs, queueMs }
   }

@@ -2,7 +2,9 @@
 import type { InferRequest, Signature } from '../protocols/codec.ts'
 import { codecOf } from '../protocols/codecs.ts'
 import { unpackForm } from '../protocols/content.ts'
+import { asDeclared } from '../protocols/declared.ts'
 import { signatureToClient, toClient, toVersion } from '../protocols/rename.ts'
+import type { TensorShape } from '../protocols/tensor.ts'
 import type { OnnxTarget, SnapshotRoute, SnapshotVersion, UpstreamTarget } from '../rollout/snapshot.ts'
 import type { ScoringProcess } from '../scoring/pool.ts'
 import type { ScoreOutcome, Scorer } from '../scoring/scorer.ts'
@@ -40,7 +42,7 @@ async function openEmbedded(
   const signature = signatureToClient(target, rename)
   return {
     requestFor: task => renamed(task, signature, rename),
-    score: (request, deadlineMs) => scored(scorer, request, deadlineMs, rename),
+    score: (request, deadlineMs) => scored(scorer, request, deadlineMs, { rename, declared: [] }),
     sendRaw: undefined,
     concurrency: PROCESS_CONCURRENCY,
     close: () => scorer.close(),
@@ -65,6 +67,7 @@ async function openUpstream(
     told = latest
     signature = signatureToClient(latest, rename)
   }
+  const names = (): Names => ({ rename, declared: told?.outputs ?? [] })
   const passes = (task: Task) => task.record.protocol === target.protocol && rename === undefined
   return {
     requestFor(task) {
@@ -74,13 +77,13 @@ async function openUpstream(
       return renamed(task, signature, rename)
     },
     score: async (request, deadlineMs) =>
-      scorer === undefined ? untranslatable() : scored(scorer, request, deadlineMs, rename),
+      scorer === undefined ? untranslatable() : scored(scorer, request, deadlineMs, names()),
     sendRaw: async (task, deadlineMs) => {
       if (passes(task)) return outcomeOf(await upstream.send(rawCall(task, target, deadlineMs)), codec)
       if (task.record.protocol !== 'v2' && signature === undefined) await ask()
       const request = renamed(task, signature, rename)
       if (scorer === undefined || request === undefined) return untranslatable()
-      return scored(scorer, request, deadlineMs, rename)
+      return scored(scorer, request, deadlineMs, names())
     },
     concurrency: UPSTREAM_CONCURRENCY,
     close: () => upstream.close(),
@@ -92,18 +95,24 @@ function renamed(task: Task, signature: Signature | undefined, rename: SnapshotV
   return request && toVersion(request, rename)
 }
 
+/** What the version calls its outputs, and of which datatype it says that they are. */
+interface Names {
+  readonly rename: SnapshotVersion['rename']
+  readonly declared: readonly TensorShape[]
+}
+
 async function scored(
   scorer: Scorer,
   request: InferRequest,
   deadlineMs: number,
-  rename: SnapshotVersion['rename'],
+  { rename, declared }: Names,
 ): Promise<ScoreOutcome> {
   const { inputs, outputs, parameters } = request
   const outcome = await scorer.score(inputs, deadlineMs, { outputs, ...(parameters && { parameters }) })
   if (!outcome.ok) return outcome
   // Its own bytes are in its own protocol, or under its own names: pointers are followed in the client's.
   const { raw: _, ...rest } = outcome
-  return { ...rest, outputs: toClient(outcome.outputs, rename) }
+  return { ...rest, outputs: toClient(asDeclared(outcome.outputs, declared), rename) }
 }
 
 /** The client's bytes. Its own header fields, credentials among them, stay behind: a shadow gets the body and our role. */

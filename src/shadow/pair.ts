@@ -110,12 +110,16 @@ export function answeredOutputs(
   only?: readonly string[],
 ): Outputs {
   const asked = only === undefined ? outputs : only.flatMap(name => outputs.find(output => output.name === name) ?? [])
-  if (!task.comparesJson) return { tensors: task.servedAsJson ? asked.map(asAnswered) : asked }
-  if (raw !== undefined) return { json: JSON.parse(textOf(raw)) }
-  const { request, codec } = task
+  const { codec } = task
+  if (codec?.protocol === 'v2' && !task.comparesJson)
+    return { tensors: task.servedAsJson ? asked.map(asAnswered) : asked }
+  if (raw !== undefined) return task.readAnswer({ bytes: raw, jsonBytes: undefined, contentType: '' })
+  const { request } = task
   if (codec === undefined || request === undefined) throw new Error('nothing says what its answer would look like')
+  // Other protocols carry neither datatypes nor always names: what the client would have seen is compared.
   const response = { modelName: task.route.name, modelVersion: undefined, id: undefined, outputs: asked }
-  return { json: JSON.parse(codec.encodeResponse(response, inJson(request)).body.toString()) }
+  const { body, contentType } = codec.encodeResponse(response, inJson(request))
+  return task.readAnswer({ bytes: Buffer.from(body), jsonBytes: undefined, contentType })
 }
 
 /**
@@ -182,10 +186,6 @@ function leavesOut({ requestedOutputs, route }: Task): boolean {
 /** Pointers are followed in JSON, so nothing may be answered as raw bytes. */
 function inJson(request: InferRequest): InferRequest {
   return { ...request, binaryOutputs: false, outputs: request.outputs?.map(({ name }) => ({ name, binary: false })) }
-}
-
-function textOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
 }
 
 function asAnswered(tensor: Tensor): Tensor {

@@ -3,6 +3,7 @@ import type { Outputs } from '../evidence/compare.ts'
 import type { Codec, InferRequest, Signature, WireBody } from '../protocols/codec.ts'
 import { codecOf } from '../protocols/codecs.ts'
 import { type BodyForm, decodedNow, unpackForm } from '../protocols/content.ts'
+import { namedAs } from '../protocols/declared.ts'
 import { parseJson } from '../protocols/json.ts'
 import { signatureToClient } from '../protocols/rename.ts'
 import { OUTCOME, type RequestRecord } from '../record/format.ts'
@@ -92,6 +93,16 @@ export class Task {
     return request ?? undefined
   }
 
+  /** An answer in the client's protocol as what is compared. @throws when it cannot be read */
+  readAnswer(body: WireBody): Outputs {
+    if (this.comparesJson) return { json: this.#json(body) }
+    const { compare, limits } = this.route
+    const { outputs } = this.codec!.decodeResponse(body, limits)
+    // An answer that gives its only output no name gives the one that is compared.
+    const name = compare.length === 1 ? compare[0]!.output : undefined
+    return { tensors: name === undefined ? outputs : namedAs(outputs, name) }
+  }
+
   get #requestBody(): WireBody {
     const { request, requestForm } = this.record
     this.#body ??= wireBody(request, unpackForm(requestForm), this.route.limits.body)
@@ -101,9 +112,7 @@ export class Task {
   #readServed(): Outputs {
     const { answer, answerForm } = this.record
     const { limits } = this.route
-    const body = wireBody(answer, unpackForm(answerForm), limits.body)
-    if (this.comparesJson) return { json: this.#json(body) }
-    return { tensors: this.codec!.decodeResponse(body, limits).outputs }
+    return this.readAnswer(wireBody(answer, unpackForm(answerForm), limits.body))
   }
 
   #json({ bytes, jsonBytes }: WireBody): unknown {

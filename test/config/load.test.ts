@@ -271,7 +271,9 @@ describe('not supported yet', () => {
   })
 
   test('is not said of what will never be: that is just wrong', () => {
-    expect(withVersion('{ url: http://a, protocol: gopher }')).toEqual(['routes.yaml:6:41 expected v2, v1, mlflow, json, got "gopher"'])
+    expect(withVersion('{ url: http://a, protocol: gopher }')).toEqual([
+      'routes.yaml:6:41 expected v2, v1, mlflow, json, got "gopher"',
+    ])
   })
 })
 
