@@ -6,7 +6,7 @@ import { readCsv } from './csv.ts'
 import { recordColumns, splitColumns } from './dataframe.ts'
 import { readNumbers } from './digits.ts'
 import { isObject, member } from './json.ts'
-import { columnsOf, type Naming, namedTensors, unnamedTensor } from './named.ts'
+import { columnsOf, type Naming, namedTensors, UNNAMED_INPUT, unnamedTensor } from './named.ts'
 import { rowTexts, tensorText, type Writing } from './nested.ts'
 import { ANSWER, decodePredictions, objectText, recordsText } from './predictions.ts'
 import type { Tensor } from './tensor.ts'
@@ -59,8 +59,20 @@ function decodeRequest(body: WireBody, limits: DecodeLimits, model: Signature | 
       throw new UnderstudyError('BAD_REQUEST', '"params" must be an object')
     const reading = { elements: limits.elements, digits, base64: false, answer: false }
     const naming: Naming = { model, reading, extras: 'ignored', frame: format.startsWith('dataframe') }
-    return requestOf(tensorsOf(format, json[format], naming), format === 'inputs', params)
+    return requestOf(
+      tensorsOf(format, json[format], naming),
+      format === 'inputs',
+      digits.exact ? plain(params) : params,
+    )
   })
+}
+
+/** The value with numbers for BigInts, which no JSON can be made of: others than this codec pass parameters on. */
+function plain(params: unknown): unknown {
+  if (params === undefined) return undefined
+  return JSON.parse(
+    JSON.stringify(params, (_key, value: unknown) => (typeof value === 'bigint' ? Number(value) : value)),
+  )
 }
 
 /**
@@ -107,16 +119,21 @@ function tensorsOf(format: (typeof FORMATS)[number], value: unknown, naming: Nam
   return [unnamedTensor(value, naming)]
 }
 
-/** Several columns, one value a row, are a data frame; one tensor is `inputs`; other tensors are `inputs` by name. */
+/**
+ * Columns of one value a row are a data frame: MLflow's server takes that for columns and for tensors of any shape, where it
+ * refuses `inputs` of [n,1] for a column and of [n] for a tensor [-1,1]. Others are `inputs`, by name where they are several.
+ */
 function encodeRequest({ inputs, parameters }: InferRequest): EncodedBody {
   const params = parameters === undefined ? undefined : member(parameters, 'params')
   const tail = params === undefined ? '' : `,"params":${JSON.stringify(params)}`
-  const [only, ...others] = inputs
-  if (only !== undefined && others.length === 0) return json(`{"inputs":${tensorText(only, REQUEST)}${tail}}`)
   const columns = inputs.map(oneValueARow)
-  const rows = columns[0]?.shape[0]
-  if (rows === undefined || columns.some(({ shape }) => shape.length !== 1 || shape[0] !== rows)) {
-    return json(`{"inputs":${objectText(inputs, REQUEST)}${tail}}`)
+  const [only, ...others] = columns
+  const rows = only?.shape[0]
+  const unnamed = only?.name === UNNAMED_INPUT
+  if (rows === undefined || unnamed || columns.some(({ shape }) => shape.length !== 1 || shape[0] !== rows)) {
+    const single = others.length === 0 ? inputs[0] : undefined
+    const values = single === undefined ? objectText(inputs, REQUEST) : tensorText(single, REQUEST)
+    return json(`{"inputs":${values}${tail}}`)
   }
   const names = JSON.stringify(columns.map(({ name }) => name))
   const texts = columns.map(column => rowTexts(column, REQUEST))
