@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import type { LoadResults } from './load/results.ts'
 import { renderLoad } from './load/table.ts'
+import { renderWire, type WireResults } from './load/wireTable.ts'
 import type { ModelResults } from './models/results.ts'
 import { renderModels } from './models/table.ts'
 import type { VerdictResults } from './verdict/results.ts'
@@ -11,6 +12,7 @@ const README = new URL('../README.md', import.meta.url)
 const RENDERERS: Readonly<Record<string, (results: never) => string>> = {
   load: renderLoad as (results: LoadResults) => string,
   models: renderModels as (results: ModelResults) => string,
+  wire: renderWire as (results: WireResults) => string,
   verdict: renderSummary as (results: VerdictResults) => string,
 }
 

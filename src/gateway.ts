@@ -24,7 +24,9 @@ import { Notifier } from './control/notifier.ts'
 import { Salts } from './control/salts.ts'
 import { SeenUnits } from './control/seenUnits.ts'
 import { SHADOW, Threads } from './control/threads.ts'
+import { Traces } from './control/traces.ts'
 import { Verdicts } from './control/verdicts.ts'
+import { Vitals } from './control/vitals.ts'
 import { messageOf, UnderstudyError } from './errors.ts'
 import { createPoster } from './notify/post.ts'
 import { EPOCH_MS, epochAt, monotonicMs } from './record/clock.ts'
@@ -110,7 +112,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
   endings.push(['the state store did not close', () => store.close()])
 
   const collector = new EpochCollector()
-  const meters = new Meters(new Metrics())
+  const meters = new Meters(new Metrics(), (route, version) => traces.inFlight(route, version))
   const book = new EvidenceBook(store, (route, version, digest) =>
     waiverOf(desired.standing?.change.resolutions[route]?.state ?? null, version, digest, now()),
   )
@@ -164,8 +166,15 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
     standing: () => desired.standing,
     now,
   })
+  const traces = new Traces({
+    snapshot: () => desired.standing?.snapshot,
+    metrics: meters.metrics,
+    originMs,
+    now,
+  })
   const cycle = new Cycle({
     collector,
+    traces,
     book,
     labels,
     meters,
@@ -274,6 +283,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
     models,
     labels,
     meters,
+    vitals: new Vitals({ metrics: meters.metrics, startedAt, loops: () => threads.loops() }),
     standing: () => desired.standing!,
     facts: () => ({
       startedAt,
@@ -290,8 +300,10 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
       decline: route => decline.declineStatus(route),
     }),
     setMirror: (on, route) => desired.setMirror(on, route),
+    takeSpans: spans => traces.take(spans),
     submitLabels: body => labels.submit(body, desired.loaded.config, now()),
     promoted: promotion => threads.promoted(promotion),
+    remembered: (requestId, route) => threads.explain(requestId, route),
   })
   /** What a person must know of a route beside what the lock says. */
   const noticesOf = (route: string): readonly string[] => {
@@ -303,6 +315,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
     const sample = `live answers that wait for no label: ${arms?.cut}, of both arms alike, since more than ${PENDING_KEPT} would wait or their settings were changed`
     return [
       ...own,
+      ...traces.notices(route),
       ...decline.notices(route),
       ...(seen === undefined ? [] : [seen]),
       ...(cut > 0 ? [tooMany] : []),

@@ -1,11 +1,10 @@
 // The form of bench/results/load.json.
 import type { MemoryRun, MirrorAccount } from './hang.ts'
 import type { Ratio, Spread } from './statistics.ts'
-import type { SystemName } from './systems.ts'
 
 /** Medians of windows with the quarters around them; CPU undefined where the machine has no /proc. */
 export interface SystemFigures {
-  readonly system: SystemName
+  readonly system: string
   readonly fixedRate: WindowFigures
   /** The hung shadow has no closed-loop windows. */
   readonly saturation: WindowFigures | undefined
@@ -26,8 +25,8 @@ export interface WindowFigures {
 /** A ratio of two systems, and the target where there is one. */
 export interface Comparison {
   readonly question: string
-  readonly over: SystemName
-  readonly under: SystemName
+  readonly over: string
+  readonly under: string
   readonly ratio: Ratio
   readonly target: number | undefined
   readonly verdict: 'met' | 'missed' | 'unresolved' | undefined

@@ -1,6 +1,5 @@
 // The load benchmark: what the gateway costs beside bare servers, with its shadow off, on and hung.
 // `node bench/load/run.ts [--quick] [--rounds N] [--out FILE]`
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, platform, release, totalmem } from 'node:os'
 import { dirname } from 'node:path'
@@ -9,6 +8,7 @@ import { parseArgs } from 'node:util'
 import { Generator } from '../../src/load/generator.ts'
 import type { PlanInput, TurnsPlanInput } from '../../src/load/plan.ts'
 import { seededRandom } from '../../src/load/schedule.ts'
+import { commit } from './commit.ts'
 import { mirrorAccount, watchMemory } from './hang.ts'
 import { cpuOf, hasProcfs, machineLoad } from './procfs.ts'
 import type { Comparison, LoadResults, SystemFigures, WindowFigures } from './results.ts'
@@ -206,7 +206,7 @@ async function warmAndRate(systems: Systems, generator: Generator, saturated: re
 }
 
 /** Processor time without load, ms a second. */
-async function idleTimes(systems: Systems): Promise<Map<SystemName, number | undefined>> {
+async function idleTimes(systems: Systems): Promise<Map<string, number | undefined>> {
   await pause(1_000)
   const before = systems.all.map(({ pid }) => cpuOf(pid)?.treeNs)
   await pause(SETTINGS.idleMs)
@@ -306,16 +306,6 @@ function compareSystems(
 /** A quick run is too short, and its code too cold, to judge by. */
 function judged(ratio: Ratio, target: number | undefined): Pick<Comparison, 'ratio' | 'target' | 'verdict'> {
   return { ratio, target, verdict: target === undefined || quick ? undefined : judgeTarget(ratio, target) }
-}
-
-function commit(): string {
-  try {
-    const git = (...args: string[]) => execFileSync('git', args, { encoding: 'utf8' }).trim()
-    const dirty = git('status', '--porcelain', '--', 'src') === '' ? '' : ' with changes'
-    return `${git('rev-parse', 'HEAD').slice(0, 12)}${dirty}`
-  } catch {
-    return 'unknown'
-  }
 }
 
 function tellRound(what: string): (round: number) => void {

@@ -1,11 +1,9 @@
 // Starts and ends what is measured: bare servers, model servers, and gateways with and without a shadow.
-import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { type Running, startPeer } from './processes.ts'
 import { treeOf } from './procfs.ts'
 
 export const SYSTEM_NAMES = [
@@ -21,7 +19,7 @@ export type SystemName = (typeof SYSTEM_NAMES)[number]
 
 /** One thing that is measured. */
 export interface System {
-  readonly name: SystemName
+  readonly name: string
   readonly url: string
   readonly pid: number
   /** Of a gateway. */
@@ -34,17 +32,9 @@ export interface Systems {
   close(): Promise<void>
 }
 
-interface Running {
-  readonly pid: number
-  readonly ready: { readonly port: number; readonly adminPort?: number }
-  close(): Promise<void>
-}
-
 const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url))
 const ROUTE = 'flight-delay'
 const INFER = `/v2/models/${ROUTE}/infer`
-const READY_DEADLINE_MS = 30_000
-const END_DEADLINE_MS = 30_000
 const MOST_STARTS = 12
 
 /** Starts what is wanted and what it forwards to; what was started is ended when a later start fails. */
@@ -144,42 +134,4 @@ routes:
     await gateway.close()
   }
   throw new Error('the machine is too busy: the live model was never placed on the serving thread')
-}
-
-async function startPeer(peer: string, args: readonly string[], flags: readonly string[]): Promise<Running> {
-  const file = fileURLToPath(new URL(`./peers/${peer}.ts`, import.meta.url))
-  const child = spawn(process.execPath, [...flags, file, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
-  try {
-    const ready = JSON.parse(await firstLine(child, peer)) as Running['ready']
-    return { pid: child.pid!, ready, close: () => end(child) }
-  } catch (error) {
-    await end(child)
-    throw error
-  }
-}
-
-async function firstLine(child: ChildProcessByStdio<Writable, Readable, null>, peer: string): Promise<string> {
-  const lines = createInterface({ input: child.stdout })
-  let timer: NodeJS.Timeout | undefined
-  try {
-    return await new Promise<string>((resolve, reject) => {
-      lines.once('line', resolve)
-      child.once('exit', code => reject(new Error(`${peer} ended with code ${code}`)))
-      timer = setTimeout(() => reject(new Error(`${peer} was not ready in time`)), READY_DEADLINE_MS)
-    })
-  } finally {
-    clearTimeout(timer)
-    lines.close()
-    child.stdout.resume()
-  }
-}
-
-/** Ends a process that this one started: by the end of its input, and by its id when that is not enough. */
-async function end(child: ChildProcessByStdio<Writable, Readable, null>): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const exited = new Promise<void>(resolve => child.once('exit', () => resolve()))
-  const timer = setTimeout(() => child.kill('SIGKILL'), END_DEADLINE_MS)
-  child.stdin.end()
-  await exited
-  clearTimeout(timer)
 }

@@ -103,12 +103,12 @@ function accountRow(name: string, account: MirrorAccount): string[] {
   ]
 }
 
-function cell(spread: Spread | WindowFigures['servingUs'], digits: number): string {
+export function cell(spread: Spread | WindowFigures['servingUs'], digits: number): string {
   if (spread === undefined) return '–'
   return `${spread.median.toFixed(digits)} (${spread.low.toFixed(digits)}–${spread.high.toFixed(digits)})`
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
 }

@@ -3,7 +3,7 @@ import type { Generator } from '../../src/load/generator.ts'
 import type { LoadResult, PlanInput, TurnsPlanInput } from '../../src/load/plan.ts'
 import { type CpuTimes, cpuOf } from './procfs.ts'
 import { shuffled } from './statistics.ts'
-import type { System, SystemName } from './systems.ts'
+import type { System } from './systems.ts'
 
 /** One window of one system. Times per request are of all its requests, warm-up included. */
 export interface Window {
@@ -18,7 +18,7 @@ export interface Window {
   readonly failures: number
 }
 
-export type Windows = ReadonlyMap<SystemName, readonly Window[]>
+export type Windows = ReadonlyMap<string, readonly Window[]>
 
 /** After a window: mirrored requests are sent and compared, epochs posted, before the processor time is read. */
 const SETTLE_MS = 350
@@ -35,7 +35,7 @@ export async function runWindows(
   planOf: (system: System, round: number) => PlanInput,
   progress: (round: number) => void,
 ): Promise<Windows> {
-  const windows = new Map<SystemName, Window[]>(blocks.flat().map(({ name }) => [name, []]))
+  const windows = new Map<string, Window[]>(blocks.flat().map(({ name }) => [name, []]))
   for (let round = 0; round < rounds; round++) {
     for (const block of shuffled(blocks, random)) {
       for (const system of shuffled(block, random)) {

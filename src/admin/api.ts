@@ -1,9 +1,11 @@
 // The admin API: paths and JSON over `Control`. Decides nothing about versions and holds no state.
 import type { HttpBindings } from '@hono/node-server'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
+import { accepts } from 'hono/accepts'
 import { bodyLimit } from 'hono/body-limit'
 import { asUnderstudyError, UnderstudyError } from '../errors.ts'
 import { CONTENT_SECURITY_POLICY, reportHtml } from '../report/html/page.ts'
+import { cleanRequestId, REQUEST_ID_FORM } from '../serving/headers.ts'
 import {
   MirrorBody,
   PauseBody,
@@ -16,6 +18,7 @@ import {
   WeightBody,
 } from './body.ts'
 import type { Request as Change, Control } from './control.ts'
+import { tracesHandler, tracesRefused } from './traces.ts'
 
 export interface AdminApiOptions {
   readonly control: Control
@@ -29,21 +32,26 @@ type Env = { Bindings: HttpBindings }
 
 const MAX_BODY_BYTES = 64 * 1024
 const MAX_LABEL_BYTES = 4 * 1024 * 1024
+const OWN_BOUNDS = new Set(['/v1/labels', '/v1/traces'])
 const IDEMPOTENCY_KEY = /^[A-Za-z0-9._:-]{1,128}$/
+const OPENMETRICS = 'application/openmetrics-text'
 const ROUTE_PATHS = ['promote', 'rollback', 'abort', 'clear', 'weight', 'pause', 'resume'] as const
 
 export function createAdminApi({ control, guard, onInternalError }: AdminApiOptions): Hono<Env> {
   const app = new Hono<Env>()
+  const unforeseen = (error: unknown) => onInternalError?.(error)
   app.use(securityHeaders)
   app.get('/livez', context => context.text('ok'))
   app.get('/readyz', context => (control.ready() ? context.text('ok') : context.text('not ready', 503)))
   app.use(guard)
   app.use('/v1/labels', limitedTo(MAX_LABEL_BYTES))
-  app.use(async (context, next) => (context.req.path === '/v1/labels' ? next() : smallBody(context, next)))
+  app.use(async (context, next) => (OWN_BOUNDS.has(context.req.path) ? next() : smallBody(context, next)))
   app.use(requireJson)
 
   app.get('/metrics', async context => {
-    const { body, contentType } = await control.metrics()
+    // Exemplars stand in OpenMetrics alone, which Prometheus asks for; a person with a browser gets plain text.
+    const type = accepts(context, { header: 'Accept', supports: [OPENMETRICS, 'text/plain'], default: 'text/plain' })
+    const { body, contentType } = await control.metrics(type === OPENMETRICS ? 'openmetrics' : 'plain')
     return context.body(body, 200, { 'content-type': contentType })
   })
   app.get('/v1/status', context => json(context, control.status()))
@@ -61,6 +69,11 @@ export function createAdminApi({ control, guard, onInternalError }: AdminApiOpti
   app.get('/v1/history', context =>
     json(context, { entries: control.history(context.req.query('route'), readLast(context.req.query('last'))) }),
   )
+
+  app.get('/v1/requests/:id', async context => {
+    const found = await control.explain(requestIdOf(context), context.req.query('route') || undefined)
+    return json(context, found)
+  })
 
   app.post('/v1/routes/:route/promote', async context => {
     const body = readBody(PromoteBody, await context.req.text())
@@ -101,6 +114,8 @@ export function createAdminApi({ control, guard, onInternalError }: AdminApiOpti
     return context.body(body, status as 200, { 'content-type': 'application/json' })
   })
 
+  app.post('/v1/traces', tracesHandler(control, unforeseen))
+
   app.notFound(context => {
     const allowed = allowedMethods(context.req.path)
     if (allowed === undefined) return failure(context, new UnderstudyError('UNKNOWN_PATH', 'unknown path'))
@@ -108,8 +123,9 @@ export function createAdminApi({ control, guard, onInternalError }: AdminApiOpti
     return failure(context, new UnderstudyError('BAD_METHOD', `method ${context.req.method} is not allowed here`))
   })
   app.onError((error, context) => {
+    if (context.req.path === '/v1/traces') return tracesRefused(context, error, unforeseen)
     const known = asUnderstudyError(error)
-    if (known.code === 'INTERNAL') onInternalError?.(error)
+    if (known.code === 'INTERNAL') unforeseen(error)
     return failure(context, known)
   })
   return app
@@ -143,7 +159,8 @@ const smallBody = limitedTo(MAX_BODY_BYTES)
 
 /** A form of another site can only send three content types, and JSON is none of them. */
 const requireJson: MiddlewareHandler<Env> = async (context, next) => {
-  if (context.req.method !== 'POST') return next()
+  // OTLP's types are checked where they are read; a form of another site can send neither of them.
+  if (context.req.method !== 'POST' || context.req.path === '/v1/traces') return next()
   const type = context.req.header('content-type')?.split(';')[0]?.trim().toLowerCase()
   const isJson = type === 'application/json' || (type === 'application/x-ndjson' && context.req.path === '/v1/labels')
   if (!isJson) throw new UnderstudyError('BAD_REQUEST', 'expected content-type: application/json')
@@ -152,6 +169,13 @@ const requireJson: MiddlewareHandler<Env> = async (context, next) => {
 
 function routeOf(context: Context<Env>): string {
   return context.req.param('route') as string
+}
+
+/** @throws BAD_REQUEST for what no request can have as its id */
+function requestIdOf(context: Context<Env>): string {
+  const requestId = cleanRequestId(context.req.param('id'))
+  if (requestId !== undefined) return requestId
+  throw new UnderstudyError('BAD_REQUEST', `request id: expected ${REQUEST_ID_FORM}`)
 }
 
 function candidateOf(context: Context<Env>): [route: string, candidate: string | undefined] {
@@ -187,7 +211,8 @@ function failure(context: Context<Env>, { code, message, status }: UnderstudyErr
 /** The methods of a known path; undefined for others. */
 function allowedMethods(path: string): string | undefined {
   if (/^\/(livez|readyz|metrics|v1\/status|v1\/history)$/.test(path)) return 'GET'
-  if (/^\/v1\/(mirror|labels)$/.test(path)) return 'POST'
+  if (/^\/v1\/requests\/[^/]+$/.test(path)) return 'GET'
+  if (/^\/v1\/(mirror|labels|traces)$/.test(path)) return 'POST'
   const last = /^\/v1\/routes\/[^/]+\/([a-z]+)$/.exec(path)?.[1]
   if (last === 'report' || last === 'gate' || last === 'evidence') return 'GET'
   return ROUTE_PATHS.some(name => name === last) ? 'POST' : undefined

@@ -1,6 +1,10 @@
 // What the admin API may ask of the control thread. Implemented by the gateway, and by a fake in tests.
 import type { Verdict } from '../gate/evidence.ts'
 import type { Report, Status } from '../report/status.ts'
+import type { Found } from '../shadow/explanation.ts'
+import type { PartialSuccess } from '../telemetry/exportAnswer.ts'
+import type { MetricsFormat } from '../telemetry/metrics.ts'
+import type { ReadSpan } from '../telemetry/readSpans.ts'
 
 /** Who asks, why, and whether it is only a rehearsal. */
 export interface Request {
@@ -49,6 +53,8 @@ export interface Control {
   gate(route: string, candidate: string | undefined): Verdict
   /** The evidence and policy behind the verdict, as `judge` reads them. */
   evidence(route: string, candidate: string | undefined): { readonly evidence: unknown; readonly policy: unknown }
+  /** Requests with this id, in one route or in all, the newest first; at least one. @throws UNKNOWN_REQUEST, OVERLOADED */
+  explain(requestId: string, route: string | undefined): Promise<Found>
   promote(route: string, candidate: string | undefined, request: Request): Promise<ChangeResult>
   rollback(route: string, request: Request): Promise<ChangeResult>
   abort(route: string, version: string, request: Request): Promise<ChangeResult>
@@ -62,6 +68,11 @@ export interface Control {
   history(route: string | undefined, last: number): readonly HistoryEntry[]
   /** JSON body of POST /v1/labels; resolves when the labels are kept. */
   labels(body: Uint8Array): Promise<{ readonly status: number; readonly body: string }>
-  metrics(): Promise<{ readonly body: string; readonly contentType: string }>
+  /**
+   * Spans of POST /v1/traces, undefined for broken ones. Nothing is taken before all are read: what iterating throws
+   * refuses the whole. @throws OVERLOADED, TOO_LARGE
+   */
+  traces(spans: Iterable<ReadSpan | undefined>): Promise<PartialSuccess>
+  metrics(format: MetricsFormat): Promise<{ readonly body: string; readonly contentType: string }>
   ready(): boolean
 }

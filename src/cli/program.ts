@@ -7,6 +7,7 @@ import { addClear } from './clear.ts'
 import type { CommandContext } from './context.ts'
 import { addDemo } from './demo.ts'
 import { CommandFailure, EXIT, type ExitCode, exitCodeOf } from './exit.ts'
+import { addExplain } from './explain.ts'
 import { addGate } from './gate.ts'
 import { addHistory } from './history.ts'
 import { addJudge } from './judge.ts'
@@ -29,7 +30,7 @@ const COMMANDS: readonly (readonly [
   adds: readonly ((program: Command, context: CommandContext) => void)[],
 ])[] = [
   ['Run:', [addServe, addDemo, addValidate]],
-  ['Look:', [addStatus, addReport, addGate, addHistory]],
+  ['Look:', [addStatus, addReport, addGate, addExplain, addHistory]],
   ['Change:', [addPromote, addRollback, addSetWeight, addAbort, addClear, addPause, addResume, addMirror]],
   ['Without a gateway:', [addModels, addJudge, addSchema]],
 ]

@@ -10,11 +10,15 @@ import { type AdminOptions, type CommandContext, withAdmin, withClient } from '.
 import { CommandFailure, EXIT } from './exit.ts'
 import { candidatePath } from './gate.ts'
 import { jsonText } from './terminal.ts'
+import { reportFromTraces } from './traces.ts'
 
 const FORMATS = ['text', 'markdown', 'html', 'json', 'evidence'] as const
 type Format = (typeof FORMATS)[number]
 
 interface ReportOptions extends AdminOptions {
+  readonly traces?: readonly string[]
+  readonly routes: string
+  readonly labels?: readonly string[]
   readonly format: Format
   readonly json?: boolean
   readonly out?: string
@@ -25,6 +29,9 @@ export function addReport(program: Command, { terminal }: CommandContext): void 
     program
       .command('report')
       .summary('one candidate against live, everything that is known of it')
+      .description(
+        'Everything that is known of one candidate against live. A running gateway is asked, or with --traces the spans that it wrote: then verdict and report are made anew from what each span counted, and license nothing.',
+      )
       .argument('<route>', 'route name')
       .argument('[candidate]', 'version; may be left out where there is one candidate')
       .option(
@@ -33,12 +40,24 @@ export function addReport(program: Command, { terminal }: CommandContext): void 
         parseFormat,
         'text',
       )
-      .option('--out <file>', 'write it to a file instead'),
+      .option('--out <file>', 'write it to a file instead')
+      .option('--traces <file>', 'recompute it from spans, OTLP JSON lines; may be repeated', collect)
+      .option('--routes <file>', 'with --traces: the routes file whose policy judges', './routes.yaml')
+      .option(
+        '--labels <file>',
+        'with --traces: labels, JSON lines as POST /v1/labels takes them; may be repeated',
+        collect,
+      ),
   ).action(async (route: string, candidate: string | undefined, options: ReportOptions) => {
     const { out } = options
     const format = options.json === true ? 'json' : options.format
     const what = format === 'evidence' ? 'evidence' : 'report'
-    const answer = await withClient(options, terminal, client => client.get(candidatePath(route, what, candidate)))
+    if (options.traces === undefined && options.labels !== undefined)
+      throw new CommandFailure(EXIT.usage, '--labels goes with --traces: a gateway has its own')
+    const answer =
+      options.traces === undefined
+        ? await withClient(options, terminal, client => client.get(candidatePath(route, what, candidate)))
+        : (await reportFromTraces({ ...options, traces: options.traces, route, candidate }, terminal))[what]
     // The gateway's own words.
     const text =
       format === 'evidence' ? jsonText(answer) : written(answer as Report, format, out === undefined && terminal.colour)
@@ -63,6 +82,10 @@ function written(report: Report, format: Exclude<Format, 'evidence'>, colour: bo
     case 'text':
       return reportText(report, { colour })
   }
+}
+
+function collect(file: string, before: readonly string[] = []): string[] {
+  return [...before, file]
 }
 
 function parseFormat(text: string): Format {

@@ -7,6 +7,7 @@ import { type Path, type Problem, readDocument } from './document.ts'
 import { faultsOf } from './problems.ts'
 import { rulesBroken } from './rules.ts'
 import { RoutesFile, Version } from './schema.ts'
+import { withTraced } from './traced.ts'
 
 /** A routes file that parsed: the configuration, the text it came from and the sha256 of its bytes, hexadecimal. */
 export interface LoadedRoutes {
@@ -35,7 +36,7 @@ export function parseRoutes(
       if (!taken.has(offset)) problems.push({ offset, message })
     }
   }
-  if (problems.length === 0) return RoutesFile.parse(document.value)
+  if (problems.length === 0) return withTraced(RoutesFile.parse(document.value))
 
   const file = basename(fileName)
   const lines = problems

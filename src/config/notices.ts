@@ -1,5 +1,6 @@
 // What a person should know of a route that is valid: settings that do nothing here, or ask for what can hardly come. Pure.
 import type { Override, Route } from './schema.ts'
+import { isServedElsewhere } from './traced.ts'
 
 const DAY_MS = 86_400_000
 
@@ -7,7 +8,7 @@ const DAY_MS = 86_400_000
 export function noticesOfRoute(route: Route, nowMs: number): string[] {
   const { versions, gate, rollout, expect, labels, live } = route
   const hasOthers = Object.keys(versions).length > 1
-  const notices: string[] = []
+  const notices: string[] = isServedElsewhere(route) ? [ELSEWHERE] : []
   for (const [version, { override }] of Object.entries(versions)) {
     if (override !== undefined && nowMs >= overrideEnd(override))
       notices.push(`the override of ${version} ended (until ${override.until}): renew it or take it out`)
@@ -27,6 +28,9 @@ export function noticesOfRoute(route: Route, nowMs: number): string[] {
     notices.push('`rollout.window` does nothing in mode manual: a person raises when they like')
   return notices
 }
+
+const ELSEWHERE =
+  'its traffic is served elsewhere and known by spans only (POST /v1/traces): promote edits routes.yaml, and whoever routes the traffic must follow'
 
 /** When an override ends, ms since the Unix epoch: a date is over with its day in UTC. */
 export function overrideEnd({ until }: Pick<Override, 'until'>): number {

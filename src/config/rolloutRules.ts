@@ -49,12 +49,12 @@ function checkAutomatic(route: Raw, at: Report): void {
   if (!isMap(route.rollout) || route.rollout.mode !== 'auto') return
   if (route.rollout.write === 'patch')
     at(['rollout', 'write'], 'value', 'expected `write: file` beside `mode: auto`: a patch waits for a person')
-  for (const [version, { url, identity }] of versionsOf(route)) {
-    if (url !== undefined && identity === undefined)
+  for (const [version, { url, traced, identity }] of versionsOf(route)) {
+    if ((url !== undefined || traced !== undefined) && identity === undefined)
       at(
         ['rollout', 'mode'],
         'value',
-        `expected \`identity\` at ${version}, or mode manual: what runs behind its address is not verified, so nothing is raised by itself`,
+        `expected \`identity\` at ${version}, or mode manual: what runs ${url === undefined ? 'elsewhere' : 'behind its address'} is not verified, so nothing is raised by itself`,
       )
   }
 }

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net'
 import type { Fault } from './problems.ts'
 import { checkRollout } from './rolloutRules.ts'
+import { checkTraced } from './traced.ts'
 
 type Raw = Readonly<Record<string, unknown>>
 
@@ -21,6 +22,7 @@ export function rulesBroken(file: unknown): Fault[] {
     checkSegments(route, at)
     checkNotify(route, at)
     checkRollout(route, at)
+    checkTraced(route, at)
   }
   faults.push(...pathsAreApart(file.routes))
   return faults
@@ -70,9 +72,12 @@ const HTTP_ONLY = ['protocol', 'model', 'identity', 'connect', 'firstByte']
 
 function checkVersion(version: string, entry: Raw, at: Report): void {
   const here = ['versions', version]
-  const { onnx, url } = entry
-  if (onnx === undefined && url === undefined) at(here, 'key', 'expected `onnx` or `url`')
+  const { onnx, url, traced } = entry
+  if (onnx === undefined && url === undefined && traced === undefined)
+    at(here, 'key', 'expected `onnx`, `url` or `traced`')
   if (onnx !== undefined && url !== undefined) at([...here, 'url'], 'key', 'expected either `onnx` or `url`, got both')
+  if (traced !== undefined && (onnx !== undefined || url !== undefined))
+    at([...here, 'traced'], 'key', `expected either \`traced\` or \`${onnx === undefined ? 'url' : 'onnx'}\`, got both`)
 
   if (typeof onnx === 'string') {
     if (/^[\\/]|^[A-Za-z]:/.test(onnx) || onnx.includes('\0') || onnx.split(/[\\/]/).includes('..'))

@@ -206,6 +206,15 @@ export const Version = z
       .union([z.url({ protocol: /^https?$/ }), z.array(z.url({ protocol: /^https?$/ })).min(1)])
       .optional()
       .describe('address of an HTTP model server, or several'),
+    traced: z
+      .union([
+        z.literal(true, {
+          error: ({ input }) => `expected true, or the name that spans give this version, got ${show(input)}`,
+        }),
+        z.string().min(1),
+      ])
+      .optional()
+      .describe('served elsewhere, known by spans that name it so (POST /v1/traces); true: by its version'),
     protocol: protocol
       .default('v2')
       .describe('wire protocol of an HTTP version; json: anything else, at the address itself, passed through'),
@@ -349,6 +358,31 @@ const Notify = z
   })
   .describe('one webhook')
 
+const attribute = z.string().min(1).max(256)
+
+/** Of a route whose versions are traced. */
+export const Spans = z
+  .strictObject({
+    name: z.string().min(1).optional().describe('name of a prediction span; any by default'),
+    model: attribute
+      .optional()
+      .describe('attribute that holds the route name; understudy.model.name by default, none beside `name`'),
+    version: attribute.default('understudy.model.version').describe('attribute that names the version'),
+    output: z
+      .union([attribute, z.array(attribute).min(1).max(16)])
+      .default('understudy.prediction')
+      .describe(
+        'attribute that holds the answer, or several: a number, a label, a list, or JSON text of a list or map',
+      ),
+    error: attribute.default('error.type').describe('attribute that is there when the prediction failed'),
+    request: attribute
+      .default('understudy.request.id')
+      .describe('attribute that holds the request id of labels; the trace id where it is not there'),
+    digest: attribute.optional().describe('attribute that must hold the `identity` of the version'),
+    within: durationMs.prefault('1m').describe('how long after the first span of a trace the others may come'),
+  })
+  .describe('which spans are predictions, where versions are `traced`, and where things stand on them')
+
 const Sticky = z.union([
   z.strictObject({ header: z.string().min(1).describe('request header that holds the unit') }),
   z.strictObject({ cookie: z.string().min(1).describe('cookie that holds the unit') }),
@@ -370,6 +404,7 @@ export const Route = z
     force: z.string().min(1).optional().describe('header by which testers pick a version; never evidence'),
     compare: Compare.prefault({}),
     expect: z.enum(['same', 'change']).default('same').describe('same: disagreement is gated; change: labels decide'),
+    spans: Spans.optional(),
     labels: Labels.optional(),
     gate: Gate.prefault({}),
     rollout: Rollout.prefault({}),
@@ -426,6 +461,7 @@ export const RoutesFile = z
 export type RoutesFile = z.infer<typeof RoutesFile>
 export type Route = z.infer<typeof Route>
 export type Version = z.infer<typeof Version>
+export type Spans = z.infer<typeof Spans>
 export type Override = z.infer<typeof Override>
 export type Loss = (typeof LOSSES)[number]
 export type CompareKind = (typeof COMPARE_KINDS)[number]

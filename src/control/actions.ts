@@ -26,16 +26,22 @@ import { type ActionRequest, type ActionResult, promote, setWeight } from '../ro
 import { recordLater } from '../rollout/record.ts'
 import { abort, clear, rollback } from '../rollout/rollback.ts'
 import type { Snapshot, SnapshotRoute } from '../rollout/snapshot.ts'
+import type { Found } from '../shadow/explanation.ts'
 import type { Promotion } from '../shadow/message.ts'
 import type { StateStore } from '../state/store.ts'
+import type { PartialSuccess } from '../telemetry/exportAnswer.ts'
+import type { MetricsFormat } from '../telemetry/metrics.ts'
+import type { ReadSpan } from '../telemetry/readSpans.ts'
 import type { Raise } from './automatic.ts'
 import type { EvidenceBook } from './evidence.ts'
+import { explainRequest } from './explain.ts'
 import type { VerdictHistory } from './history.ts'
 import type { LabelAnswer, Labels } from './labels.ts'
 import type { Meters } from './meters.ts'
 import type { KnownVersion, ModelRegistry } from './models.ts'
 import { comparedOutputs } from './snapshot.ts'
 import type { Verdicts } from './verdicts.ts'
+import type { Vitals } from './vitals.ts'
 
 /** What only the composition root knows. */
 export interface GatewayFacts {
@@ -62,12 +68,18 @@ export interface ControlParts {
   readonly models: ModelRegistry
   readonly labels: Labels
   readonly meters: Meters
+  readonly vitals: Vitals
   readonly standing: () => { readonly change: Change; readonly snapshot: Snapshot; readonly loadedAt: number }
   readonly facts: () => GatewayFacts
   readonly setMirror: (on: boolean, route: string | undefined) => Promise<void>
   readonly submitLabels: (body: Uint8Array) => Promise<LabelAnswer>
+  readonly takeSpans: (spans: Iterable<ReadSpan | undefined>) => Promise<PartialSuccess>
   readonly promoted: (promotion: Promotion) => void
+  /** What the shadow thread remembers of a request. */
+  readonly remembered: (requestId: string, route: string | undefined) => Promise<Found>
 }
+
+const ROUTE_IT_YOURSELF = 'its traffic is served elsewhere: whoever routes it must follow'
 
 type Action = ChangeResult['action']
 
@@ -137,6 +149,11 @@ export class ControlActions implements Control {
     const { route, evidence } = this.#candidate(routeName, candidate)
     const config = this.#parts.standing().change.loaded.config.routes[route.name]!
     return evidenceFile(evidence, config, comparedOutputs(config))
+  }
+
+  explain(requestId: string, route: string | undefined): Promise<Found> {
+    const { remembered, labels, standing } = this.#parts
+    return explainRequest({ ask: remembered, labels, standing }, requestId, route)
   }
 
   promote(routeName: string, candidate: string | undefined, request: Request): Promise<ChangeResult> {
@@ -235,8 +252,17 @@ export class ControlActions implements Control {
     return this.#parts.submitLabels(body)
   }
 
-  metrics(): Promise<{ body: string; contentType: string }> {
-    return this.#parts.meters.metrics.text()
+  traces(spans: Iterable<ReadSpan | undefined>): Promise<PartialSuccess> {
+    return this.#parts.takeSpans(spans)
+  }
+
+  metrics(format: MetricsFormat): Promise<{ body: string; contentType: string }> {
+    const { configurationError, storeError } = this.#parts.facts()
+    return this.#parts.vitals.text(format, {
+      ready: this.ready(),
+      configValid: configurationError === undefined,
+      storeUp: storeError === undefined,
+    })
   }
 
   ready(): boolean {
@@ -276,7 +302,11 @@ export class ControlActions implements Control {
       .map(version => `${version} ${before[version] ?? 0} → ${after[version] ?? 0} %`)
       .join(', ')
     const outcome = { applied: 'done', 'dry-run': 'would be done', repeated: 'was done before' }[result.outcome]
-    const summary = [`${action} of ${name} ${outcome}: ${changed || 'no share changed'}`, ...result.problems].join('; ')
+    const summary = [
+      `${action} of ${name} ${outcome}: ${changed || 'no share changed'}`,
+      ...(changed !== '' && this.#route(name).spans !== undefined ? [ROUTE_IT_YOURSELF] : []),
+      ...result.problems,
+    ].join('; ')
     return {
       route: name,
       action,

@@ -19,11 +19,14 @@ import type { ModelRegistry } from './models.ts'
 import type { Notifier } from './notifier.ts'
 import type { SeenUnits } from './seenUnits.ts'
 import type { Standing } from './snapshot.ts'
+import type { Traces } from './traces.ts'
 import { unreadable, type Verdicts } from './verdicts.ts'
 
 export interface CycleParts {
   readonly collector: EpochCollector
   readonly book: EvidenceBook
+  /** Evidence from spans of traffic that is served elsewhere; it is late by itself and holds nobody else's back. */
+  readonly traces: Pick<Traces, 'release' | 'end'>
   readonly labels: Labels
   readonly meters: Meters
   readonly verdicts: Verdicts
@@ -131,7 +134,7 @@ export class Cycle {
   }
 
   #commit(isLast: boolean): void {
-    const { book, seenUnits, collector, history, labels, meters, log, standing, config } = this.#parts
+    const { book, seenUnits, collector, traces, history, labels, meters, log, standing, config } = this.#parts
     const now = monotonicMs()
     // Also while it drains: requests are answered then.
     if (standing() !== undefined) {
@@ -146,7 +149,11 @@ export class Cycle {
     // A store that failed is tried with a write even when there is nothing else to write.
     if (this.#storeError !== undefined) book.keepValue('tried', String(this.#parts.now()))
     const nowMs = this.#parts.now()
-    const epochs = [...this.#unsaved, ...labels.admitted(collector.release(), config(), nowMs)]
+    const epochs = [
+      ...this.#unsaved,
+      ...labels.admitted(collector.release(), config(), nowMs),
+      ...(isLast ? traces.end() : traces.release()),
+    ]
     let isWritten: boolean
     try {
       isWritten = book.commit(epochs, labels.take(config(), nowMs))

@@ -61,6 +61,8 @@ export class Desired {
   #standing: Standing | undefined
   #revision = 0
   #configurationError: string | undefined
+  /** Contents of the file that were refused so far. */
+  #refusals = 0
   /** Routes whose mirroring a person has switched off. */
   #mirrorOff: ReadonlySet<string>
 
@@ -116,6 +118,7 @@ export class Desired {
         resolution,
         known,
         keys: applied === undefined ? new Map() : book.follow(applied, route.gate.latency, now(), route.gate.blocks),
+        periodOf: version => book.periods(name, version).at(-1),
         segmentsOf: key => book.segments(key),
         classesOf: key => book.classes(key),
         isNoisy: () => book.isNoisy(name),
@@ -138,13 +141,15 @@ export class Desired {
   /** routes.yaml has new content that parses. Never rejects. */
   async edited(loaded: LoadedRoutes): Promise<void> {
     const { ports, meters, log } = this.#parts
+    const refusals = this.#refusals
     try {
       const wanted = () => {
         this.#loading = loaded
         return loaded
       }
       const { resolutions } = await reload(ports, wanted, { who: 'routes.yaml' })
-      this.#configurationError = undefined
+      // What was refused meanwhile is newer: the file as it stands is that, and not this.
+      if (refusals === this.#refusals) this.#configurationError = undefined
       for (const [key, read] of Object.entries(READ_AT_START)) {
         if (!isDeepStrictEqual(read(this.#parts.loaded.config), read(loaded.config)))
           log.warn(`\`${key}\` is read at start only: restart to change it`)
@@ -172,6 +177,7 @@ export class Desired {
   refused(error: unknown, hash: string | undefined): void {
     const { meters, ports, log } = this.#parts
     this.#configurationError = messageOf(error)
+    this.#refusals++
     meters.metrics.reload('refused')
     recordReloadFailure(ports, error, hash)
     log.error(`routes.yaml is refused, the last good one serves on: ${messageOf(error)}`)

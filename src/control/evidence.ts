@@ -1,19 +1,12 @@
 // Keeps the evidence of every candidate: periods, counters in memory, and their way into the store. Judges nothing.
-import { worstIntake } from '../evidence/accounting.ts'
+import { type BlockSetting, nextBlocks, type OpenBlocks } from '../evidence/blocks.ts'
 import { addAll, type Counters, count, SLOT } from '../evidence/counters.ts'
 import { type CounterDeltas, type EpochDelta, slotsOf } from '../evidence/epochPost.ts'
 import { type LatencyLimits, unpairedExceedances } from '../evidence/latency.ts'
 import type { Evidence, Waiver } from '../gate/evidence.ts'
-import {
-  type AppliedRoute,
-  currentPeriods,
-  nextPeriods,
-  type PeriodRecord,
-  RoutePeriods,
-  stepStartedAt,
-} from '../rollout/periods.ts'
+import { evidenceOf } from '../rollout/evidenceOf.ts'
+import { type AppliedRoute, currentPeriods, nextPeriods, type PeriodRecord, RoutePeriods } from '../rollout/periods.ts'
 import type { CounterDelta, StateStore } from '../state/store.ts'
-import { type BlockSetting, nextBlocks, type OpenBlocks } from './blocks.ts'
 import { SegmentOrder } from './segmentOrder.ts'
 
 /** What is to be kept together with the epochs: labels, and what they came to. */
@@ -228,34 +221,15 @@ export class EvidenceBook {
     const all = this.#routePeriods(route)
     if (all === undefined) return undefined
     const periods = currentPeriods(all, version)
-    const open = periods.at(-1)
-    if (open === undefined || open.holdback) return undefined
-    const startedAt = stepStartedAt(periods) ?? open.startedAt
     const isJudged = (period: PeriodRecord) => period.endedAt === undefined && !period.holdback
     const judged = new Set(all.periods.filter(isJudged).map(period => period.version))
-    const present = periods.filter(period => period.startedAt >= startedAt)
-    // What was counted at this step before a pause is proof too, so what was dropped then counts as well.
-    const before = periods.findLastIndex(({ stage, step }) => stage !== open.stage || step !== open.step)
-    const proving = periods.slice(before + 1)
-    const waiver = this.#waiver(route, version, open.candidateDigest)
-    return {
-      route,
-      baseline: { version: open.baselineVersion, digest: open.baselineDigest },
-      candidate: { version, digest: open.candidateDigest },
-      attempt: open.attempt,
-      candidates: Math.max(1, judged.size),
-      periods: periods.map(period => ({
-        key: period.key,
-        stage: period.stage,
-        step: period.step,
-        share: period.share,
-        counters: this.counters(period.key),
-        segments: this.#segmentsOf(period.key),
-      })),
-      stepElapsedMs: present.reduce((sum, { key }) => sum + (this.counters(key).get(SLOT.timeMs) ?? 0), 0),
-      mirrored: worstIntake(proving.map(({ key }) => this.counters(key))),
-      ...(waiver === undefined ? {} : { waiver }),
+    const open = periods.at(-1)
+    const waiver = open === undefined ? undefined : this.#waiver(route, version, open.candidateDigest)
+    const source = {
+      counters: (key: string) => this.counters(key),
+      segments: (key: string) => this.#segmentsOf(key),
     }
+    return evidenceOf(periods, judged.size, source, waiver)
   }
 
   /** The version that is a route's holdback now, and its periods against the present live, in time order. */

@@ -108,6 +108,12 @@ export class Labels {
     return { status: 200, body: JSON.stringify(result) }
   }
 
+  /** Whether a request's label came lately, or is waited for; undefined: neither is known. @throws STATE_FAILED */
+  stateOf(route: string, requestId: string, config: RoutesFile): 'joined' | 'awaited' | undefined {
+    const known = this.#labelRoutes(config).get(route)
+    return known === undefined ? undefined : this.#join.stateOf(route, known, requestId)
+  }
+
   /**
    * Settled epochs as they are to be committed. Of the live answers that wait for labels, a sample where too many would wait;
    * call it once an epoch. Never throws: a store that cannot be asked is believed to hold what it held.

@@ -8,18 +8,23 @@ import type { VersionStatistics } from '../serving/dataPlane.ts'
 import type { CodeDelta, FromServing } from '../serving/message.ts'
 import type { FromShadow } from '../shadow/message.ts'
 import type { DurationDelta } from '../telemetry/durations.ts'
+import type { ExemplarSeries } from '../telemetry/exemplars.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { routeTemplate } from '../telemetry/routeTemplates.ts'
 
-const PREDICT_ROUTE = '/v2/models/{model_name}/infer'
+const RUNTIME = { onnx: 'onnx', url: 'http', traced: 'traced' } as const
 
 export class Meters {
   readonly metrics: Metrics
+  readonly #openTraces: (route: string, version: string) => number
   readonly #inFlight = new Map<string, number>()
   readonly #statistics = new Map<string, VersionStatistics>()
   #applied: Snapshot | undefined
 
-  constructor(metrics: Metrics) {
+  /** @param openTraces traces of a candidate that wait for a span */
+  constructor(metrics: Metrics, openTraces: (route: string, version: string) => number = () => 0) {
     this.metrics = metrics
+    this.#openTraces = openTraces
   }
 
   /** A new configuration serves: shares, models, and what has left. */
@@ -35,13 +40,14 @@ export class Meters {
     }
     this.#applied = snapshot
     for (const route of snapshot.routes) {
-      for (const { version, weight, digest, target } of route.versions) {
+      for (const { version, weight, digest, target, evidenceKey } of route.versions) {
+        if (evidenceKey === undefined) this.metrics.forgetVerdict(route.name, version)
         this.metrics.weight(route.name, version, weight)
         this.metrics.modelInfo({
           model: route.name,
           version,
           digest,
-          runtime: target.kind === 'onnx' ? 'onnx' : 'http',
+          runtime: RUNTIME[target.kind],
         })
       }
     }
@@ -49,17 +55,20 @@ export class Meters {
 
   served({ requests, refused }: Extract<FromServing, { kind: 'tick' }>): void {
     for (const { route, version, role, answered, inference } of requests) {
-      for (const { code, count, buckets, sumSeconds } of answered) {
+      const paths = this.#applied?.routes.find(({ name }) => name === route)?.paths ?? []
+      for (const { code, protocol, count, buckets, sumSeconds } of answered) {
         this.metrics.requestDelta({ route, version, role, code }, count, buckets, sumSeconds)
-        this.metrics.httpServerDuration({ method: 'POST', route: PREDICT_ROUTE, status: code }, buckets, sumSeconds)
+        const template = routeTemplate(protocol, paths)
+        this.metrics.httpServerDuration({ method: 'POST', route: template, status: code }, buckets, sumSeconds)
       }
       this.#count(`${route}/${version}`, answered, inference)
       if (inference) this.metrics.inferenceDelta({ route, version, role }, inference.buckets, inference.sumSeconds)
     }
-    for (const { code, count, buckets, sumSeconds } of refused) {
+    for (const { code, protocol, count, buckets, sumSeconds } of refused) {
       // No version was chosen, so there is none to name.
       this.metrics.requestDelta({ route: '', version: '', role: 'live', code }, count, buckets, sumSeconds)
-      this.metrics.httpServerDuration({ method: 'POST', route: PREDICT_ROUTE, status: code }, buckets, sumSeconds)
+      const template = routeTemplate(protocol, [])
+      this.metrics.httpServerDuration({ method: 'POST', route: template, status: code }, buckets, sumSeconds)
     }
   }
 
@@ -68,19 +77,23 @@ export class Meters {
     return JSON.stringify(Object.fromEntries(this.#statistics))
   }
 
-  shadowed({ candidates, spansDropped }: Extract<FromShadow, { kind: 'tick' }>): void {
+  shadowed({ candidates, spansDropped, exemplars }: Extract<FromShadow, { kind: 'tick' }>): void {
     this.#inFlight.clear()
-    for (const { route, version, outcomes, comparisons, inFlight } of candidates) {
+    for (const { route, version, outcomes, comparisons, inference, inFlight } of candidates) {
       for (const [outcome, count] of outcomes) this.metrics.shadowDelta(route, version, outcome, count)
       for (const [result, count] of comparisons) this.metrics.comparisonDelta(route, version, result, count)
+      if (inference) {
+        this.metrics.inferenceDelta({ route, version, role: 'shadow' }, inference.buckets, inference.sumSeconds)
+      }
       this.#inFlight.set(`${route}/${version}`, inFlight)
     }
+    for (const exemplar of exemplars) if (this.#isServed(exemplar.series)) this.metrics.exemplar(exemplar)
     for (const [reason, count] of Object.entries(spansDropped)) this.metrics.spansDropped(reason, count)
   }
 
-  /** Mirrored requests of a candidate that are queued or under way now. */
+  /** Pairs of a candidate that are queued or under way now, here or as traces that wait for a span. */
   inFlight(route: string, version: string): number {
-    return this.#inFlight.get(`${route}/${version}`) ?? 0
+    return (this.#inFlight.get(`${route}/${version}`) ?? 0) + this.#openTraces(route, version)
   }
 
   /** Epochs are in the store: the mirror's accounts follow. */
@@ -98,10 +111,11 @@ export class Meters {
 
   verdict(verdict: Verdict): void {
     this.metrics.verdict(verdict.route, verdict.candidate, verdict.decision)
-    for (const { metric, segment, logHarm } of verdict.metrics) {
-      if (segment === undefined && Number.isFinite(logHarm)) {
-        this.metrics.logEvalue(verdict.route, verdict.candidate, metric, logHarm)
-      }
+    const { route, candidate } = verdict
+    for (const { metric, segment, logHarm, logHarmNeeded } of verdict.metrics) {
+      if (segment !== undefined) continue
+      if (Number.isFinite(logHarm)) this.metrics.logEvalue(route, candidate, metric, logHarm)
+      this.metrics.logEvalueLimit(route, candidate, metric, logHarmNeeded)
     }
   }
 
@@ -111,6 +125,14 @@ export class Meters {
     for (const { code, count } of answered) counted[code < 300 ? 'succeeded' : 'failed'] += count
     counted.inferMs += (inference?.sumSeconds ?? 0) * 1000
     this.#statistics.set(key, counted)
+  }
+
+  /** A request may end after its version left the configuration: it must not bring back what was forgotten. */
+  #isServed(series: ExemplarSeries): boolean {
+    if (series.of === 'http') return true
+    const name = series.of === 'comparison' ? series.candidate : series.version
+    const route = this.#applied?.routes.find(each => each.name === series.route)
+    return route?.versions.some(({ version }) => version === name) ?? false
   }
 
   #account(route: string, version: string, slots: Counters): void {

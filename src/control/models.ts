@@ -2,20 +2,21 @@
 import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
 import type { Version } from '../config/schema.ts'
+import { spanNameOf } from '../config/traced.ts'
 import { messageOf } from '../errors.ts'
 import type { Manifest } from '../models/manifest.ts'
 import { readModelFolder } from '../models/source.ts'
-import type { OnnxTarget, UpstreamTarget } from '../rollout/snapshot.ts'
+import type { OnnxTarget, TracedTarget, UpstreamTarget } from '../rollout/snapshot.ts'
 import { signatureMismatch } from '../scoring/golden.ts'
 import type { LoadedModel, VerifyModel } from '../scoring/message.ts'
 import { type Identities, identityKey } from './identity.ts'
 
 export interface KnownVersion {
   readonly digest: string | undefined
-  readonly target: OnnxTarget | UpstreamTarget | undefined
+  readonly target: OnnxTarget | UpstreamTarget | TracedTarget | undefined
   readonly manifest: Manifest | undefined
   readonly broken: string | undefined
-  /** For a person: the embedded model's folder, or the addresses. */
+  /** For a person: the embedded model's folder, the addresses, or that it is served elsewhere. */
   readonly described: string
   readonly identityVerified: boolean
 }
@@ -52,11 +53,17 @@ export class ModelRegistry {
     // Servers that are down are waited for side by side; models are loaded one by one, since their speed is measured.
     const upstream = new Map(
       entries
-        .filter(([, { onnx }]) => onnx === undefined)
+        .filter(([, { onnx, traced }]) => onnx === undefined && traced === undefined)
         .map(([name, version]) => [name, this.#inspectUpstream(route, name, version)] as const),
     )
-    for (const [name, { onnx }] of entries) {
-      const known = onnx === undefined ? await upstream.get(name)! : await this.#inspectEmbedded(modelsFolder, onnx)
+    for (const [name, version] of entries) {
+      const { onnx, traced } = version
+      const known =
+        traced !== undefined
+          ? tracedVersion(version, spanNameOf(name, traced))
+          : onnx === undefined
+            ? await upstream.get(name)!
+            : await this.#inspectEmbedded(modelsFolder, onnx)
       this.#known.set(`${route}/${name}`, known)
       digests[name] = known.digest
     }
@@ -144,5 +151,20 @@ export class ModelRegistry {
       described,
       identityVerified: version.identity !== undefined,
     }
+  }
+}
+
+/** Nobody can look at it: it is what the file says, as its spans must say too. */
+function tracedVersion({ identity }: Version, named: string): KnownVersion {
+  const literal = identity !== undefined && 'literal' in identity ? identity.literal : undefined
+  // With an identity the name is left out: the same build under another name is the same build.
+  const declared = JSON.stringify(literal === undefined ? ['traced', named] : ['traced', null, literal])
+  return {
+    digest: createHash('sha256').update(declared).digest('hex'),
+    target: { kind: 'traced', named, identity: literal },
+    manifest: undefined,
+    broken: undefined,
+    described: `served elsewhere, known by its spans`,
+    identityVerified: literal !== undefined,
   }
 }

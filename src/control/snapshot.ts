@@ -1,9 +1,20 @@
 // Puts a configuration revision together for the threads, from what the file says, the lock decided and the models are. Pure.
 import type { Route, RoutesFile, Version } from '../config/schema.ts'
+import { outputsOf } from '../config/traced.ts'
 import { differenceScale } from '../evidence/scale.ts'
 import type { Resolution } from '../rollout/lock.ts'
+import type { PeriodRecord } from '../rollout/periods.ts'
 import type { Change } from '../rollout/ports.ts'
-import type { ComparedOutput, Snapshot, SnapshotRoute, SnapshotVersion, UpstreamTarget } from '../rollout/snapshot.ts'
+import type {
+  ComparedOutput,
+  Snapshot,
+  SnapshotPeriod,
+  SnapshotRoute,
+  SnapshotVersion,
+  TracedSpans,
+  UpstreamTarget,
+} from '../rollout/snapshot.ts'
+import { SPAN } from '../telemetry/attributes.ts'
 import type { KnownVersion } from './models.ts'
 
 /** What serves now. */
@@ -20,6 +31,8 @@ export interface RouteParts {
   readonly known: (version: string) => KnownVersion | undefined
   /** Open evidence key by candidate. */
   readonly keys: ReadonlyMap<string, string>
+  /** The period of a candidate's open evidence key. */
+  readonly periodOf: (version: string) => PeriodRecord | undefined
   /** Segments that an evidence key has slots for. */
   readonly segmentsOf: (key: string) => readonly string[]
   /** Classes that it has slots for. */
@@ -53,7 +66,8 @@ const NOWHERE: UpstreamTarget = {
 }
 
 function snapshotRoute(parts: RouteParts, mirroredBytes: number): SnapshotRoute {
-  const { name, route, resolution, known, keys, segmentsOf, classesOf, isNoisy, salts, seenUnits, mirrored } = parts
+  const { name, route, resolution, known, keys, periodOf, segmentsOf, classesOf, isNoisy, salts, seenUnits, mirrored } =
+    parts
   const live = route.versions[resolution.live]
   const compare = comparedOutputs(route)
   return {
@@ -73,6 +87,7 @@ function snapshotRoute(parts: RouteParts, mirroredBytes: number): SnapshotRoute 
         shadow: entry.shadow,
         deadlineMs: entry.deadline,
         evidenceKey,
+        ...(evidenceKey !== undefined && { period: periodOfKey(periodOf(version)) }),
         segments: evidenceKey === undefined ? [] : segmentsOf(evidenceKey),
         classes: evidenceKey === undefined ? [] : classesOf(evidenceKey),
       }
@@ -91,8 +106,30 @@ function snapshotRoute(parts: RouteParts, mirroredBytes: number): SnapshotRoute 
     limits: { ...route.limits, mirrored: route.limits.mirrored ?? mirroredBytes },
     salts,
     mirrored,
+    spans: spansOf(route),
     seenUnits,
   }
+}
+
+function spansOf({ spans }: Route): TracedSpans | undefined {
+  if (spans === undefined) return undefined
+  const { name, model, version, error, request, digest, within } = spans
+  return {
+    name,
+    model: model ?? (name === undefined ? SPAN.modelName : undefined),
+    version,
+    outputs: outputsOf(spans),
+    error,
+    request,
+    digest,
+    withinMs: within,
+  }
+}
+
+function periodOfKey(period: PeriodRecord | undefined): SnapshotPeriod | undefined {
+  if (period === undefined) return undefined
+  const { attempt, stage, step, share, startedAt, compareDigest, holdback } = period
+  return { attempt, stage, step, share, startedAt, compareDigest, holdback: holdback === true }
 }
 
 /** A model in our own process has no side effects; of an HTTP server a person must have said so. */

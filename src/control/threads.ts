@@ -7,8 +7,11 @@ import { createDoorbell, createRing } from '../record/ring.ts'
 import type { Snapshot } from '../rollout/snapshot.ts'
 import type { LoadedModel, VerifyModel } from '../scoring/message.ts'
 import type { FromServing, ServingData, ToServing } from '../serving/message.ts'
+import type { Found } from '../shadow/explanation.ts'
 import type { FromShadow, Promotion, ShadowData, ToShadow } from '../shadow/message.ts'
+import { Questions } from './questions.ts'
 import { Verifications } from './verifications.ts'
+import type { ThreadLoop } from './vitals.ts'
 
 export interface ThreadEvents {
   /** `tick` and `ask` of a serving thread. */
@@ -56,6 +59,9 @@ export class Threads {
   readonly #serving = new Map<number, Serving>()
   readonly #waiters = new Set<() => void>()
   readonly #verifications = new Verifications((call, model) => this.#tellShadow({ kind: 'verify', call, model }))
+  readonly #questions = new Questions((call, requestId, route) =>
+    this.#tellShadow({ kind: 'explain', call, requestId, route }),
+  )
   #shadow: Worker
   #shadowApplied = -1
   #shadowEnded = false
@@ -83,6 +89,20 @@ export class Threads {
     return this.#serving.size
   }
 
+  /** How busy each thread's event loop was, read from here at no cost to it. */
+  loops(): ThreadLoop[] {
+    const loopOf = (thread: string, { threadId, performance }: Worker): ThreadLoop => ({
+      thread,
+      id: threadId,
+      busyMs: performance.eventLoopUtilization().active,
+    })
+    return [
+      { thread: 'control', id: 0, busyMs: performance.eventLoopUtilization().active },
+      ...(this.#shadowEnded ? [] : [loopOf(SHADOW, this.#shadow)]),
+      ...[...this.#serving.values()].map(({ id, worker }) => loopOf(`serving-${id}`, worker)),
+    ]
+  }
+
   /** Starts the serving threads; resolves when all listen. @throws when the port cannot be had */
   async serve(snapshot: Snapshot): Promise<void> {
     this.#snapshot = snapshot
@@ -96,6 +116,11 @@ export class Threads {
   /** Loads a model in a scoring process and checks its golden vectors; settles within a minute. @throws MODEL_BROKEN */
   verify(model: VerifyModel): Promise<LoadedModel> {
     return this.#verifications.ask(model)
+  }
+
+  /** What the shadow thread remembers of a request id, within two seconds. @throws OVERLOADED, INTERNAL */
+  explain(requestId: string, route: string | undefined): Promise<Found> {
+    return this.#questions.ask(requestId, route)
   }
 
   /** Hands a new revision to every thread; resolves when all serving threads have acknowledged it. */
@@ -158,12 +183,14 @@ export class Threads {
       if (message.kind === 'applied') this.#shadowApplied = message.revision
       else if (message.kind === 'verified') this.#verifications.verified(message.call, message.model)
       else if (message.kind === 'refused') this.#verifications.refused(message.call, message.message)
+      else if (message.kind === 'explained') this.#questions.answered(message.call, message.found)
       events.shadow(message)
       this.#wake()
     })
     worker.on('error', cause => (error = cause as Error))
     worker.on('exit', () => {
       this.#shadowEnded = true
+      this.#questions.down()
       this.#wake()
       if (this.#stopping) return
       events.died(SHADOW, error)

@@ -3,9 +3,19 @@ import type { Counters } from './counters.ts'
 
 /**
  * Why a request came to no pair: it did not reach the version that was to be asked, or (`expired`, `not_ready`) live was not
- * to be had for a canary's request.
+ * to be had for a canary's request. Where traffic is served elsewhere: one side's span did not come in time (`unpaired`), or
+ * more traces were open than are kept (`evicted`).
  */
-export const DROP_REASONS = ['ring_full', 'too_large', 'queue_full', 'expired', 'stalled', 'not_ready'] as const
+export const DROP_REASONS = [
+  'ring_full',
+  'too_large',
+  'queue_full',
+  'expired',
+  'stalled',
+  'not_ready',
+  'unpaired',
+  'evicted',
+] as const
 export type DropReason = (typeof DROP_REASONS)[number]
 
 /** Why a mirrored request gave no comparison of two answers. */

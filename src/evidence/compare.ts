@@ -37,6 +37,8 @@ export interface OutputComparison {
   /** For display, of the first row that differs, else of the first row: label, number, or for vectors the leading index. */
   readonly baselineValue: number | string | null
   readonly candidateValue: number | string | null
+  /** The row that these values are of, from 0; null where there is none to compare. */
+  readonly shownRow: number | null
   /** Largest |candidate − baseline| of each row, for the histogram `diff.<bin>`; rows without numbers are left out. */
   readonly differences: readonly number[]
 }
@@ -163,6 +165,7 @@ function compareRows(name: string, b: OutputValue, c: OutputValue, spec: Compare
     ...(kind === 'probabilities' && { argmaxAgreement: agreeing }),
     baselineValue: shown(b, row, kind, spec),
     candidateValue: shown(c, row, kind, spec),
+    shownRow: b.rows === 0 ? null : row,
     differences,
   }
 }
@@ -224,6 +227,7 @@ function apart(
     maxRelDiff: null,
     baselineValue: null,
     candidateValue: null,
+    shownRow: null,
     differences: [],
   }
 }

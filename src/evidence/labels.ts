@@ -185,6 +185,18 @@ export class LabelJoin {
     }
   }
 
+  /**
+   * Whether a label of this request came lately, or whether an answer waits for one; undefined: neither is known (any more).
+   * @throws STATE_FAILED
+   */
+  stateOf(name: string, route: LabelRoute, requestId: string): 'joined' | 'awaited' | undefined {
+    const scopes = route.candidates.map(version => pendingScope(name, version))
+    if (route.affectedByAnswer) scopes.push(armScope(name))
+    const early = this.#early.peek(requestId)
+    if (early !== undefined && scopes.some(scope => early.joined.has(scope))) return 'joined'
+    return scopes.some(scope => this.#store.pending(scope, requestId) !== undefined) ? 'awaited' : undefined
+  }
+
   #join(entry: LabelEntry, routes: ReadonlyMap<string, LabelRoute>, nowMs: number): keyof LabelResult {
     const before = this.#early.get(entry.request_id)
     const only = routes.size === 1 ? [...routes.keys()][0] : undefined

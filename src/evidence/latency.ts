@@ -106,8 +106,8 @@ export function pairedExceedances(
 }
 
 /** Counts one latency: slot `<prefix>.<bin>`, such as `lat.b.412`. */
-export function countLatency(counters: Counters, prefix: string, ms: number): void {
-  count(counters, `${prefix}.${latencyBin(ms)}`)
+export function countLatency(counters: Counters, prefix: string, ms: number, amount = 1): void {
+  count(counters, `${prefix}.${latencyBin(ms)}`, amount)
 }
 
 /** Commits an epoch: `delta` and the exceedances it holds against what was committed before. */

@@ -19,3 +19,9 @@ export function valueAt(document: unknown, pointer: string): unknown {
   }
   return value
 }
+
+/** The text or number at `pointer`, as the key that requests of one user share; undefined where there is none. */
+export function keyAt(document: unknown, pointer: string): string | undefined {
+  const value = valueAt(document, pointer)
+  return (typeof value === 'string' && value !== '') || typeof value === 'number' ? String(value) : undefined
+}

@@ -51,3 +51,8 @@ function convert({ datatype, data }: Tensor, to: Datatype): TensorData | undefin
 function isNumeric(datatype: Datatype): boolean {
   return datatype !== 'BYTES' && datatype !== 'BOOL'
 }
+
+/** A single output without a name under this one. */
+export function namedAs(outputs: readonly Tensor[], name: string): readonly Tensor[] {
+  return outputs.length === 1 && outputs[0]!.name === UNNAMED_OUTPUT ? [{ ...outputs[0]!, name }] : outputs
+}

@@ -1,6 +1,7 @@
 // Reads CSV with a header line as columns of values, as pandas reads it. Knows no model, only the datatypes it is told.
 // Format: RFC 4180, with LF and CR line ends too.
 import { UnderstudyError } from '../errors.ts'
+import { MOST_NAMES, tooManyNames } from './named.ts'
 import type { Datatype } from './tensor.ts'
 import { shorten } from './values.ts'
 
@@ -16,6 +17,7 @@ export function readCsv(
 ): Map<string, (bigint | number | boolean | string | null)[]> {
   const [header, ...rows] = csvRows(csvText(bytes))
   if (header === undefined) throw badCsv('no columns to parse')
+  if (header.length > MOST_NAMES) throw tooManyNames()
   const names = header.map((name, index) => (name === '' ? `Unnamed: ${index}` : name))
   const columns = new Map<string, string[]>(names.map(name => [name, []]))
   if (columns.size !== names.length) throw badCsv('two columns have the same name')
@@ -89,7 +91,8 @@ function endOfCell(text: string, from: number): number {
 
 // Longer integers fit no datatype.
 const INTEGER = /^[+-]?\d{1,40}$/
-const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/
+// No digit can be matched in two ways, or a long cell of digits would take its square in time.
+const NUMBER = /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$/
 const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
   ['True', true],
   ['TRUE', true],

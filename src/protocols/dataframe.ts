@@ -2,7 +2,7 @@
 // Format: mlflow/utils/proto_json_utils.py, dataframe_from_parsed_json.
 import { UnderstudyError } from '../errors.ts'
 import { isObject, member } from './json.ts'
-import { columnsOf } from './named.ts'
+import { columnsOf, MOST_NAMES, tooManyNames } from './named.ts'
 import { shorten } from './values.ts'
 
 /** Columns of a list of records, all with the same names. @throws BAD_REQUEST */
@@ -43,6 +43,7 @@ export function splitColumns(frame: unknown): Map<string, unknown[]> {
     throw badFrame('split', `"index" has ${index.length} entries, "data" has ${data.length} rows`)
   }
   const names = columnNames(member(frame, 'columns'), data[0])
+  if (names.length > MOST_NAMES) throw tooManyNames()
   const columns = new Map<string, unknown[]>(names.map(name => [name, []]))
   if (columns.size !== names.length) throw badFrame('split', 'two columns have the same name')
   const lists = [...columns.values()]

@@ -62,33 +62,36 @@ function hasFraction(bytes: Uint8Array): boolean {
   return false
 }
 
-const NAN = Buffer.from('NaN')
-const INFINITY = Buffer.from('Infinity')
-
 /**
  * JSON text with null for NaN and 1e999, which parses as an infinity, for Infinity, outside strings; undefined: there are
  * none.
  */
 function withoutBareNumbers(bytes: Uint8Array): Uint8Array | undefined {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const parts: (Buffer | string)[] = []
-  let copied = 0
+  // Three bytes become at most four.
+  const written = Buffer.alloc(Math.ceil((text.length * 4) / 3))
+  let length = 0
+  let replaced = false
   let inString = false
   for (let index = 0; index < text.length; index++) {
-    const byte = text[index]
-    if (inString) {
-      if (byte === 0x5c) index++
-      else if (byte === 0x22) inString = false
+    const byte = text[index]!
+    if (!inString && byte === 0x4e && text[index + 1] === 0x61 && text[index + 2] === 0x4e) {
+      length += written.write('null', length, 'latin1')
+      index += 2
+      replaced = true
       continue
     }
-    if (byte === 0x22) inString = true
-    const token = byte === NAN[0] ? NAN : byte === INFINITY[0] ? INFINITY : undefined
-    if (token === undefined || !text.subarray(index, index + token.length).equals(token)) continue
-    parts.push(text.subarray(copied, index), token === NAN ? 'null' : '1e999')
-    index += token.length - 1
-    copied = index + 1
+    if (!inString && byte === 0x49 && text.subarray(index, index + INFINITY.length).equals(INFINITY)) {
+      length += written.write('1e999', length, 'latin1')
+      index += INFINITY.length - 1
+      replaced = true
+      continue
+    }
+    written[length++] = byte
+    if (inString && byte === 0x5c && index + 1 < text.length) written[length++] = text[++index]!
+    else if (byte === 0x22) inString = !inString
   }
-  if (parts.length === 0) return undefined
-  parts.push(text.subarray(copied))
-  return Buffer.concat(parts.map(part => (typeof part === 'string' ? Buffer.from(part) : part)))
+  return replaced ? written.subarray(0, length) : undefined
 }
+
+const INFINITY = Buffer.from('Infinity')

@@ -9,6 +9,9 @@ import { type Reading, readValues, shorten } from './values.ts'
 /** Name of an input that neither the request nor a signature names. */
 export const UNNAMED_INPUT = 'input-0'
 
+/** More names than any model has columns; each costs the thread microseconds, and a body of commas holds a million. */
+export const MOST_NAMES = 32_768
+
 /** How names are taken. */
 export interface Naming {
   readonly model: Signature | undefined
@@ -40,6 +43,7 @@ export function unnamedTensor(value: unknown, { model, reading }: Naming): Tenso
 export function namedTensors(columns: ReadonlyMap<string, unknown>, naming: Naming): Tensor[] {
   const { model, reading, frame } = naming
   const what = frame ? 'column' : 'input'
+  if (columns.size > MOST_NAMES) throw tooManyNames()
   if (model === undefined) {
     if (columns.size === 0) throw new UnderstudyError('BAD_REQUEST', 'the request has no inputs')
     return Array.from(columns, ([name, value]) => {
@@ -136,7 +140,9 @@ function matrixOf(
 export function columnsOf(rows: readonly unknown[], where: string): Map<string, unknown[]> {
   const columns = new Map<string, unknown[]>()
   const first = rows[0]
-  if (isObject(first)) for (const name of Object.keys(first)) columns.set(name, [])
+  const given = isObject(first) ? Object.keys(first) : []
+  if (given.length > MOST_NAMES) throw tooManyNames()
+  for (const name of given) columns.set(name, [])
   rows.forEach((row, index) => {
     if (!isObject(row)) {
       throw new UnderstudyError('BAD_REQUEST', `${where}[${index}] is not an object, as ${where}[0] is`)
@@ -153,6 +159,10 @@ export function columnsOf(rows: readonly unknown[], where: string): Map<string, 
     throw new UnderstudyError('BAD_REQUEST', `${where}[${index}] has "${shorten(extra)}", which ${where}[0] has not`)
   })
   return columns
+}
+
+export function tooManyNames(): UnderstudyError {
+  return new UnderstudyError('BAD_REQUEST', `more than ${MOST_NAMES} names`)
 }
 
 function namesOf(specs: readonly TensorShape[]): string[] {

@@ -44,7 +44,12 @@ function flatten(value: unknown, shape: readonly number[], axis: number, into: u
     return !Array.isArray(value)
   }
   if (!Array.isArray(value) || value.length !== shape[axis]) return false
-  for (const each of value) if (!flatten(each, shape, axis + 1, into)) return false
+  if (axis < shape.length - 1) return value.every(each => flatten(each, shape, axis + 1, into))
+  for (let index = 0; index < value.length; index++) {
+    const leaf: unknown = value[index]
+    if (Array.isArray(leaf)) return false
+    into.push(leaf)
+  }
   return true
 }
 

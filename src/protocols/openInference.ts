@@ -2,16 +2,12 @@
 // Wire format: kserve/open-inference-protocol, specification/protocol/inference_rest.md.
 import { UnderstudyError } from '../errors.ts'
 import { isFiniteData } from './binaryTensors.ts'
-import { checkRequestedOutputs as checkOutputs } from './checkTensors.ts'
-import type { Codec, DecodeLimits, EncodedBody, InferResponse, RequestedOutput, WireBody } from './codec.ts'
+import type { Codec, DecodeLimits, EncodedBody, RequestedOutput, WireBody } from './codec.ts'
 import { decodeTensors, jsonTensorText, type RawMessage, rawTensorText } from './inferTensors.ts'
 import { isObject, member, parseJson, parseJsonExact } from './json.ts'
 import { flag, holdsRounded, parametersOf, parametersText, passedOn, tensorParametersOf } from './parameters.ts'
 import { decodeRawRequest } from './rawRequest.ts'
 import { decodeServerMetadata } from './serverMetadata.ts'
-import type { Tensor, TensorShape } from './tensor.ts'
-
-export { checkInputs } from './checkTensors.ts'
 
 /** The field that tells how many bytes of a body are JSON. */
 export const JSON_BYTES_FIELD = 'inference-header-content-length'
@@ -99,9 +95,7 @@ export const v2: Codec = {
     return bodyOf(`${head},"outputs":[${tensors.join(',')}]}`, raws)
   },
 
-  encodeError(message) {
-    return JSON.stringify({ error: message })
-  },
+  encodeError,
 
   predictPath(model) {
     return `/v2/models/${encodeURIComponent(model)}/infer`
@@ -184,41 +178,7 @@ function requestedOutputs({ json, exact }: RawMessage): readonly RequestedOutput
   })
 }
 
-// What follows is for callers that do not choose a codec yet: V2 in JSON alone, names of outputs as strings.
-
-export interface InferRequest {
-  readonly id: string | undefined
-  readonly inputs: readonly Tensor[]
-  /** Names of the outputs asked for, in the order asked; undefined: all. */
-  readonly outputs: readonly string[] | undefined
-}
-
-export function decodeInferRequest(bytes: Uint8Array, limits: DecodeLimits): InferRequest {
-  const { id, inputs, outputs } = v2.decodeRequest({ bytes, jsonBytes: undefined, contentType: '' }, limits, undefined)
-  return { id, inputs, outputs: outputs?.map(({ name }) => name) }
-}
-
-export function encodeInferRequest({ id, inputs, outputs }: InferRequest): string {
-  const asked = outputs?.map(name => ({ name, binary: undefined }))
-  return String(v2.encodeRequest({ id, inputs, outputs: asked, binaryOutputs: false, columnar: false }).body)
-}
-
-export function decodeInferResponse(bytes: Uint8Array, limits: DecodeLimits): InferResponse {
-  return v2.decodeResponse({ bytes, jsonBytes: undefined, contentType: '' }, limits)
-}
-
-export function encodeInferResponse(response: InferResponse): string {
-  const request = { id: undefined, inputs: [], outputs: undefined, binaryOutputs: false, columnar: false }
-  return String(v2.encodeResponse(response, request).body)
-}
-
+/** An error body as the protocol has it. */
 export function encodeError(message: string): string {
-  return v2.encodeError(message, 400)
-}
-
-export function checkRequestedOutputs(outputs: readonly string[] | undefined, signature: readonly TensorShape[]): void {
-  checkOutputs(
-    outputs?.map(name => ({ name })),
-    signature,
-  )
+  return JSON.stringify({ error: message })
 }

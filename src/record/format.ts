@@ -28,6 +28,14 @@ export interface RequestRecord {
   readonly protocol: Protocol
   /** Kept by the head-sampling decision, whatever the outcome. */
   readonly headSampled: boolean
+  /** It counts in its arm: nobody forced it, and its sticky unit is seen for the first time. */
+  readonly counted: boolean
+  /** Its latency (`inferMs`) counts in its arm. */
+  readonly timed: boolean
+  /** The bodies were left out: what was wanted of it besides its answer is dropped. */
+  readonly tooLarge: boolean
+  /** Cohorts that it is compared in by blocks, one bit per version index of the route. */
+  readonly cohorts: number
   /** traceparent's flags. */
   readonly traceFlags: number
   /** Monotonic ms at admission. */
@@ -91,6 +99,7 @@ export function writeRecord(ring: RingProducer, record: RequestRecord): boolean 
   view.setUint32(start + 80, path.length, true)
   view.setUint32(start + 84, requestForm.length, true)
   view.setUint32(start + 88, answerForm.length, true)
+  view.setUint32(start + 100, record.cohorts, true)
   let at = start + FIXED_BYTES
   at = writeHex(bytes, at, record.traceId, 16)
   at = writeHex(bytes, at, record.serverSpanId, 8)
@@ -109,8 +118,11 @@ export function writeRecord(ring: RingProducer, record: RequestRecord): boolean 
   return true
 }
 
-function flagsOf({ forced, headSampled, paired, labelled, streamed }: RequestRecord): number {
-  return (forced ? 1 : 0) | (headSampled ? 2 : 0) | (paired ? 4 : 0) | (labelled ? 8 : 0) | (streamed ? 16 : 0)
+function flagsOf(record: RequestRecord): number {
+  const { forced, headSampled, paired, labelled, counted, timed, tooLarge, streamed } = record
+  const wanted = (paired ? 4 : 0) | (labelled ? 8 : 0)
+  const counts = (counted ? 16 : 0) | (timed ? 32 : 0)
+  return (forced ? 1 : 0) | (headSampled ? 2 : 0) | wanted | counts | (tooLarge ? 64 : 0) | (streamed ? 128 : 0)
 }
 
 /** Unpacks a record, copying every byte out of shared memory. */
@@ -158,7 +170,11 @@ export function readRecord(packed: Buffer): RequestRecord {
     headSampled: (flags & 2) !== 0,
     paired: (flags & 4) !== 0,
     labelled: (flags & 8) !== 0,
-    streamed: (flags & 16) !== 0,
+    counted: (flags & 16) !== 0,
+    timed: (flags & 32) !== 0,
+    tooLarge: (flags & 64) !== 0,
+    streamed: (flags & 128) !== 0,
+    cohorts: view.getUint32(100, true),
     protocol: PROTOCOLS[view.getUint8(21)]!,
     traceFlags: view.getUint8(20),
     startMs: view.getFloat64(48, true),

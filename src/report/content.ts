@@ -3,23 +3,13 @@ import { droppedOf, failedOf } from '../evidence/accounting.ts'
 import type { MetricVerdict } from '../gate/evidence.ts'
 import { about, approximate, duration, numeral, percentage } from '../gate/wording.ts'
 import type { Manifest } from '../models/manifest.ts'
+import type { Section, Table } from './section.ts'
 import type { LatencySummary, Report } from './status.ts'
 import type { Wait } from './timeToVerdict.ts'
+import { tracesSections } from './tracesSection.ts'
 import { dominatesText, waitText } from './waitText.ts'
 
-export interface Table {
-  /** Empty: no head. */
-  readonly head: readonly string[]
-  readonly rows: readonly (readonly string[])[]
-  /** Columns of figures, by index. */
-  readonly right: readonly number[]
-}
-
-export interface Section {
-  readonly title: string
-  readonly lines: readonly string[]
-  readonly table: Table | undefined
-}
+export type { Section, Table } from './section.ts'
 
 /** The sections of a report after its verdict, in order. Texts are as they came: whoever lays them out escapes them. */
 export function sectionsOf(report: Report): Section[] {
@@ -27,6 +17,7 @@ export function sectionsOf(report: Report): Section[] {
     coverage(report),
     metrics(report),
     ...terms(report),
+    ...tracesSections(report),
     answers(report),
     latency(report),
     ...segments(report),
@@ -276,7 +267,7 @@ function periods({ periods }: Report): Section[] {
 function provenance(side: string, { version, digest, manifest }: Report['baseline']): Section {
   return {
     title: `Provenance of the ${side}, ${version}`,
-    lines: manifest ? [] : ['not given: there is no manifest of an HTTP version'],
+    lines: manifest ? [] : ['not given: only an embedded version has a manifest'],
     table: { head: [], rows: [['digest', digest], ...(manifest ? manifestRows(manifest) : [])], right: [] },
   }
 }

@@ -168,6 +168,29 @@ export interface ReportSide {
   readonly identityVerified?: boolean
 }
 
+/** Where a report that was made from spans has its figures from. */
+export interface TracesReport {
+  /** Requests of the route whose spans were read, and those of them that the verdict rests on. */
+  readonly requests: number
+  readonly sampled: number
+  /** The least and the greatest share of ordinary requests whose spans were kept. */
+  readonly ratio: readonly [least: number, greatest: number]
+  /** Over all spans that were kept, each by its weight, with a 95 % interval for all requests that were served. Empty: every request was kept. */
+  readonly estimates: readonly TracesEstimate[]
+  /** What to know of these figures, a sentence each. */
+  readonly notes: readonly string[]
+}
+
+export interface TracesEstimate {
+  readonly what: string
+  /** Whether it is a share of requests, else how many they are. */
+  readonly isShare: boolean
+  readonly estimate: number | null
+  readonly interval: readonly [number, number] | null
+  /** The same in the sample that the verdict rests on. */
+  readonly sample: number | null
+}
+
 /** One candidate against its baseline, everything that a person asks about it. */
 export interface Report {
   readonly reportVersion: number
@@ -222,4 +245,6 @@ export interface Report {
   readonly waiver: Waiver | undefined
   /** As in the status; absent where nobody watched. */
   readonly timeToVerdict?: TimeToVerdict | undefined
+  /** Present where the report was made from spans. */
+  readonly traces?: TracesReport | undefined
 }

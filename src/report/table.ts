@@ -9,6 +9,8 @@ export interface Style {
   readonly warn: (text: string) => string
 }
 
+const COLUMNS = 80
+
 const same = (text: string) => text
 export const plainStyle: Style = { bold: same, dim: same, good: same, bad: same, warn: same }
 
@@ -58,6 +60,26 @@ export function table(rows: readonly (readonly Cell[])[], options: TableOptions 
       return (indent + cells.join('  ')).trimEnd()
     })
     .join('\n')
+}
+
+/** Lines of 80 columns at most, broken at blanks; a word that is longer than a line stays whole. Text without colours only. */
+export function wrapped(text: string, indent: string): string[] {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    const longer = line === '' ? word : `${line} ${word}`
+    if (line !== '' && indent.length + [...longer].length > COLUMNS) {
+      lines.push(indent + line)
+      line = word
+    } else line = longer
+  }
+  return [...lines, indent + line]
+}
+
+/** One line of 80 columns at most. Text without colours only. */
+export function clipped(line: string): string {
+  const characters = [...line]
+  return characters.length > COLUMNS ? `${characters.slice(0, COLUMNS - 1).join('')}…` : line
 }
 
 /**

@@ -198,10 +198,12 @@ export function appliedRoute(
  * the latency ratios and slack (exceedances are counted with them, so a changed ratio cannot be read back), the scale of
  * signed differences (`gate.difference`, else the tolerance), the length of blocks, and whose labels count: where the
  * answer changes the outcome each arm's own do, and for them `within` says how long a request is due. Renamed tensors too:
- * under another name another value is compared.
+ * under another name another value is compared; and where versions are traced, what is read from which spans.
  * Segments are not in it: they are counted beside the whole, from their first sight on.
  */
-export function compareDigest(route: Pick<Route, 'compare' | 'labels' | 'expect' | 'gate' | 'versions'>): string {
+export function compareDigest(
+  route: Pick<Route, 'compare' | 'labels' | 'expect' | 'gate' | 'versions'> & Partial<Pick<Route, 'spans'>>,
+): string {
   const { output, kind, tolerance } = route.compare
   const renames = Object.entries(route.versions).filter(([, { rename }]) => rename !== undefined)
   return digestOf({
@@ -213,6 +215,7 @@ export function compareDigest(route: Pick<Route, 'compare' | 'labels' | 'expect'
     blocks: route.gate.blocks,
     renames:
       renames.length === 0 ? undefined : Object.fromEntries(renames.map(([version, { rename }]) => [version, rename])),
+    spans: route.spans === undefined ? undefined : { ...route.spans, within: undefined, request: undefined },
   })
 }
 

@@ -27,6 +27,30 @@ export interface UpstreamTarget {
   readonly firstByteMs: number
 }
 
+/** A version that is served elsewhere: nobody here can ask it. */
+export interface TracedTarget {
+  readonly kind: 'traced'
+  /** What spans call it. */
+  readonly named: string
+  /** Its declared identity; undefined: none. */
+  readonly identity: string | undefined
+}
+
+/** Where the predictions of a route that is served elsewhere stand on its spans; attributes by name. */
+export interface TracedSpans {
+  /** Undefined: a prediction's span may have any name. */
+  readonly name: string | undefined
+  /** Holds the route's name; undefined: the span's name says enough. */
+  readonly model: string | undefined
+  readonly version: string
+  readonly outputs: readonly string[]
+  readonly error: string
+  readonly request: string
+  /** Must hold the version's identity; undefined: it is taken at its word. */
+  readonly digest: string | undefined
+  readonly withinMs: number
+}
+
 export interface ComparedOutput {
   /** Tensor name or JSON pointer; undefined: the first output. */
   readonly output: string | undefined
@@ -34,10 +58,25 @@ export interface ComparedOutput {
   readonly tolerance: Tolerance
 }
 
+/** What an evidence key stands for, so that a span can tell it. */
+export interface SnapshotPeriod {
+  readonly attempt: number
+  readonly stage: 'shadow' | 'canary'
+  /** The candidate's percent of live traffic. */
+  readonly step: number
+  /** Its share of the two arms, 0 to 1. */
+  readonly share: number
+  /** ms since the Unix epoch. */
+  readonly startedAt: number
+  readonly compareDigest: string
+  /** It is the previous live's holdback, which nobody judges. */
+  readonly holdback: boolean
+}
+
 export interface SnapshotVersion {
   readonly version: string
   readonly digest: string
-  readonly target: OnnxTarget | UpstreamTarget
+  readonly target: OnnxTarget | UpstreamTarget | TracedTarget
   /** What it calls tensors that the clients of the route call otherwise; undefined: the same. */
   readonly rename: Route['versions'][string]['rename']
   /** Why it takes no traffic; undefined when it is ready. */
@@ -48,6 +87,8 @@ export interface SnapshotVersion {
   readonly deadlineMs: number
   /** Key of the evidence that observations of this version against live go to; undefined for live itself. */
   readonly evidenceKey: string | undefined
+  /** Of that key. */
+  readonly period?: SnapshotPeriod | undefined
   /** Segments that have a slot in that evidence already, such as `origin=JFK`. */
   readonly segments: readonly string[]
   /** Classes that have a slot in that evidence already, `baseline|candidate`. */
@@ -82,6 +123,8 @@ export interface SnapshotRoute {
   readonly salts: { readonly split: string; readonly mirror: string; readonly count: string }
   /** False: mirroring is switched off; what could be mirrored then counts as not sampled. */
   readonly mirrored: boolean
+  /** Its traffic is served elsewhere and known by these spans; undefined: it is served here. */
+  readonly spans?: TracedSpans | undefined
   /** Sticky routes: one bit per unit that was counted already, shared by all serving threads. */
   readonly seenUnits: SharedArrayBuffer | undefined
 }

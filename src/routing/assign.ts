@@ -34,13 +34,22 @@ export function assign(salt: string, unit: string, arms: readonly Arm[]): string
   let least = Number.POSITIVE_INFINITY
   for (const arm of arms) {
     if (arm.weight <= 0) continue
-    const distance = -Math.log(1 - uniform(salt, `${arm.version}\0${unit}`)) / arm.weight
+    const distance = drawOf(salt, unit, arm)
     if (distance < least) {
       least = distance
       winner = arm.version
     }
   }
   return winner
+}
+
+/** What `assign` compares, of every arm with weight: the least wins. For showing why a unit is where it is. */
+export function drawsOf(salt: string, unit: string, arms: readonly Arm[]): { version: string; draw: number }[] {
+  return arms.filter(arm => arm.weight > 0).map(arm => ({ version: arm.version, draw: drawOf(salt, unit, arm) }))
+}
+
+function drawOf(salt: string, unit: string, { version, weight }: Arm): number {
+  return -Math.log(1 - uniform(salt, `${version}\0${unit}`)) / weight
 }
 
 /** Whether a unit falls into a sample of `percent`; a larger sample holds every unit of a smaller one. */

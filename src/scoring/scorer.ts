@@ -14,6 +14,8 @@ export type ScoreOutcome =
       readonly queueMs: number
       /** An HTTP server's own answer to this one request, its coding taken off, for comparisons by JSON pointer. */
       readonly raw?: Uint8Array
+      /** They came over a protocol that has no datatypes. */
+      readonly untyped?: boolean
     }
   | {
       readonly ok: false

@@ -87,7 +87,7 @@ export function outcomeOf(answer: UpstreamAnswer, codec: Codec | undefined): Sco
     const outputs = codec?.decodeResponse(body, ANSWER_LIMITS).outputs ?? []
     // Pointers are followed in its JSON, not in raw tensors behind that.
     const raw = body.jsonBytes === undefined ? body.bytes : body.bytes.subarray(0, body.jsonBytes)
-    return { ok: true, outputs, inferMs, queueMs, raw }
+    return { ok: true, outputs, inferMs, queueMs, raw, ...(codec?.protocol !== 'v2' && { untyped: true }) }
   } catch (error) {
     return { ok: false, code: 'VERSION_FAILED', message: `unreadable answer: ${messageOf(error)}`, inferMs, queueMs }
   }

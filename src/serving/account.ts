@@ -1,5 +1,6 @@
 // What a serving thread counts of a request and tells the shadow thread of it. Nothing here can change its answer.
 
+import { PROTOCOLS, type Protocol } from '../config/schema.ts'
 import { type BodyForm, packForm } from '../protocols/content.ts'
 import { monotonicMs } from '../record/clock.ts'
 import type { Book } from '../record/epochs.ts'
@@ -9,6 +10,7 @@ import { DurationCounts, REQUEST_BUCKETS_S } from '../telemetry/durations.ts'
 import type { Answer } from './answer.ts'
 import type { ComingBody } from './body.ts'
 import { RouteCounts } from './counts.ts'
+import type { CodeDelta } from './message.ts'
 import type { Asked } from './path.ts'
 import type { Runtime, RuntimeRoute, RuntimeVersion } from './runtime.ts'
 import { isPaired, mirroredTo } from './samples.ts'
@@ -68,70 +70,114 @@ export function countAssigned(
 }
 
 /** A client that went away before the answer is no error, but its request took at least this long. */
-export function countGone({ counts, route, version, startMs }: Admitted): void {
+export function countGone(ring: RingProducer, admitted: Admitted): void {
+  const { counts, route, version, startMs } = admitted
   // Or a canary that keeps everybody waiting until they leave would stay cold, and nobody's latency would ever count.
   if (version.engine !== undefined) version.engine.scored++
-  if (areWarm(route)) counts?.latency(version.index, monotonicMs() - startMs)
+  const inferMs = monotonicMs() - startMs
+  const timed = counts !== undefined && areWarm(route)
+  if (timed) counts.latency(version.index, inferMs)
+  recordEnd(ring, admitted, { status: 0, errorType: 'CLIENT_GONE', inferMs, timed })
+}
+
+/** Tells the span of a request that ended in no answer of a version. It is in its arm, so the arm's spans must have it. */
+export function recordEnd(
+  ring: RingProducer,
+  admitted: Admitted,
+  end: { readonly status: number; readonly errorType: string; readonly inferMs?: number; readonly timed?: boolean },
+): void {
+  if (!admitted.trace.headSampled) return
+  const { status, errorType, inferMs = 0, timed = false } = end
+  writeRecord(ring, {
+    ...recordOf(admitted),
+    candidates: 0,
+    paired: false,
+    labelled: false,
+    outcome: OUTCOME.clientError,
+    status,
+    timed,
+    tooLarge: false,
+    durationMs: monotonicMs() - admitted.startMs,
+    inferMs,
+    queueMs: 0,
+    errorType,
+    streamed: false,
+    answerForm: '',
+    request: NO_BYTES,
+    answer: NO_BYTES,
+  })
 }
 
 /** Counts how the request ended, and puts it into the ring if a shadow, a label or a span wants it. */
 export function account(ring: RingProducer, admitted: Admitted, answer: Answer): void {
-  const { runtime, book, route, version, forced, counts, startMs, trace } = admitted
+  const { runtime, route, version, forced, counts, startMs, trace } = admitted
   const durationMs = monotonicMs() - startMs
   const { outcome } = answer
   const failed = outcome === OUTCOME.failed || outcome === OUTCOME.deadline || outcome === OUTCOME.unreachable
-  durationsOf(version.answered, answer.status).add(durationMs / 1000)
+  durationsOf(version.answered, answer.status, admitted.asked.protocol).add(durationMs / 1000)
   version.inference.add(answer.inferMs / 1000)
   if (version.engine !== undefined) version.engine.scored++
   if (!forced) {
     version.assigned.answers++
     if (failed) version.assigned.errors++
   }
+  const timed = counts !== undefined && outcome === OUTCOME.ok && areWarm(route)
   if (failed) counts?.failed(version.index, admitted.cohorts)
-  else if (outcome === OUTCOME.ok && areWarm(route)) counts?.latency(version.index, answer.inferMs)
+  else if (timed) counts.latency(version.index, answer.inferMs)
   const wanted = wantedBy(admitted, outcome)
-  const { traces, revision } = runtime.snapshot
+  const { traces } = runtime.snapshot
   const { mirrored } = route.snapshot.limits
   const body = Buffer.isBuffer(admitted.body) ? admitted.body : admitted.body.kept()
   const answerBytes = typeof answer.body === 'string' ? Buffer.byteLength(answer.body) : answer.body.length
   const tooLarge = body === undefined || body.length > mirrored || (answer.streamedBytes ?? answerBytes) > mirrored
   if (tooLarge) countDrops(admitted, wanted, 'tooLarge')
-  const { candidates, paired, labelled } = tooLarge ? NOBODY : wanted
-  const isWanted = candidates !== 0 || paired || labelled
+  const { candidates, paired, labelled } = wanted
+  const isWanted = !tooLarge && (candidates !== 0 || paired || labelled)
   if (!isWanted && !trace.headSampled && !failed && durationMs < traces.slow) return
   const written = writeRecord(ring, {
-    revision,
-    route: route.index,
-    version: version.index,
-    epoch: book.epoch,
+    ...recordOf(admitted),
     candidates,
     paired,
     labelled,
     outcome,
     status: answer.status,
-    forced,
+    timed,
+    tooLarge,
     streamed: answer.streamedBytes !== undefined || !Buffer.isBuffer(admitted.body),
-    protocol: admitted.asked.protocol,
-    headSampled: trace.headSampled,
-    traceFlags: trace.flags,
-    startMs,
     durationMs,
     inferMs: answer.inferMs,
     queueMs: answer.queueMs,
-    traceId: trace.traceId,
-    serverSpanId: trace.spanId,
-    inferSpanId: admitted.inferSpanId,
-    parentSpanId: trace.parentSpanId,
-    requestId: admitted.requestId,
     errorType: answer.errorType,
-    tracestate: trace.tracestate,
-    path: admitted.asked.path,
-    requestForm: packForm(admitted.form),
     answerForm: packForm(answer.form),
     request: tooLarge ? NO_BYTES : body,
     answer: tooLarge ? NO_BYTES : typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body,
   })
   if (isWanted && !written) countDrops(admitted, wanted, 'ringFull')
+}
+
+/** What is known of a request before its answer. */
+function recordOf({ runtime, book, route, version, forced, counts, startMs, trace, ...rest }: Admitted) {
+  return {
+    revision: runtime.snapshot.revision,
+    route: route.index,
+    version: version.index,
+    epoch: book.epoch,
+    forced,
+    headSampled: trace.headSampled,
+    counted: counts !== undefined,
+    cohorts: counts === undefined ? 0 : rest.cohorts,
+    traceFlags: trace.flags,
+    startMs,
+    traceId: trace.traceId,
+    serverSpanId: trace.spanId,
+    inferSpanId: rest.inferSpanId,
+    parentSpanId: trace.parentSpanId,
+    requestId: rest.requestId,
+    tracestate: trace.tracestate,
+    protocol: rest.asked.protocol,
+    path: rest.asked.path,
+    requestForm: packForm(rest.form),
+  }
 }
 
 /** Whether every arm of the route has had its first scores on this thread. One that does not load has no latency. */
@@ -141,14 +187,24 @@ function areWarm({ versions }: RuntimeRoute): boolean {
   )
 }
 
-/** Durations of the answers with one status, made when they are not there. */
-export function durationsOf(byStatus: Map<number, DurationCounts>, status: number): DurationCounts {
-  let durations = byStatus.get(status)
+/** Durations of the answers with one status in one protocol, made when they are not there. */
+export function durationsOf(answered: Map<number, DurationCounts>, status: number, protocol: Protocol): DurationCounts {
+  const key = status * PROTOCOLS.length + PROTOCOLS.indexOf(protocol)
+  let durations = answered.get(key)
   if (durations === undefined) {
     durations = new DurationCounts(REQUEST_BUCKETS_S)
-    byStatus.set(status, durations)
+    answered.set(key, durations)
   }
   return durations
+}
+
+/** The durations since the last call, by status and protocol. */
+export function takeCodes(answered: ReadonlyMap<number, DurationCounts>): CodeDelta[] {
+  return [...answered].flatMap(([key, durations]) => {
+    const delta = durations.takeDelta()
+    const code = Math.floor(key / PROTOCOLS.length)
+    return delta === undefined ? [] : [{ code, protocol: PROTOCOLS[key % PROTOCOLS.length]!, ...delta }]
+  })
 }
 
 /** What is to become of a request beside its answer. */

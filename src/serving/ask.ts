@@ -37,8 +37,7 @@ export async function answerBy(
 }
 
 function untranslatable({ snapshot }: RuntimeVersion, route: RuntimeRoute, { asked }: Incoming): UnderstudyError {
-  const speaks =
-    snapshot.target.kind === 'onnx' ? 'takes tensors' : `speaks ${PROTOCOL_NAMES[snapshot.target.protocol]}`
+  const speaks = snapshot.target.kind !== 'url' ? 'takes tensors' : `speaks ${PROTOCOL_NAMES[snapshot.target.protocol]}`
   const name = `version ${snapshot.version} of model "${route.snapshot.name}"`
   return new UnderstudyError(
     'NOT_SUPPORTED',

@@ -61,6 +61,7 @@ export function answerHeaders(headers: Readonly<Record<string, string | string[]
 }
 
 const REQUEST_ID = /^[A-Za-z0-9._:@/+=-]{1,128}$/
+export const REQUEST_ID_FORM = '1 to 128 letters, digits and . _ : @ / + = -'
 
 /** The client's request id when it is one that may stand in headers, logs and labels; undefined otherwise. */
 export function cleanRequestId(value: string | string[] | undefined): string | undefined {

@@ -1,4 +1,5 @@
 // What the control thread and a serving thread say to each other.
+import type { Protocol } from '../config/schema.ts'
 import type { EpochPost } from '../evidence/epochPost.ts'
 import type { Snapshot } from '../rollout/snapshot.ts'
 import type { DurationDelta } from '../telemetry/durations.ts'
@@ -21,8 +22,8 @@ export type ToServing =
   | { readonly kind: 'answer'; readonly call: number; readonly status: number; readonly body: string }
   | { readonly kind: 'drain'; readonly delayMs: number; readonly deadlineMs: number }
 
-/** Durations of the answers with one status code since the last tick. */
-export type CodeDelta = DurationDelta & { readonly code: number }
+/** Durations of the answers with one status code in one protocol since the last tick. */
+export type CodeDelta = DurationDelta & { readonly code: number; readonly protocol: Protocol }
 
 /** One version's requests since the last tick. */
 /** Answers of requests that were assigned to a version, and the failed ones among them. */

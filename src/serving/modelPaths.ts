@@ -85,7 +85,7 @@ export async function onVersion(
 }
 
 export function routeReady(route: RuntimeRoute): boolean {
-  return route.live.broken === undefined
+  return route.live.broken === undefined || route.snapshot.spans !== undefined
 }
 
 /** In the clients' names; of a model server what it tells itself. */
@@ -96,6 +96,7 @@ export async function signatureOf({ signature, engine, snapshot }: RuntimeVersio
 }
 
 export function platformOf({ snapshot: { target } }: RuntimeVersion): string {
+  if (target.kind === 'traced') return 'served_elsewhere'
   return target.kind === 'onnx' ? 'onnxruntime_onnx' : `http_${target.protocol}`
 }
 

@@ -18,6 +18,7 @@ import {
   countAssigned,
   countGone,
   durationsOf,
+  recordEnd,
   type ServingBook,
 } from './account.ts'
 import { type Answer, errorBody, JSON_TYPE } from './answer.ts'
@@ -36,7 +37,7 @@ export interface PredictContext {
   readonly ring: RingProducer
   readonly ledger: EpochLedger<ServingBook>
   readonly originMs: number
-  /** Durations of answers given before a version was chosen, by status. */
+  /** Durations of answers given before a version was chosen, see `durationsOf`. */
   readonly refused: Map<number, DurationCounts>
   readonly draining: () => boolean
 }
@@ -54,9 +55,11 @@ export async function predict(
   const requestId = cleanRequestId(request.headers['x-request-id']) ?? randomUUID()
   let route: RuntimeRoute | undefined
   let book: Book<ServingBook> | undefined
+  let admitted: Admitted | undefined
   try {
     route = routeOf(runtime, asked)
     route.inFlight++
+    if (route.snapshot.spans !== undefined) throw new UnderstudyError('NOT_SUPPORTED', servedElsewhere(route))
     if (route.inFlight > route.snapshot.limits.inFlight) {
       throw new UnderstudyError('OVERLOADED', 'too many requests under way for this model')
     }
@@ -75,7 +78,7 @@ export async function predict(
     book.underWay++
     const trace = requestTrace(request.headers, runtime.snapshot.traces.ratio)
     const cohorts = cohortsOf(route, choice, trace.spanId)
-    const admitted: Admitted = {
+    admitted = {
       ...choice,
       runtime,
       route,
@@ -94,7 +97,8 @@ export async function predict(
       writeHead(request, response, status, headers, { requestId, version: choice.version, close: context.draining() })
     const answer = await answerBy(choice.version, route, { ...admitted, request, response, begin })
     if (answer === undefined) {
-      countGone(admitted)
+      countGone(context.ring, admitted)
+      admitted = undefined
       if (!request.complete) throw new UnderstudyError('BODY_TIMEOUT', 'the request body came too slowly')
       return
     }
@@ -103,8 +107,9 @@ export async function predict(
     }
     account(context.ring, admitted, answer)
   } catch (error) {
-    const { status, message } = asUnderstudyError(error)
-    durationsOf(context.refused, status).add((monotonicMs() - startMs) / 1000)
+    const { status, message, code } = asUnderstudyError(error)
+    if (admitted !== undefined) recordEnd(context.ring, admitted, { status, errorType: code })
+    durationsOf(context.refused, status, asked.protocol).add((monotonicMs() - startMs) / 1000)
     refuse(request, response, status, errorBody(codecOf(asked.protocol), message, status), {
       requestId,
       version: undefined,
@@ -115,6 +120,10 @@ export async function predict(
     if (book !== undefined) book.underWay--
     runtime.underWay--
   }
+}
+
+function servedElsewhere({ snapshot: { name } }: RuntimeRoute): string {
+  return `model "${name}" is served elsewhere: this gateway knows it by its spans only and answers no predictions of it`
 }
 
 /** @throws UNKNOWN_MODEL */

@@ -33,7 +33,7 @@ export interface RuntimeVersion {
   readonly engine: Engine | undefined
   /** Why it cannot answer here; undefined when it can. */
   readonly broken: string | undefined
-  /** Durations of answered requests, by status code. */
+  /** Durations of answered requests, by status code and protocol, see `durationsOf`. */
   readonly answered: Map<number, DurationCounts>
   /** Of them those that no tester picked the version for. */
   readonly assigned: { answers: number; errors: number }
@@ -82,6 +82,8 @@ export const INVOCATIONS = '/invocations'
 
 // A session on the serving thread blocks it for its length: only a live model that is quick enough may stand there.
 const INLINE_P99_MS = 0.2
+/** Why a version that is known by its spans answers nothing here; nothing is wrong with it. */
+export const SERVED_ELSEWHERE = 'it is served elsewhere'
 const UPSTREAM_CONNECTIONS = 256
 
 /** Builds runtimes for one thread. Engines are kept by target, so a reload reuses sessions and connections. */
@@ -147,6 +149,7 @@ export class RuntimeBuilder {
       inference: new DurationCounts(INFERENCE_BUCKETS_S),
     }
     if (version.broken !== undefined) return { ...base, engine: undefined, broken: version.broken }
+    if (version.target.kind === 'traced') return { ...base, engine: undefined, broken: SERVED_ELSEWHERE }
     const answers = version.weight > 0 || version.version === route.live || route.force !== undefined
     if (!answers) return { ...base, engine: undefined, broken: 'takes no traffic' }
     try {
@@ -165,6 +168,7 @@ export class RuntimeBuilder {
 
   async #engine(route: SnapshotRoute, version: SnapshotVersion): Promise<Engine> {
     const { target } = version
+    if (target.kind === 'traced') throw new UnderstudyError('VERSION_NOT_READY', SERVED_ELSEWHERE)
     if (target.kind === 'url') {
       const upstream = openUpstream(target, route.limits.body)
       const codec = codecOf(target.protocol)

@@ -10,15 +10,15 @@ import { EPOCH_MS, epochAt, monotonicMs } from '../record/clock.ts'
 import { EpochLedger } from '../record/epochs.ts'
 import { RingProducer } from '../record/ring.ts'
 import type { DurationCounts } from '../telemetry/durations.ts'
-import type { ServingBook } from './account.ts'
+import { type ServingBook, takeCodes } from './account.ts'
 import { createDataPlane } from './app.ts'
 import { Connections } from './connections.ts'
 import { addRouteCounts } from './counts.ts'
 import { hasDotSegments, refusalOf } from './limits.ts'
-import type { AssignedCounts, CodeDelta, FromServing, RequestDelta, ServingData, ToServing } from './message.ts'
+import type { AssignedCounts, FromServing, RequestDelta, ServingData, ToServing } from './message.ts'
 import { type Asked, askedAt, ownProtocol } from './path.ts'
 import { type PredictContext, predict } from './predict.ts'
-import { INVOCATIONS, type Runtime, RuntimeBuilder, type RuntimeVersion } from './runtime.ts'
+import { INVOCATIONS, type Runtime, RuntimeBuilder, type RuntimeVersion, SERVED_ELSEWHERE } from './runtime.ts'
 
 const data = workerData as ServingData
 const port = parentPort!
@@ -147,7 +147,7 @@ function apply(snapshot: ServingData['snapshot']): Promise<void> {
 function tellApplied(): void {
   const broken = [...runtime.routes.values()].flatMap(route =>
     route.versions.flatMap(({ broken: message, snapshot }) =>
-      message === undefined || message === 'takes no traffic'
+      message === undefined || message === 'takes no traffic' || message === SERVED_ELSEWHERE
         ? []
         : [{ version: `${route.snapshot.name}/${snapshot.version}`, message }],
     ),
@@ -207,13 +207,6 @@ function takeAssigned({ assigned }: RuntimeVersion): AssignedCounts {
   assigned.answers = 0
   assigned.errors = 0
   return taken
-}
-
-function takeCodes(byStatus: ReadonlyMap<number, DurationCounts>): CodeDelta[] {
-  return [...byStatus].flatMap(([code, durations]) => {
-    const delta = durations.takeDelta()
-    return delta === undefined ? [] : [{ code, ...delta }]
-  })
 }
 
 const calls = new Map<number, (answer: { status: number; body: string }) => void>()

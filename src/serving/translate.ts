@@ -2,7 +2,7 @@
 import { UnderstudyError } from '../errors.ts'
 import type { Codec } from '../protocols/codec.ts'
 import { codecOf } from '../protocols/codecs.ts'
-import { asDeclared } from '../protocols/declared.ts'
+import { conformOutputs } from '../protocols/conform.ts'
 import { signatureToClient, toClient, toVersion } from '../protocols/rename.ts'
 import type { UpstreamTarget } from '../rollout/snapshot.ts'
 import type { UpstreamAnswer } from '../scoring/exchange.ts'
@@ -54,7 +54,7 @@ export async function translate(
   if (answer.status < 200 || answer.status >= 300) return refused(answer, codec, times)
   try {
     const response = theirs.decodeResponse(answerBodyOf(answer.body, answer.headers), ANSWER_LIMITS)
-    const outputs = toClient(asDeclared(response.outputs, signature?.outputs ?? []), snapshot.rename)
+    const outputs = toClient(conformOutputs(response.outputs, signature?.outputs ?? []), snapshot.rename)
     const missing = request.outputs?.find(({ name }) => !outputs.some(output => output.name === name))
     if (missing !== undefined) {
       const given = outputs.map(({ name }) => name).join(', ')

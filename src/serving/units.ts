@@ -1,6 +1,6 @@
 // Decides what is assigned to a version: the sticky key of a request, or an id that the server made.
 import type { IncomingMessage } from 'node:http'
-import { valueAt } from '../evidence/pointer.ts'
+import { keyAt } from '../evidence/pointer.ts'
 import { parseJson } from '../protocols/json.ts'
 import type { SnapshotRoute } from '../rollout/snapshot.ts'
 import { uniform } from '../routing/assign.ts'
@@ -20,8 +20,7 @@ export function stickyUnit(
   }
   if ('cookie' in sticky) return cookieValue(request.headers.cookie, sticky.cookie) || undefined
   if (body === undefined) return undefined
-  const value = valueAt(parseJson(body, route.limits.depth), sticky.pointer)
-  return (typeof value === 'string' && value !== '') || typeof value === 'number' ? String(value) : undefined
+  return keyAt(parseJson(body, route.limits.depth), sticky.pointer)
 }
 
 /**

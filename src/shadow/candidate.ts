@@ -1,8 +1,9 @@
 // How each kind of version is reached from the shadow thread: a scoring process, or a model server in its protocol.
+import { UnderstudyError } from '../errors.ts'
 import type { InferRequest, Signature } from '../protocols/codec.ts'
 import { codecOf } from '../protocols/codecs.ts'
+import { conformOutputs } from '../protocols/conform.ts'
 import { unpackForm } from '../protocols/content.ts'
-import { asDeclared } from '../protocols/declared.ts'
 import { signatureToClient, toClient, toVersion } from '../protocols/rename.ts'
 import type { TensorShape } from '../protocols/tensor.ts'
 import type { OnnxTarget, SnapshotRoute, SnapshotVersion, UpstreamTarget } from '../rollout/snapshot.ts'
@@ -27,9 +28,9 @@ export async function openCandidate(
   version: SnapshotVersion,
   process: ScoringProcess,
 ): Promise<Candidate> {
-  return version.target.kind === 'onnx'
-    ? openEmbedded(version, version.target, process)
-    : openUpstream(route, version, version.target)
+  const { target } = version
+  if (target.kind === 'traced') throw new UnderstudyError('VERSION_NOT_READY', 'it is served elsewhere')
+  return target.kind === 'onnx' ? openEmbedded(version, target, process) : openUpstream(route, version, target)
 }
 
 async function openEmbedded(
@@ -112,7 +113,7 @@ async function scored(
   if (!outcome.ok) return outcome
   // Its own bytes are in its own protocol, or under its own names: pointers are followed in the client's.
   const { raw: _, ...rest } = outcome
-  return { ...rest, outputs: toClient(asDeclared(outcome.outputs, declared), rename) }
+  return { ...rest, outputs: toClient(conformOutputs(outcome.outputs, declared), rename) }
 }
 
 /** The client's bytes. Its own header fields, credentials among them, stay behind: a shadow gets the body and our role. */

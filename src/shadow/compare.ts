@@ -1,19 +1,24 @@
 // Follows each recorded request through its second looks to evidence counts, waiting labels and spans.
 import { type DropReason, MIRROR } from '../evidence/accounting.ts'
-import { AnswerSlots } from '../evidence/answerSlots.ts'
 import { armScope } from '../evidence/armLabels.ts'
-import { addAll, type Counters, count } from '../evidence/counters.ts'
+import { type Counters, count } from '../evidence/counters.ts'
 import { type CounterDeltas, type EpochDelta, type EpochPost, slotsOf } from '../evidence/epochPost.ts'
-import { latencyThresholds, type QuantileName, type Threshold } from '../evidence/latency.ts'
-import { SegmentSlots } from '../evidence/segments.ts'
+import { pairedExceedances } from '../evidence/latency.ts'
+import { addAgain, addPair, droppedPair, type PairCount, UNPARSEABLE_PAIR } from '../evidence/pairCount.ts'
 import { type Book, EpochLedger } from '../record/epochs.ts'
 import type { RequestRecord } from '../record/format.ts'
 import type { Snapshot, SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
 import type { ScoringProcess } from '../scoring/pool.ts'
 import type { PendingPrediction } from '../state/store.ts'
+import { DurationCounts, INFERENCE_BUCKETS_S } from '../telemetry/durations.ts'
+import type { SeriesExemplar } from '../telemetry/exemplars.ts'
 import { VERSION } from '../version.ts'
 import { armPendingOf } from './armAnswer.ts'
-import { countAgain, countPair, countPairLatency, countSampled } from './count.ts'
+import { pairCountOf } from './count.ts'
+import type { Look } from './explain.ts'
+import type { Found } from './explanation.ts'
+import { Explanations } from './explanations.ts'
+import { type KeyMemory, learnLatency, newKeyMemory, WARM_UP_PAIRS } from './keyMemory.ts'
 import type { Promotion, ShadowDelta } from './message.ts'
 import { Noise } from './noise.ts'
 import { answeredOutputs, type Ended, pairOf, reversedPairOf } from './pair.ts'
@@ -33,6 +38,7 @@ interface Tally {
   readonly version: string
   readonly outcomes: Map<string, number>
   readonly comparisons: Map<string, number>
+  readonly inference: DurationCounts
   /** Pairs of this candidate that are queued or under way. */
   inFlight: number
 }
@@ -47,18 +53,6 @@ interface Looking {
   readonly second: SecondRun | undefined
 }
 
-/** What is remembered of one evidence key between epochs. */
-interface KeyMemory {
-  readonly segments: SegmentSlots
-  readonly answers: AnswerSlots
-  readonly baselineLatency: Counters
-  thresholds: Readonly<Record<QuantileName, Threshold>> | undefined
-  timedPairs: number
-}
-
-// The first pairs after a load run cold code: they say nothing of a version's latency.
-const WARM_UP_PAIRS = 100
-
 export class Comparer {
   readonly #targets: Targets
   readonly #spans: SpanWriter
@@ -67,11 +61,13 @@ export class Comparer {
   readonly #ledger = new EpochLedger<ShadowCounts>(() => ({ counters: new Map(), pending: [] }))
   readonly #memory = new Map<string, KeyMemory>()
   readonly #noise = new Noise()
+  readonly #explanations: Explanations
   #current: Snapshot | undefined
 
-  constructor(options: { process: ScoringProcess; wallShiftMs: number }) {
+  constructor(options: { process: ScoringProcess; wallShiftMs: number; originMs: number }) {
     this.#targets = new Targets(options.process)
-    this.#spans = new SpanWriter(options.wallShiftMs)
+    this.#spans = new SpanWriter(options.wallShiftMs, options.originMs)
+    this.#explanations = new Explanations(monotonicMs => this.#spans.wallMs(monotonicMs))
   }
 
   /** Opens the candidates of a snapshot before any record can name it. Returns those that could not be opened. */
@@ -93,10 +89,11 @@ export class Comparer {
 
   /** Takes one record: to every version that is to look at it too, to its waiting label, or straight to its spans. */
   take(record: RequestRecord): void {
-    const route = this.#snapshots.get(record.revision)?.routes[record.route]
-    if (route === undefined) return
+    const snapshot = this.#snapshots.get(record.revision)
+    const route = snapshot?.routes[record.route]
+    if (snapshot === undefined || route === undefined) return
     const task = new Task(record, route)
-    if (record.labelled) {
+    if (record.labelled && !record.tooLarge) {
       try {
         this.#keepAnswer(task)
       } catch {
@@ -105,21 +102,33 @@ export class Comparer {
     }
     const candidates = route.versions.filter((_, index) => (record.candidates & (1 << index)) !== 0)
     if (record.paired) candidates.push(route.versions[record.version]!)
-    if (candidates.length === 0) {
-      this.#spans.finished(task, [])
+    if (candidates.length === 0 || record.tooLarge) {
+      // The serving thread has counted these drops.
+      const dropped = candidates.map(version => droppedEnd(version, record.paired, 'too_large'))
+      this.#finished(task, dropped, [], snapshot.traces)
       return
     }
     const book = this.#ledger.book(record.epoch)
-    const second = this.#noise.isRunTwice(task) ? this.#runAgain(task, book) : undefined
     const pairs: Ended[] = []
+    const looks: Look[] = []
     let open = candidates.length
+    const end = () => {
+      if (--open === 0) this.#finished(task, pairs, looks, snapshot.traces)
+    }
+    let second: SecondRun | undefined
+    if (this.#noise.isRunTwice(task)) {
+      // What it says of the pairs stands on their spans.
+      open++
+      second = this.#runAgain(task, book, end)
+    }
     for (const candidate of candidates) {
       book.underWay++
       const looking = { task, book, candidate, isReversed: record.paired, second }
-      this.#look(looking, ended => {
+      this.#look(looking, (observation, ended) => {
+        looks.push({ version: candidate, isReversed: record.paired, observation })
         if (ended !== undefined) pairs.push(ended)
         book.underWay--
-        if (--open === 0) this.#spans.finished(task, pairs)
+        end()
       })
     }
   }
@@ -133,6 +142,7 @@ export class Comparer {
     post: EpochPost
     candidates: ShadowDelta[]
     spansDropped: Record<string, number>
+    exemplars: SeriesExemplar[]
   } {
     const { books, settled } = this.#ledger.takeSettled(last)
     const epochs: EpochDelta[] = books.map(({ epoch, counts }) => ({ epoch, ...counts }))
@@ -141,7 +151,13 @@ export class Comparer {
       post: { settled, epochs },
       candidates: [...this.#tallies.values()].map(takeDelta),
       spansDropped: this.#spans.takeDropped(),
+      exemplars: this.#spans.takeExemplars(),
     }
+  }
+
+  /** What is remembered of a request id, in one route or in all. */
+  explain(requestId: string, route: string | undefined): Found {
+    return this.#explanations.find(requestId, route)
   }
 
   async close(): Promise<void> {
@@ -149,8 +165,14 @@ export class Comparer {
     await this.#spans.close()
   }
 
-  /** Asks the other version, and calls `end` once, with the pair where there is one. */
-  #look(looking: Looking, end: (ended: Ended | undefined) => void): void {
+  #finished(task: Task, pairs: readonly Ended[], looks: readonly Look[], traces: Snapshot['traces']): void {
+    const kept = this.#spans.finished(task, pairs, traces)
+    const isOrdinary = kept === undefined && task.servedOk && pairs.every(({ count }) => count.result === 'match')
+    this.#explanations.keep(task, looks, kept, isOrdinary)
+  }
+
+  /** Asks the other version, and calls `end` once, with what it did or why it was not asked, and what came of the pair. */
+  #look(looking: Looking, end: (observation: Look['observation'], ended?: Ended) => void): void {
     const { task, book, candidate, isReversed } = looking
     const { route } = task
     const slots = slotsOf(book.counts.counters, candidate.evidenceKey!)
@@ -160,33 +182,41 @@ export class Comparer {
     const tally = this.#tallyOf(route.name, candidate.version)
     if (mirror === undefined) {
       count(slots, MIRROR.dropped('not_ready'))
-      end(undefined)
+      end('not_ready', droppedEnd(candidate, isReversed, 'not_ready'))
       return
     }
     tally.inFlight++
-    const ends = (ended: Ended | undefined) => {
+    const ends = (observation: Look['observation'], ended?: Ended) => {
       tally.inFlight--
-      end(ended)
+      end(observation, ended)
     }
     mirror.offer(task, {
       notSampled: () => {
         count(slots, MIRROR.notSampled)
-        ends(undefined)
+        ends('not_sampled')
       },
       dropped: (reason: DropReason) => {
         count(slots, MIRROR.dropped(reason))
         bump(this.#tallyOf(route.name, asked(looking).version).outcomes, 'dropped')
-        ends(undefined)
+        ends(reason, droppedEnd(candidate, isReversed, reason))
       },
       observed: observation => {
-        let ended: Ended | undefined
+        let ended: Ended
         try {
           ended = this.#observed(looking, slots, observation)
         } catch {
           // A pair that cannot be compared must neither end this thread nor keep its epoch open.
           count(slots, MIRROR.failed('unparseable'))
+          ended = {
+            version: candidate,
+            observation,
+            pair: undefined,
+            count: UNPARSEABLE_PAIR,
+            number: undefined,
+            isReversed,
+          }
         }
-        ends(ended)
+        ends(observation, ended)
       },
     })
   }
@@ -199,18 +229,25 @@ export class Comparer {
     const memory = this.#memoryOf(key, candidate)
     const pair = isReversed ? reversedPairOf(task, observation) : pairOf(task, observation)
     const segments = pair.segments.map(segment => memory.segments.take(segment))
-    countPair(slots, pair, segments, memory.answers, route.differenceScale)
+    const said = pairCountOf(pair, segments, memory.answers, route.differenceScale)
     // A served answer against one from the shadow: only where live was served do both times mean the same.
     // What was passed on while it came took as long as its client did to send and to read it.
     const isTimed = !isReversed && outcome.ok && task.servedOk && !observation.batched && !record.streamed
-    if (isTimed && ++memory.timedPairs > WARM_UP_PAIRS) {
-      countPairLatency(slots, record.inferMs, outcome.inferMs, memory.thresholds)
+    const isWarm = isTimed && ++memory.timedPairs > WARM_UP_PAIRS
+    const { thresholds } = memory
+    const counted: PairCount = {
+      ...said,
+      latency: isWarm ? [record.inferMs, outcome.inferMs] : undefined,
+      late: isWarm && thresholds !== undefined ? pairedExceedances(thresholds, record.inferMs, outcome.inferMs) : [],
+      sampled: pair.comparison !== undefined && route.again > 0,
     }
-    const candidateDiffers = pair.result === 'mismatch'
-    if (pair.comparison !== undefined && route.again > 0) countSampled(slots, candidateDiffers)
+    addPair(slots, counted)
+    const number = ++memory.observed
+    const ended: Ended = { version: candidate, observation, pair, count: counted, number, isReversed }
     if (pair.baselineOutputs !== undefined && second !== undefined) {
       second.join(pair.baselineOutputs, secondDiffers => {
-        countAgain(slots, candidateDiffers, secondDiffers)
+        addAgain(slots, pair.result === 'mismatch', secondDiffers)
+        ended.again = secondDiffers
         if (secondDiffers) this.#noise.seen(route)
       })
     }
@@ -218,17 +255,22 @@ export class Comparer {
       const body = { key, b: pair.baseline, c: pair.candidate, s: segments }
       this.#keepPending(looking.book, task, `${route.name}/${candidate.version}`, body)
     }
-    bump(this.#tallyOf(route.name, asked(looking).version).outcomes, outcome.ok ? 'ok' : outcome.code)
+    const { outcomes, inference } = this.#tallyOf(route.name, asked(looking).version)
+    bump(outcomes, outcome.ok ? 'ok' : outcome.code)
+    inference.add(outcome.inferMs / 1000)
     bump(this.#tallyOf(route.name, candidate.version).comparisons, pair.result)
-    return { version: candidate, observation, pair, isReversed }
+    return ended
   }
 
   /** Asks live once more. The epoch stays open for it, but whatever becomes of it is nobody's drop and nobody's error. */
-  #runAgain(task: Task, book: Book<ShadowCounts>): SecondRun | undefined {
+  #runAgain(task: Task, book: Book<ShadowCounts>, onEnd: () => void): SecondRun | undefined {
     const { route } = task
     const live = liveOf(route)
     const mirror = live === undefined ? undefined : this.#targets.of(route, live, 'again')
-    if (live === undefined || mirror === undefined) return undefined
+    if (live === undefined || mirror === undefined) {
+      onEnd()
+      return undefined
+    }
     const second = new SecondRun(route.compare)
     const { outcomes } = this.#tallyOf(route.name, live.version)
     book.underWay++
@@ -241,6 +283,7 @@ export class Comparer {
         // An answer that cannot be read says nothing.
       }
       book.underWay--
+      onEnd()
     }
     mirror.offer(task, {
       notSampled: () => end(undefined, 'not_sampled'),
@@ -268,13 +311,7 @@ export class Comparer {
   #memoryOf(key: string, taken?: Pick<SnapshotVersion, 'segments' | 'classes'>): KeyMemory {
     let memory = this.#memory.get(key)
     if (memory === undefined) {
-      memory = {
-        segments: new SegmentSlots(taken?.segments),
-        answers: new AnswerSlots(taken?.classes),
-        baselineLatency: new Map(),
-        thresholds: undefined,
-        timedPairs: 0,
-      }
+      memory = newKeyMemory(taken)
       this.#memory.set(key, memory)
     }
     return memory
@@ -284,22 +321,15 @@ export class Comparer {
     const key = `${route}/${version}`
     let tally = this.#tallies.get(key)
     if (tally === undefined) {
-      tally = { route, version, outcomes: new Map(), comparisons: new Map(), inFlight: 0 }
+      const inference = new DurationCounts(INFERENCE_BUCKETS_S)
+      tally = { route, version, outcomes: new Map(), comparisons: new Map(), inference, inFlight: 0 }
       this.#tallies.set(key, tally)
     }
     return tally
   }
 
-  /** Thresholds come from settled epochs only, so that no pair is judged by a threshold that it moved itself. */
   #learnLatency(counters: CounterDeltas): void {
-    for (const [key, slots] of counters) {
-      const memory = this.#memoryOf(key)
-      const latency = [...slots].filter(([slot]) => slot.startsWith('plat.b.'))
-      if (latency.length === 0) continue
-      addAll(memory.baselineLatency, latency)
-      const limits = this.#latencyLimits(key)
-      if (limits) memory.thresholds = latencyThresholds(memory.baselineLatency, 'plat.b', limits)
-    }
+    for (const [key, slots] of counters) learnLatency(this.#memoryOf(key), slots, () => this.#latencyLimits(key))
   }
 
   #latencyLimits(key: string): SnapshotRoute['latency'] | undefined {
@@ -323,6 +353,11 @@ export class Comparer {
   }
 }
 
+function droppedEnd(version: SnapshotVersion, isReversed: boolean, reason: DropReason): Ended {
+  const dropped = droppedPair(reason)
+  return { version, observation: undefined, pair: undefined, count: dropped, number: undefined, isReversed }
+}
+
 /** The version that is asked in the shadow. */
 function asked({ task, candidate, isReversed }: Looking): SnapshotVersion {
   return isReversed ? liveOf(task.route)! : candidate
@@ -330,7 +365,8 @@ function asked({ task, candidate, isReversed }: Looking): SnapshotVersion {
 
 function takeDelta(tally: Tally): ShadowDelta {
   const { route, version, outcomes, comparisons, inFlight } = tally
-  const delta = { route, version, outcomes: [...outcomes], comparisons: [...comparisons], inFlight }
+  const inference = tally.inference.takeDelta()
+  const delta = { route, version, outcomes: [...outcomes], comparisons: [...comparisons], inference, inFlight }
   outcomes.clear()
   comparisons.clear()
   return delta

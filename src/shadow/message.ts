@@ -2,6 +2,9 @@
 import type { EpochPost } from '../evidence/epochPost.ts'
 import type { Snapshot } from '../rollout/snapshot.ts'
 import type { LoadedModel, VerifyModel } from '../scoring/message.ts'
+import type { DurationDelta } from '../telemetry/durations.ts'
+import type { SeriesExemplar } from '../telemetry/exemplars.ts'
+import type { Found } from './explanation.ts'
 
 export interface ShadowData {
   readonly doorbell: SharedArrayBuffer
@@ -18,6 +21,8 @@ export type ToShadow =
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
   | { readonly kind: 'verify'; readonly call: number; readonly model: VerifyModel }
   | { readonly kind: 'promoted'; readonly promotion: Promotion }
+  /** What is remembered of a request id, in one route or in all. */
+  | { readonly kind: 'explain'; readonly call: number; readonly requestId: string; readonly route: string | undefined }
   | { readonly kind: 'stop' }
 
 /** What the root span `promote {route}` says. */
@@ -35,6 +40,8 @@ export interface ShadowDelta {
   readonly version: string
   readonly outcomes: readonly (readonly [outcome: string, count: number])[]
   readonly comparisons: readonly (readonly [result: string, count: number])[]
+  /** How long the version took in the shadow. */
+  readonly inference: DurationDelta | undefined
   readonly inFlight: number
 }
 
@@ -46,9 +53,12 @@ export type FromShadow =
     }
   | { readonly kind: 'verified'; readonly call: number; readonly model: LoadedModel }
   | { readonly kind: 'refused'; readonly call: number; readonly message: string }
+  /** Undefined: it could not be worked out. */
+  | { readonly kind: 'explained'; readonly call: number; readonly found: Found | undefined }
   | {
       readonly kind: 'tick'
       readonly post: EpochPost
       readonly candidates: readonly ShadowDelta[]
       readonly spansDropped: Readonly<Record<string, number>>
+      readonly exemplars: readonly SeriesExemplar[]
     }

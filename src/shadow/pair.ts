@@ -3,8 +3,10 @@ import type { DropReason } from '../evidence/accounting.ts'
 import { type Comparison, compareOutputs, type Outputs } from '../evidence/compare.ts'
 import { type FirstRow, firstRowOf } from '../evidence/firstRow.ts'
 import { type Prediction, predictionOf } from '../evidence/loss.ts'
+import type { PairCount } from '../evidence/pairCount.ts'
 import { segmentsOf } from '../evidence/segments.ts'
 import type { InferRequest } from '../protocols/codec.ts'
+import { conformOutputs } from '../protocols/conform.ts'
 import type { Tensor } from '../protocols/tensor.ts'
 import { OUTCOME } from '../record/format.ts'
 import type { ComparedOutput, SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
@@ -35,8 +37,16 @@ export interface Pair {
 export interface Ended {
   /** The candidate, whether it was served or shadowed. */
   readonly version: SnapshotVersion
-  readonly observation: Observation
-  readonly pair: Pair
+  /** Undefined: it was dropped before anybody was asked. */
+  readonly observation: Observation | undefined
+  /** Undefined: dropped, or it could not be compared. */
+  readonly pair: Pair | undefined
+  /** What it added to the evidence. */
+  readonly count: PairCount
+  /** Counted from 1 within its evidence key, in the order of observation; undefined: nothing was observed. */
+  readonly number: number | undefined
+  /** Whether a second run of the baseline differed from its first; undefined: there was none. */
+  again?: boolean
   /** The candidate was served, and live was asked in the shadow. */
   readonly isReversed: boolean
 }
@@ -106,20 +116,27 @@ const NOT_TO_BE_HAD: Readonly<Record<string, DropReason>> = {
  */
 export function answeredOutputs(
   task: Task,
-  { outputs, raw }: Extract<ScoreOutcome, { ok: true }>,
+  { outputs, raw, untyped }: Extract<ScoreOutcome, { ok: true }>,
   only?: readonly string[],
 ): Outputs {
   const asked = only === undefined ? outputs : only.flatMap(name => outputs.find(output => output.name === name) ?? [])
-  const { codec } = task
-  if (codec?.protocol === 'v2' && !task.comparesJson)
-    return { tensors: task.servedAsJson ? asked.map(asAnswered) : asked }
-  if (raw !== undefined) return task.readAnswer({ bytes: raw, jsonBytes: undefined, contentType: '' })
+  const { codec, served } = task
+  const like = served !== undefined && 'tensors' in served ? served.tensors : []
+  if (codec?.protocol === 'v2' && !task.comparesJson) {
+    const typed = untyped === true || !task.servedTyped ? conformOutputs(asked, like) : asked
+    return { tensors: task.servedAsJson ? typed.map(asAnswered) : typed }
+  }
+  if (raw !== undefined) return conformed(task.readAnswer({ bytes: raw, jsonBytes: undefined, contentType: '' }), like)
   const { request } = task
   if (codec === undefined || request === undefined) throw new Error('nothing says what its answer would look like')
   // Other protocols carry neither datatypes nor always names: what the client would have seen is compared.
   const response = { modelName: task.route.name, modelVersion: undefined, id: undefined, outputs: asked }
   const { body, contentType } = codec.encodeResponse(response, inJson(request))
-  return task.readAnswer({ bytes: Buffer.from(body), jsonBytes: undefined, contentType })
+  return conformed(task.readAnswer({ bytes: Buffer.from(body), jsonBytes: undefined, contentType }), like)
+}
+
+function conformed(outputs: Outputs, like: readonly Tensor[]): Outputs {
+  return 'tensors' in outputs ? { tensors: conformOutputs(outputs.tensors, like) } : outputs
 }
 
 /**
@@ -146,7 +163,12 @@ function nothingOf(task: Task, answer?: Outputs): Omit<Pair, 'result' | 'errorTy
 }
 
 /** Written out, field by field: nearly every pair comes this way, and spreading costs more than counting. */
-function compared(segments: readonly string[], route: SnapshotRoute, baseline: Outputs, candidate: Outputs): Pair {
+export function compared(
+  segments: readonly string[],
+  route: SnapshotRoute,
+  baseline: Outputs,
+  candidate: Outputs,
+): Pair {
   const comparison = compareOutputs(baseline, candidate, route.compare)
   const spec = route.compare[0] ?? FIRST
   const b = firstRowOf(baseline, spec)
@@ -172,7 +194,7 @@ function nameOf(outputs: Outputs): string | undefined {
 }
 
 /** What a label is held against; null where the route takes none. */
-function labelledOf(route: SnapshotRoute, outputs: Outputs): Prediction {
+export function labelledOf(route: SnapshotRoute, outputs: Outputs): Prediction {
   return route.labels === undefined ? null : predictionOf(outputs, route.compare[0] ?? FIRST)
 }
 

@@ -86,6 +86,7 @@ interface Asked {
 
 /** Whom the requests of a route may be sent to, and what for. */
 function askedOf(route: SnapshotRoute): Asked[] {
+  if (route.spans !== undefined) return []
   const ready = route.versions.filter(version => version.broken === undefined)
   const candidates = ready.filter(version => version.version !== route.live && version.evidenceKey !== undefined)
   const shadows = candidates.filter(version => version.shadow.percent > 0)

@@ -2,8 +2,8 @@
 import type { Outputs } from '../evidence/compare.ts'
 import type { Codec, InferRequest, Signature, WireBody } from '../protocols/codec.ts'
 import { codecOf } from '../protocols/codecs.ts'
+import { namedAs } from '../protocols/conform.ts'
 import { type BodyForm, decodedNow, unpackForm } from '../protocols/content.ts'
-import { namedAs } from '../protocols/declared.ts'
 import { parseJson } from '../protocols/json.ts'
 import { signatureToClient } from '../protocols/rename.ts'
 import { OUTCOME, type RequestRecord } from '../record/format.ts'
@@ -51,9 +51,14 @@ export class Task {
     return this.requestFor(this.record.protocol === 'v2' ? undefined : liveSignature(this.route))
   }
 
+  /** The request's JSON, without raw tensors behind it. @throws when it is none */
+  get requestJson(): unknown {
+    return this.#json(this.#requestBody)
+  }
+
   /** What segments are read from; undefined when the request cannot be read. */
   get fields(): Outputs | undefined {
-    if (this.codec === undefined) return attempt(() => ({ json: this.#json(this.#requestBody) })) ?? undefined
+    if (this.codec === undefined) return attempt(() => ({ json: this.requestJson })) ?? undefined
     const { request } = this
     return request && { tensors: request.inputs }
   }
@@ -77,6 +82,12 @@ export class Task {
   /** Whether what was served went through JSON, which has no infinity. */
   get servedAsJson(): boolean {
     return unpackForm(this.record.answerForm).jsonBytes === undefined
+  }
+
+  /** Whether the version that was served speaks a protocol with datatypes. */
+  get servedTyped(): boolean {
+    const target = this.route.versions[this.record.version]?.target
+    return target?.kind !== 'url' || target.protocol === 'v2'
   }
 
   /** The request as a version with this signature understands it, in the clients' names; undefined when it cannot be read. */

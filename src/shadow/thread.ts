@@ -7,12 +7,13 @@ import { RingConsumer, waitForDoorbell } from '../record/ring.ts'
 import type { Snapshot } from '../rollout/snapshot.ts'
 import { ScoringProcess } from '../scoring/pool.ts'
 import { Comparer } from './compare.ts'
+import type { Found } from './explanation.ts'
 import type { FromShadow, ShadowData, ToShadow } from './message.ts'
 
 const data = workerData as ShadowData
 const port = parentPort!
 const scoring = new ScoringProcess()
-const comparer = new Comparer({ process: scoring, wallShiftMs: data.wallShiftMs })
+const comparer = new Comparer({ process: scoring, wallShiftMs: data.wallShiftMs, originMs: data.originMs })
 const rings = new Map<number, { consumer: RingConsumer; ended: boolean }>()
 
 // While records come, looking every 2 ms costs less than being woken for each of them.
@@ -44,8 +45,19 @@ async function receive(message: ToShadow): Promise<void> {
       return verify(message.call, message.model)
     case 'promoted':
       return comparer.promoted(message.promotion)
+    case 'explain':
+      return tell({ kind: 'explained', call: message.call, found: explained(message.requestId, message.route) })
     case 'stop':
       return stop()
+  }
+}
+
+/** A request that cannot be explained must not end this thread. */
+function explained(requestId: string, route: string | undefined): Found | undefined {
+  try {
+    return comparer.explain(requestId, route)
+  } catch {
+    return undefined
   }
 }
 

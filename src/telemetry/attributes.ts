@@ -14,47 +14,11 @@ import {
   ATTR_URL_SCHEME,
   ATTR_USER_AGENT_ORIGINAL,
 } from '@opentelemetry/semantic-conventions'
+import { FEATURE_FLAG, SPAN } from './attributeNames.ts'
+import { setPairEvidence, setRequestEvidence } from './evidenceAttributes.ts'
 import type { FinishedComparison, FinishedInference, FinishedRequest } from './finished.ts'
 
-export const SPAN = {
-  route: 'understudy.route',
-  requestId: 'understudy.request.id',
-  protocol: 'understudy.protocol',
-  revision: 'understudy.config.revision',
-  role: 'understudy.role',
-  modelName: 'understudy.model.name',
-  modelVersion: 'understudy.model.version',
-  modelDigest: 'understudy.model.digest',
-  runtime: 'understudy.runtime',
-  queueMs: 'understudy.queue.duration_ms',
-  compareResult: 'understudy.compare.result',
-  compareKind: 'understudy.compare.kind',
-  maxAbsDiff: 'understudy.compare.max_abs_diff',
-  maxRelDiff: 'understudy.compare.max_rel_diff',
-  baselineVersion: 'understudy.baseline.version',
-  baselineDigest: 'understudy.baseline.digest',
-  baselineLabel: 'understudy.baseline.label',
-  baselineValue: 'understudy.baseline.value',
-  baselineLatencyMs: 'understudy.baseline.latency_ms',
-  candidateVersion: 'understudy.candidate.version',
-  candidateDigest: 'understudy.candidate.digest',
-  candidateLabel: 'understudy.candidate.label',
-  candidateValue: 'understudy.candidate.value',
-  candidateLatencyMs: 'understudy.candidate.latency_ms',
-  sampleWeight: 'understudy.sample.weight',
-  sampleReason: 'understudy.sample.reason',
-  promoteBy: 'understudy.promote.by',
-  promoteFrom: 'understudy.promote.from',
-  promoteTo: 'understudy.promote.to',
-  evidenceDigest: 'understudy.evidence.digest',
-} as const
-
-// OpenTelemetry's semantic conventions for feature flags are a release candidate, so their package has no stable names yet.
-export const FEATURE_FLAG = {
-  key: 'feature_flag.key',
-  variant: 'feature_flag.result.variant',
-  reason: 'feature_flag.result.reason',
-} as const
+export { FEATURE_FLAG, SPAN } from './attributeNames.ts'
 
 /** Of a SERVER span, by the stable HTTP conventions. url.query is left out: it may hold what nobody wants to keep. */
 export function serverAttributes(request: FinishedRequest): Attributes {
@@ -81,6 +45,7 @@ export function serverAttributes(request: FinishedRequest): Attributes {
     attributes[FEATURE_FLAG.variant] = request.servedVersion
     attributes[FEATURE_FLAG.reason] = request.assigned
   }
+  setRequestEvidence(attributes, request)
   return attributes
 }
 
@@ -137,6 +102,7 @@ export function comparisonAttributes(request: FinishedRequest, comparison: Finis
   setAnswer(attributes, candidate.answer, SPAN.candidateLabel, SPAN.candidateValue)
   if (baseline.latencyMs !== undefined) attributes[SPAN.baselineLatencyMs] = baseline.latencyMs
   if (candidate.latencyMs !== undefined) attributes[SPAN.candidateLatencyMs] = candidate.latencyMs
+  setPairEvidence(attributes, request, comparison)
   return attributes
 }
 

@@ -73,6 +73,12 @@ export class BoundedExport implements SpanProcessor {
     }
   }
 
+  /** Whether a span that ends now would be taken, and is likely to arrive. */
+  get isTaking(): boolean {
+    const hasRoom = this.#accepted - this.#handedOn < this.#options.maxQueueSize
+    return !this.#isShutDown && !this.#failing && hasRoom
+  }
+
   /** Drops since the last call, by reason. */
   takeDrops(): Record<DropReason, number> {
     const drops = { ...this.#drops }

@@ -1,7 +1,11 @@
 // What is known of a request and of a promotion when they are over: plain data, ready to be told.
 import type { CompareKind } from '../config/schema.ts'
+import type { Prediction } from '../evidence/loss.ts'
+import type { PairCount } from '../evidence/pairCount.ts'
+import type { RequestCount } from '../evidence/requestCount.ts'
 import type { CompareResult, Kept } from './keep.ts'
-import type { Role } from './metrics.ts'
+
+export type Role = 'live' | 'canary' | 'shadow'
 
 /** One version's work on one request. */
 export interface FinishedInference {
@@ -32,6 +36,23 @@ export interface ComparedSide {
   readonly latencyMs?: number
 }
 
+/** What a comparison counted, and into which evidence. */
+export interface FinishedPair {
+  readonly key: string
+  readonly stage: 'shadow' | 'canary'
+  /** The candidate's share of the two arms at admission, 0 to 1. */
+  readonly share: number
+  /** Counted from 1 within the key, in the order of observation. */
+  readonly number: number | undefined
+  readonly count: PairCount
+  /** A second run of the baseline differed from its first; undefined: there was none. */
+  readonly again: boolean | undefined
+  /** What a label is held against; undefined: the route takes none. */
+  readonly predictions: readonly [baseline: Prediction, candidate: Prediction] | undefined
+  /** Scores of both first rows, where both have one. */
+  readonly scores: readonly [baseline: number, candidate: number] | undefined
+}
+
 export interface FinishedComparison {
   readonly result: CompareResult
   readonly kind?: CompareKind | undefined
@@ -42,6 +63,17 @@ export interface FinishedComparison {
   /** When both answers were there, ms since the Unix epoch. */
   readonly startMs: number
   readonly durationMs: number
+  readonly evidence?: FinishedPair
+}
+
+/** What a request counted besides its comparisons, and when. */
+export interface FinishedEvidence {
+  /** Admission epoch, and when the process's epoch 0 began, ms since the Unix epoch. */
+  readonly epoch: number
+  readonly originMs: number
+  /** The share of ordinary requests whose spans were kept. */
+  readonly ratio: number
+  readonly count: RequestCount
 }
 
 /** All that is known of a request whose spans are kept. Plain data; ids are lower-case hexadecimal. */
@@ -82,6 +114,7 @@ export interface FinishedRequest {
   readonly inferences: readonly FinishedInference[]
   readonly comparisons: readonly FinishedComparison[]
   readonly kept: Kept
+  readonly evidence?: FinishedEvidence
 }
 
 /** A promotion that was applied. */

@@ -3,9 +3,12 @@ import { Registry } from 'prom-client'
 import type { MetricName, NotifyEvent } from '../config/schema.ts'
 import type { Decision } from '../gate/evidence.ts'
 import { INFERENCE_BUCKETS_S, REQUEST_BUCKETS_S } from './durations.ts'
+import type { SeriesExemplar } from './exemplars.ts'
+import type { Role } from './finished.ts'
+import { type OpenMetricsSource, OpenMetricsText } from './openMetrics.ts'
 import { BucketHistogram, CounterSeries, GaugeSeries, type Labels } from './series.ts'
 
-export type Role = 'live' | 'canary' | 'shadow'
+export type { Role } from './finished.ts'
 export type ReloadResult = 'applied' | 'held' | 'refused'
 
 export interface RequestLabels {
@@ -41,11 +44,21 @@ export interface MirrorAccount {
   readonly inFlight: number
 }
 
+/** Plain: Prometheus text 0.0.4. */
+export type MetricsFormat = 'plain' | 'openmetrics'
+
+export interface Condition {
+  readonly ready: boolean
+  /** routes.yaml as it stands is the one that serves, or what the gate holds of it. */
+  readonly configValid: boolean
+  readonly storeUp: boolean
+}
+
 export interface ModelLabels {
   readonly model: string
   readonly version: string
   readonly digest: string
-  /** `onnx` or `http`. */
+  /** `onnx`, `http` or `traced`. */
   readonly runtime: string
 }
 
@@ -61,6 +74,7 @@ const KNOWN_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT'
  */
 export class Metrics {
   readonly #registry = new Registry()
+  readonly #openMetrics = new OpenMetricsText()
   readonly #requests = this.#counter('understudy_requests_total', 'Answered requests.', [
     'route',
     'version',
@@ -111,6 +125,11 @@ export class Metrics {
     'Natural logarithm of the evidence of harm, by metric.',
     ['route', 'candidate', 'metric'],
   )
+  readonly #logEvalueLimit = this.#gauge(
+    'understudy_gate_log_evalue_limit',
+    'What understudy_gate_log_evalue must reach for its metric to be named guilty; absent where the metric cannot be.',
+    ['route', 'candidate', 'metric'],
+  )
   readonly #declineEvidence = this.#gauge(
     'understudy_decline_log_evidence',
     'Natural logarithm of the evidence that live has declined since its promotion; an alarm at 13.8.',
@@ -136,6 +155,11 @@ export class Metrics {
   readonly #spansDropped = this.#counter('understudy_spans_dropped_total', 'Spans that were kept but not exported.', [
     'reason',
   ])
+  readonly #receivedSpans = this.#counter(
+    'understudy_received_spans_total',
+    'Spans sent to POST /v1/traces by what became of them; route is empty where a span is of none.',
+    ['route', 'outcome'],
+  )
   readonly #labels = this.#counter('understudy_labels_total', 'Labels received by what became of them.', [
     'route',
     'outcome',
@@ -150,10 +174,28 @@ export class Metrics {
     'Duration of HTTP server requests.',
     HTTP_SERVER_BUCKETS_S,
   )
+  readonly #ready = this.#gauge('understudy_ready', '1 while /readyz says so: every live version can answer.', [])
+  readonly #configValid = this.#gauge(
+    'understudy_config_valid',
+    '0 while routes.yaml is refused as it stands, and the one before it serves.',
+    [],
+  )
+  readonly #storeUp = this.#gauge('understudy_state_store_up', '0 while the state store cannot be written.', [])
+  readonly #buildInfo = this.#gauge('understudy_build_info', '1, with the version of Understudy.', ['version'])
+  readonly #threadBusy = this.#counter(
+    'understudy_thread_busy_seconds_total',
+    'Time that the event loop of a thread was busy; its rate is at most 1.',
+    ['thread'],
+  )
+  readonly #cpu = this.#counter('process_cpu_seconds_total', 'User and system CPU time of this process.', [])
+  readonly #residentMemory = this.#gauge('process_resident_memory_bytes', 'Resident memory of this process.', [])
+  readonly #startTime = this.#gauge('process_start_time_seconds', 'Start of this process since the Unix epoch.', [])
 
   constructor() {
     // A counter that is absent until its first event hides that event from rate().
     for (const result of ['applied', 'held', 'refused'] satisfies ReloadResult[]) this.#reloads.inc({ result }, 0)
+    this.#ringDrops.inc({ reason: 'ring_full' }, 0)
+    this.#spansDropped.inc({ reason: 'unwritable' }, 0)
   }
 
   /**
@@ -164,13 +206,12 @@ export class Metrics {
   requestDelta(labels: RequestLabels, count: number, durationBuckets: readonly number[], sumSeconds: number): void {
     const { route, version, role, code } = labels
     this.#requests.inc({ route, version, role, code: String(code) }, count)
-    this.#requestDuration.add({ route, version, role }, durationBuckets, sumSeconds)
+    this.#requestDuration.add(versionLabels(labels), durationBuckets, sumSeconds)
   }
 
   /** @param durationBuckets one count for each of INFERENCE_BUCKETS_S and one above, not cumulative */
   inferenceDelta(labels: InferenceLabels, durationBuckets: readonly number[], sumSeconds: number): void {
-    const { route, version, role } = labels
-    this.#inferenceDuration.add({ route, version, role }, durationBuckets, sumSeconds)
+    this.#inferenceDuration.add(versionLabels(labels), durationBuckets, sumSeconds)
   }
 
   /**
@@ -179,13 +220,7 @@ export class Metrics {
    */
   httpServerDuration(labels: HttpServerLabels, durationBuckets: readonly number[], sumSeconds: number): void {
     this.#httpServerDuration.add(
-      {
-        http_request_method: KNOWN_METHODS.has(labels.method) ? labels.method : '_OTHER',
-        http_route: labels.route,
-        http_response_status_code: String(labels.status),
-        url_scheme: labels.scheme ?? 'http',
-        ...(labels.status >= 500 && { error_type: String(labels.status) }),
-      },
+      httpLabels(labels),
       coarser(durationBuckets, REQUEST_BUCKETS_S, HTTP_SERVER_BUCKETS_S),
       sumSeconds,
     )
@@ -196,7 +231,7 @@ export class Metrics {
   }
 
   comparisonDelta(route: string, candidate: string, result: string, count: number): void {
-    this.#comparisons.inc({ route, candidate, result }, count)
+    this.#comparisons.inc(comparisonLabels(route, candidate, result), count)
   }
 
   accounting(route: string, candidate: string, account: MirrorAccount): void {
@@ -222,6 +257,20 @@ export class Metrics {
   /** Natural logarithm; −Infinity and Infinity are shown as such. */
   logEvalue(route: string, candidate: string, metric: MetricName, value: number): void {
     this.#logEvalue.set({ route, candidate, metric }, value)
+  }
+
+  /** @param limit Infinity where the metric cannot abort */
+  logEvalueLimit(route: string, candidate: string, metric: MetricName, limit: number): void {
+    const labels = { route, candidate, metric }
+    if (Number.isFinite(limit)) this.#logEvalueLimit.set(labels, limit)
+    else this.#logEvalueLimit.removeWhere(other => isSame(other, labels))
+  }
+
+  /** A version is no candidate any more: what the gate said of it last must not stand for good. */
+  forgetVerdict(route: string, candidate: string): void {
+    for (const series of [this.#verdict, this.#logEvalue, this.#logEvalueLimit, this.#mirrorInFlight]) {
+      series.removeWhere(labels => labels.route === route && labels.candidate === candidate)
+    }
   }
 
   /** @param metric the one that has declined; undefined: none. @param log −Infinity before any evidence */
@@ -250,6 +299,11 @@ export class Metrics {
     this.#spansDropped.inc({ reason }, count)
   }
 
+  /** @param outcome of a prediction's span, such as `taken` or `repeated`; of another one `other` or `broken` */
+  receivedSpans(route: string, outcome: string, count: number): void {
+    this.#receivedSpans.inc({ route, outcome }, count)
+  }
+
   labels(route: string, outcome: string, count = 1): void {
     this.#labels.inc({ route, outcome }, count)
   }
@@ -257,6 +311,52 @@ export class Metrics {
   /** @param outcome delivered, failed (it is tried again), given_up or dropped */
   notified(route: string, event: NotifyEvent, outcome: string): void {
     this.#notifications.inc({ route, event, outcome })
+  }
+
+  /** The newest kept request of a bucket; shown in OpenMetrics only. */
+  exemplar({ series, exemplar }: SeriesExemplar): void {
+    switch (series.of) {
+      case 'request':
+        this.#requestDuration.exemplar(versionLabels(series), exemplar)
+        break
+      case 'inference':
+        this.#inferenceDuration.exemplar(versionLabels(series), exemplar)
+        break
+      case 'http':
+        this.#httpServerDuration.exemplar(httpLabels(series), exemplar)
+        break
+      case 'comparison':
+        this.#comparisons.exemplar(comparisonLabels(series.route, series.candidate, series.result), exemplar)
+    }
+  }
+
+  /** How the gateway is now. */
+  condition({ ready, configValid, storeUp }: Condition): void {
+    this.#ready.set({}, ready ? 1 : 0)
+    this.#configValid.set({}, configValid ? 1 : 0)
+    this.#storeUp.set({}, storeUp ? 1 : 0)
+  }
+
+  /** @param startS seconds since the Unix epoch */
+  started(version: string, startS: number): void {
+    this.#buildInfo.set({ version }, 1)
+    this.#startTime.set({}, startS)
+  }
+
+  /** CPU time since the last call, and memory now. */
+  process(cpuSeconds: number, residentBytes: number): void {
+    this.#cpu.inc({}, cpuSeconds)
+    this.#residentMemory.set({}, residentBytes)
+  }
+
+  /** Time that a thread was busy since the last call. */
+  threadBusy(thread: string, seconds: number): void {
+    this.#threadBusy.inc({ thread }, seconds)
+  }
+
+  /** Removes a thread that has ended for good: the next one has another name. */
+  forgetThread(thread: string): void {
+    this.#threadBusy.removeWhere(labels => labels.thread === thread)
   }
 
   /** Removes everything that names a route that left the configuration. */
@@ -273,8 +373,9 @@ export class Metrics {
     )
   }
 
-  /** The exposition text, with the content type that goes with it. */
-  async text(): Promise<{ body: string; contentType: string }> {
+  /** The exposition text, with the content type that goes with it. Exemplars stand in OpenMetrics alone. */
+  async text(format: MetricsFormat = 'plain'): Promise<{ body: string; contentType: string }> {
+    if (format === 'openmetrics') return this.#openMetrics.text()
     return { body: await this.#registry.metrics(), contentType: this.#registry.contentType }
   }
 
@@ -290,10 +391,12 @@ export class Metrics {
       this.#weight,
       this.#verdict,
       this.#logEvalue,
+      this.#logEvalueLimit,
       this.#declineEvidence,
       this.#declined,
       this.#modelInfo,
       this.#labels,
+      this.#receivedSpans,
       this.#notifications,
     ]) {
       series.removeWhere(matches)
@@ -301,16 +404,44 @@ export class Metrics {
   }
 
   #counter(name: string, help: string, labelNames: readonly string[]): CounterSeries {
-    return new CounterSeries({ registry: this.#registry, name, help, labelNames })
+    return this.#shown(new CounterSeries({ registry: this.#registry, name, help, labelNames }))
   }
 
   #gauge(name: string, help: string, labelNames: readonly string[]): GaugeSeries {
-    return new GaugeSeries({ registry: this.#registry, name, help, labelNames })
+    return this.#shown(new GaugeSeries({ registry: this.#registry, name, help, labelNames }))
   }
 
   #histogram(name: string, help: string, boundsSeconds: readonly number[]): BucketHistogram {
-    return new BucketHistogram({ registry: this.#registry, name, help, boundsSeconds })
+    return this.#shown(new BucketHistogram({ registry: this.#registry, name, help, boundsSeconds }))
   }
+
+  #shown<Series extends OpenMetricsSource>(series: Series): Series {
+    this.#openMetrics.add(series)
+    return series
+  }
+}
+
+/** Labels in the one order that a series knows them by. */
+function versionLabels({ route, version, role }: InferenceLabels): Labels {
+  return { route, version, role }
+}
+
+function httpLabels({ method, route, status, scheme }: HttpServerLabels): Labels {
+  return {
+    http_request_method: KNOWN_METHODS.has(method) ? method : '_OTHER',
+    http_route: route,
+    http_response_status_code: String(status),
+    url_scheme: scheme ?? 'http',
+    ...(status >= 500 && { error_type: String(status) }),
+  }
+}
+
+function comparisonLabels(route: string, candidate: string, result: string): Labels {
+  return { route, candidate, result }
+}
+
+function isSame(labels: Labels, others: Labels): boolean {
+  return Object.entries(others).every(([name, value]) => labels[name] === value)
 }
 
 /** Counts by `fine` bounds as counts by `coarse` ones, which are some of them. Neither is cumulative. */

@@ -8,11 +8,12 @@ import {
   getStringListFromEnv,
   setGlobalErrorHandler,
 } from '@opentelemetry/core'
-import type { SpanExporter, SpanProcessor } from '@opentelemetry/sdk-trace'
+import type { SpanExporter } from '@opentelemetry/sdk-trace'
 import { messageOf } from '../errors.ts'
+import type { EvidenceTerms } from '../evidence/told.ts'
 import type { BoundedExport, DropReason } from './boundedExport.ts'
 import type { FinishedPromotion, FinishedRequest } from './finished.ts'
-import { HandedIds, writePromotionSpan, writeRequestSpans } from './spans.ts'
+import { HandedIds, writePromotionSpan, writeRequestSpans, writeTermsSpan } from './spans.ts'
 
 export interface TracingOptions {
   /** `traces.file`: OTLP JSON lines are appended here. */
@@ -23,9 +24,14 @@ export interface TracingOptions {
 }
 
 export interface Tracing {
-  /** Writes the spans of a request that is kept. Never throws and never waits. */
-  request(request: FinishedRequest): void
+  /**
+   * Writes the spans of a request that is kept. Never throws and never waits.
+   * @returns whether an exporter that works had room for all of them, as far as is known yet
+   */
+  request(request: FinishedRequest): boolean
   promotion(promotion: FinishedPromotion): void
+  /** Says what an evidence key stands for; `atMs` since the Unix epoch. */
+  terms(terms: EvidenceTerms, atMs: number): void
   /** Spans dropped since the last call, by exporter and reason, such as `otlp_queue_full`; only what is not 0. */
   takeDrops(): Record<string, number>
   /** Exports what waits now. Never rejects. */
@@ -54,7 +60,7 @@ export async function openTracing(options: TracingOptions): Promise<Tracing | un
 
   const { NodeSDK, resources, sdkTrace, BoundedExport } = await loadSdk()
   const bounded = new Map<ExporterName, BoundedExport>()
-  const processors: SpanProcessor[] = []
+  const processors: BoundedExport[] = []
   const cuts: (() => void)[] = []
   for (const name of names) {
     let opened: Opened
@@ -105,18 +111,29 @@ export async function openTracing(options: TracingOptions): Promise<Tracing | un
   const tracer = trace.getTracer('understudy', options.version)
   let unwritable = 0
 
-  const guarded = (write: () => void) => {
+  const guarded = (write: () => void): boolean => {
     try {
       write()
+      return true
     } catch (error) {
       if (unwritable === 0) log.warn(`spans could not be written: ${messageOf(error)}`)
       unwritable += 1
+      return false
     }
   }
 
   return {
-    request: request => guarded(() => writeRequestSpans(tracer, ids, request)),
-    promotion: promotion => guarded(() => writePromotionSpan(tracer, ids, promotion)),
+    request(request) {
+      const isWritten = guarded(() => writeRequestSpans(tracer, ids, request))
+      // One that is full after the last span may have turned that one away: better no word of this trace.
+      return isWritten && processors.some(processor => processor.isTaking)
+    },
+    promotion(promotion) {
+      guarded(() => writePromotionSpan(tracer, ids, promotion))
+    },
+    terms(terms, atMs) {
+      guarded(() => writeTermsSpan(tracer, ids, terms, atMs))
+    },
     takeDrops() {
       const drops: Record<string, number> = {}
       for (const [name, processor] of bounded) {

@@ -1,6 +1,6 @@
 // Reads spans out of OTLP's JSON form, whoever wrote them. Knows no attribute's meaning and decides nothing.
 
-/** A value of an attribute; arrays, maps and bytes are left out. */
+/** A value of an attribute; maps and bytes are left out, a list of plain values comes as JSON text (`[0.1,0.9]`). */
 export type SpanValue = string | number | boolean
 
 /** One span as it was told. */
@@ -21,22 +21,33 @@ export interface ReadSpan {
   readonly isError: boolean
   /** `service.name` of its resource; empty: not told. */
   readonly service: string
+  /** `service.instance.id` of its resource; empty: not told. */
+  readonly instance: string
 }
+
+/** Attributes of one span or resource that are read; OpenTelemetry's own limit is 128. */
+export const MOST_ATTRIBUTES = 1024
 
 /**
  * The spans of one ExportTraceServiceRequest in OTLP's JSON form (opentelemetry-proto, docs/specification.md: ids in
  * hexadecimal, 64-bit integers as text or numbers, enums as numbers). What is not of that form is left out.
  */
 export function readSpans(request: unknown): ReadSpan[] {
-  return listOf(request, 'resourceSpans').flatMap(resourceSpans => {
-    const service = attributesOf(fieldOf(resourceSpans, 'resource'))['service.name']
-    return listOf(resourceSpans, 'scopeSpans').flatMap(scopeSpans =>
-      listOf(scopeSpans, 'spans').flatMap(span => readSpan(span, typeof service === 'string' ? service : '') ?? []),
-    )
-  })
+  return [...spansOf(request)].filter(span => span !== undefined)
 }
 
-function readSpan(span: unknown, service: string): ReadSpan | undefined {
+/** The same one by one, for callers with other work to do in between; undefined: one that is not of the form. */
+export function* spansOf(request: unknown): Generator<ReadSpan | undefined, void, undefined> {
+  for (const resourceSpans of listOf(request, 'resourceSpans')) {
+    const resource = attributesOf(fieldOf(resourceSpans, 'resource'))
+    const [service, instance] = [textOf(resource['service.name']), textOf(resource['service.instance.id'])]
+    for (const scopeSpans of listOf(resourceSpans, 'scopeSpans')) {
+      for (const span of listOf(scopeSpans, 'spans')) yield readSpan(span, service, instance)
+    }
+  }
+}
+
+function readSpan(span: unknown, service: string, instance: string): ReadSpan | undefined {
   const traceId = hexOf(fieldOf(span, 'traceId'), 32)
   const spanId = hexOf(fieldOf(span, 'spanId'), 16)
   const startMs = millisOf(fieldOf(span, 'startTimeUnixNano'))
@@ -54,13 +65,18 @@ function readSpan(span: unknown, service: string): ReadSpan | undefined {
     attributes: attributesOf(span),
     isError: Number(fieldOf(fieldOf(span, 'status'), 'code') ?? 0) === 2,
     service,
+    instance,
   }
+}
+
+function textOf(value: SpanValue | undefined): string {
+  return typeof value === 'string' ? value : ''
 }
 
 function attributesOf(holder: unknown): Record<string, SpanValue> {
   // Without a prototype: a span may have an attribute `__proto__`.
   const attributes: Record<string, SpanValue> = Object.create(null)
-  for (const attribute of listOf(holder, 'attributes')) {
+  for (const attribute of listOf(holder, 'attributes').slice(0, MOST_ATTRIBUTES)) {
     const key = fieldOf(attribute, 'key')
     const value = spanValue(fieldOf(attribute, 'value'))
     if (typeof key === 'string' && value !== undefined) attributes[key] = value
@@ -69,6 +85,19 @@ function attributesOf(holder: unknown): Record<string, SpanValue> {
 }
 
 function spanValue(value: unknown): SpanValue | undefined {
+  const list = fieldOf(value, 'arrayValue')
+  return list === undefined ? plainValue(value) : listText(listOf(list, 'values').map(plainValue))
+}
+
+/**
+ * A list as an attribute that can hold one value: JSON text, as OpenTelemetry's mapping to other formats has it. NaN and
+ * the infinities become null there. Undefined: something in it is no plain value.
+ */
+export function listText(values: readonly (SpanValue | undefined)[]): string | undefined {
+  return values.includes(undefined) ? undefined : JSON.stringify(values)
+}
+
+function plainValue(value: unknown): SpanValue | undefined {
   const text = fieldOf(value, 'stringValue')
   if (typeof text === 'string') return text
   const flag = fieldOf(value, 'boolValue')

@@ -10,7 +10,9 @@ import {
 } from '@opentelemetry/api'
 import type { IdGenerator } from '@opentelemetry/sdk-trace'
 import { ATTR_ERROR_TYPE } from '@opentelemetry/semantic-conventions'
+import type { EvidenceTerms } from '../evidence/told.ts'
 import { comparisonAttributes, errorOf, inferenceAttributes, SPAN, serverAttributes } from './attributes.ts'
+import { termsAttributes } from './evidenceAttributes.ts'
 import type { FinishedPromotion, FinishedRequest } from './finished.ts'
 import { newSpanId, newTraceId } from './traceContext.ts'
 
@@ -108,6 +110,17 @@ export function writePromotionSpan(tracer: Tracer, ids: HandedIds, promotion: Fi
   )
   if (promotion.errorType !== '') span.setStatus({ code: SpanStatusCode.ERROR })
   span.end(hrTime(promotion.startMs + Math.max(0, promotion.durationMs)))
+}
+
+/** Writes the root span that says what an evidence key stands for. */
+export function writeTermsSpan(tracer: Tracer, ids: HandedIds, terms: EvidenceTerms, atMs: number): void {
+  ids.hand('', '')
+  const span = tracer.startSpan(
+    `evidence ${terms.route}`,
+    { root: true, startTime: hrTime(atMs), attributes: termsAttributes(terms) },
+    ROOT_CONTEXT,
+  )
+  span.end(hrTime(atMs))
 }
 
 /** Seconds and nanoseconds: the SDK would take a number below its own uptime for something else. */

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { createAdminApi } from '../../src/admin/api.ts'
 import { createGuard } from '../../src/admin/auth.ts'
 import { UnderstudyError } from '../../src/errors.ts'
+import { found } from '../report/explained.ts'
 import { report } from '../report/sample.ts'
 import { fakeControl } from './fakeControl.ts'
 
@@ -181,6 +182,32 @@ describe('reading', () => {
     ])
   })
 
+  it('explains one request by its id, whatever it is made of, in one route or in all', async () => {
+    const seen: unknown[][] = []
+    const { get, app } = api({
+      explain: async (...asked) => {
+        seen.push(asked)
+        return found
+      },
+    })
+    expect(await (await get('/v1/requests/order-17')).json()).toEqual(JSON.parse(JSON.stringify(found)))
+    const id = 'a/b:c@d+e=f_.-'
+    await get(`/v1/requests/${encodeURIComponent(id)}?route=flight-delay`)
+    await get('/v1/requests/order-17?route=')
+    expect(seen).toEqual([
+      ['order-17', undefined],
+      [id, 'flight-delay'],
+      ['order-17', undefined],
+    ])
+    for (const wrong of ['x'.repeat(129), 'a%20b', '%1b', '%']) {
+      const answer = await get(`/v1/requests/${wrong}`)
+      expect([answer.status, await answer.json()]).toMatchObject([400, { code: 'BAD_REQUEST' }])
+    }
+    const posted = await app.request('/v1/requests/order-17', { method: 'PUT', headers: HOST })
+    expect([posted.status, posted.headers.get('allow')]).toEqual([405, 'GET'])
+    expect((await api().get('/v1/requests/nope')).status).toBe(404)
+  })
+
   it('gives metrics as text and health to probes', async () => {
     const { get, app } = api()
     const metrics = await get('/metrics')
@@ -188,6 +215,23 @@ describe('reading', () => {
     expect((await app.request('/livez')).status).toBe(200)
     expect((await app.request('/readyz')).status).toBe(200)
     expect((await api({ ready: () => false }).app.request('/readyz')).status).toBe(503)
+  })
+
+  it.each([
+    [
+      'application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1',
+      'application/openmetrics-text',
+    ],
+    ['text/plain;version=0.0.4;q=0.5, application/openmetrics-text;q=0.9', 'application/openmetrics-text'],
+    ['text/plain, application/openmetrics-text;q=0.9', 'text/plain'],
+    ['application/openmetrics-text;q=0', 'text/plain'],
+    ['text/html,application/xhtml+xml,*/*;q=0.8', 'text/plain'],
+    ['application/json', 'text/plain'],
+    ['nonsense ; ; q=x', 'text/plain'],
+    ['', 'text/plain'],
+  ])('gives metrics in the format that is asked for: %s → %s', async (accept, type) => {
+    const { headers } = await api().app.request('/metrics', { headers: { host: 'localhost', accept } })
+    expect(headers.get('content-type')).toMatch(new RegExp(`^${type};`))
   })
 
   it('forbids pages, frames, sniffing and caching on every answer, errors too', async () => {

@@ -4,6 +4,7 @@ import { UnderstudyError } from '../../src/errors.ts'
 import { evidenceJson, policyJson } from '../../src/report/evidenceFile.ts'
 import { latencyOf } from '../../src/report/report.ts'
 import { STATUS_VERSION, type Status } from '../../src/report/status.ts'
+import { found } from '../report/explained.ts'
 import { evidence, policy, report, verdict } from '../report/sample.ts'
 
 export const status: Status = {
@@ -115,6 +116,11 @@ export function fakeControl(overrides: Partial<Control> = {}): { control: Contro
       known(route)
       return { evidence: evidenceJson(evidence), policy: policyJson(policy) }
     },
+    explain: async (requestId, route) => {
+      if (route !== undefined) known(route)
+      if (requestId !== 'order-17') throw new UnderstudyError('UNKNOWN_REQUEST', `request "${requestId}" is not kept`)
+      return found
+    },
     promote: changed('promote'),
     rollback: changed('rollback'),
     abort: changed('abort'),
@@ -153,7 +159,14 @@ export function fakeControl(overrides: Partial<Control> = {}): { control: Contro
       ]
     },
     labels: async body => ({ status: body.length > 2 ? 200 : 400, body: '{"kept":1}' }),
-    metrics: async () => ({ body: 'understudy_up 1\n', contentType: 'text/plain; version=0.0.4' }),
+    traces: async spans => {
+      asked.push({ what: 'traces', arguments: [...spans] })
+      return { rejectedSpans: 0, errorMessage: '' }
+    },
+    metrics: async format =>
+      format === 'plain'
+        ? { body: 'understudy_up 1\n', contentType: 'text/plain; version=0.0.4' }
+        : { body: 'understudy_up 1\n# EOF\n', contentType: 'application/openmetrics-text; version=1.0.0' },
     ready: () => true,
     ...overrides,
   }

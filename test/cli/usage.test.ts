@@ -42,6 +42,7 @@ describe('help', () => {
       'status',
       'report',
       'gate',
+      'explain',
       'judge',
       'promote',
       'rollback',

@@ -201,7 +201,7 @@ describe('an unknown key', () => {
     [
       'far from every other',
       withRoute('zzzzzz: 1'),
-      '4:5 unknown key `zzzzzz`, expected one of live, versions, path, sticky, force, compare, expect, labels, gate, rollout, limits, notify',
+      '4:5 unknown key `zzzzzz`, expected one of live, versions, path, sticky, force, compare, expect, spans, labels, gate, rollout, limits, notify',
     ],
   ])('%s is refused with what was meant', (_, problems, expected) => {
     expect(problems).toEqual([`routes.yaml:${expected}`])
@@ -306,7 +306,7 @@ describe('weights', () => {
 
 describe('a version', () => {
   test('is embedded or behind HTTP, never both or neither', () => {
-    expect(withVersion('{}')).toEqual(['routes.yaml:6:7 expected `onnx` or `url`'])
+    expect(withVersion('{}')).toEqual(['routes.yaml:6:7 expected `onnx`, `url` or `traced`'])
     expect(withVersion('{ onnx: a, url: http://a }')).toEqual([
       'routes.yaml:6:25 expected either `onnx` or `url`, got both',
     ])

@@ -7,9 +7,12 @@ import { DATATYPES, type Datatype, elementCount, type Tensor, type TensorData } 
 
 const LIMITS = { depth: 32, elements: 10_000 }
 
-/** Runs the contract against `codec`. @param options datatypes that its JSON cannot carry are left out */
-export function protocolContract(codec: Codec, options: { readonly except?: readonly Datatype[] } = {}): void {
-  const datatypes = DATATYPES.filter(datatype => options.except?.includes(datatype) !== true)
+/**
+ * Runs the contract against `codec`.
+ * @param answersWithout datatypes that it cannot answer unless it is asked in a special way, as V2 cannot answer FP16 in JSON
+ */
+export function protocolContract(codec: Codec, answersWithout: readonly Datatype[] = []): void {
+  const answerable = DATATYPES.filter(datatype => !answersWithout.includes(datatype))
 
   describe(`the protocol contract: ${codec.protocol}`, () => {
     it('keeps an empty batch a batch without rows', () => {
@@ -23,7 +26,7 @@ export function protocolContract(codec: Codec, options: { readonly except?: read
 
     it('brings requests to a server and back with names, datatypes, shapes and values', () => {
       fc.assert(
-        fc.property(someTensors(datatypes, 'any'), inputs => {
+        fc.property(someTensors(DATATYPES, 'any'), inputs => {
           expect(throughRequest(inputs)).toEqual(inputs)
         }),
         { numRuns: 300 },
@@ -32,7 +35,7 @@ export function protocolContract(codec: Codec, options: { readonly except?: read
 
     it('brings answers back with their values, row by row and column by column', () => {
       fc.assert(
-        fc.property(someTensors(datatypes, 'same'), fc.boolean(), (outputs, columnar) => {
+        fc.property(someTensors(answerable, 'same'), fc.boolean(), (outputs, columnar) => {
           const answered = throughResponse(outputs, columnar)
           expect(answered.map(plainValues)).toEqual(outputs.map(plainValues))
           if (outputs.length > 1) expect(answered.map(({ name }) => name)).toEqual(outputs.map(({ name }) => name))
@@ -236,6 +239,16 @@ const KEYS =
     ' ',
   )
 
+const FIRST_KEYS = [
+  'instances',
+  'inputs',
+  'dataframe_split',
+  'dataframe_records',
+  'predictions',
+  'outputs',
+  undefined,
+] as const
+
 /** JSON made of the words of the protocols, so that decoders get past their first check. */
 const looksLikeARequest: fc.Arbitrary<string> = fc
   .letrec<{ value: unknown }>(tie => ({
@@ -248,11 +261,9 @@ const looksLikeARequest: fc.Arbitrary<string> = fc
         .map(entries => Object.fromEntries(entries)),
     ),
   }))
-  .value.map(value => {
-    const body = typeof value === 'object' && value !== null ? value : { instances: value }
-    // Object.fromEntries makes `__proto__` an own key, which JSON.stringify writes.
-    return JSON.stringify(body)
-  })
+  .value.chain(value => fc.tuple(fc.constantFrom(...FIRST_KEYS), fc.constant(value)))
+  // Object.fromEntries makes `__proto__` an own key, which JSON.stringify writes.
+  .map(([key, value]) => JSON.stringify(key === undefined ? value : { [key]: value }))
 
 /** One to four tensors; `same`: with one positive number of rows, as answers have. */
 function someTensors(datatypes: readonly Datatype[], rows: 'any' | 'same'): fc.Arbitrary<Tensor[]> {

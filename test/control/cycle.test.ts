@@ -23,6 +23,7 @@ it('asks for an abort once while it is under way, however the evidence grows', a
   const parts = {
     collector: { release: () => [] },
     book: { commit: () => true, served: nothing, keepValue: nothing, periods: () => [{ candidateDigest: 'b' }] },
+    traces: { release: () => [], end: () => [] },
     labels: { admitted: () => [], take: () => [], kept: nothing, arrived: nothing, expire: nothing },
     meters: { committed: nothing, verdict: nothing },
     verdicts: { sample: nothing },

@@ -95,9 +95,9 @@ function answers(version: string, fine: number, failed: number): RequestDelta {
     role: 'live',
     inference: undefined,
     answered: [
-      { ...delta, code: 200, count: fine },
-      { ...delta, code: 503, count: failed },
-      { ...delta, code: 404, count: 0 },
+      { ...delta, protocol: 'v2', code: 200, count: fine },
+      { ...delta, protocol: 'v2', code: 503, count: failed },
+      { ...delta, protocol: 'v2', code: 404, count: 0 },
     ],
     assigned: { answers: fine + failed, errors: failed },
   }

@@ -118,6 +118,18 @@ test('a check that is asked for while the shadow thread is down goes to the next
   expect(await asked).toBe(loaded)
 })
 
+test('a question goes to the shadow thread, and is given up with it', async () => {
+  const threads = threadsOf()
+  const asked = threads.explain('order-17', 'm')
+  expect(named(SHADOW).received).toEqual([{ kind: 'explain', call: 1, requestId: 'order-17', route: 'm' }])
+  const found = { explanations: [], seen: 0 }
+  named(SHADOW).say({ kind: 'explained', call: 1, found })
+  expect(await asked).toBe(found)
+  const lost = threads.explain('order-18', undefined)
+  named(SHADOW).emit('exit')
+  await expect(lost).rejects.toMatchObject({ code: 'OVERLOADED' })
+})
+
 test('a stop waits neither for a shadow thread that is dead nor for threads that hang', async () => {
   const dead = threadsOf()
   await settled(dead.serve(snapshotOf(1)), 0)

@@ -24,7 +24,9 @@ try {
   await mkdir(dirname(environment), { recursive: true })
   if (!existsSync(environment)) await timed(`Python packages → ${environment}`, () => makeEnvironment(environment))
   if (!existsSync(models)) await timed(`pickles and MLflow models → ${models}`, () => makeModels(models))
-  console.log(`the peers are in ${dirname(environment)}`)
+  await linkTo(environment, 'environment')
+  await linkTo(models, 'models')
+  console.log(`the peers are in ${dirname(environment)}: environment and models`)
 } catch (error) {
   console.error(messageOf(error))
   process.exitCode = 1
@@ -60,6 +62,13 @@ async function makeModels(target: string): Promise<void> {
     await rm(folder, { recursive: true, force: true })
     if (!existsSync(target)) throw error
   }
+}
+
+/** A plain name for what is used now, for people; nothing here reads it. */
+async function linkTo(folder: string, name: string): Promise<void> {
+  const fresh = join(dirname(folder), `${name}.${process.pid}`)
+  await symlink(basename(folder), fresh)
+  await rename(fresh, join(dirname(folder), name))
 }
 
 async function findPython(): Promise<string> {

@@ -136,6 +136,35 @@ describe('an answer of an MLflow server', () => {
   })
 })
 
+describe('a request made to keep a thread busy', () => {
+  const names = (count: number) => Array.from({ length: count }, (_, index) => `c${index}`)
+  const record = Object.fromEntries(names(32_769).map(name => [name, 1]))
+
+  it.each([
+    ['CSV of commas', ','.repeat(1_000_000), 'text/csv'],
+    [
+      'a frame of columns',
+      JSON.stringify({ dataframe_split: { columns: names(32_769), data: [] } }),
+      'application/json',
+    ],
+    ['records of names', JSON.stringify({ dataframe_records: [record] }), 'application/json'],
+    ['inputs of names', JSON.stringify({ inputs: record }), 'application/json'],
+  ])('is refused when it is %s', (_, body, contentType) => {
+    expect(() => mlflow.decodeRequest({ ...wire(body), contentType }, LIMITS, undefined)).toThrow(
+      expect.objectContaining({ code: 'BAD_REQUEST', message: 'more than 32768 names' }),
+    )
+  })
+
+  it('is read in linear time when it is a cell of a million digits, or an integer of as many', () => {
+    const digits = '1'.repeat(1_000_000)
+    const csv = { ...wire(`a\n${digits}x`), contentType: 'text/csv' }
+    expect(mlflow.decodeRequest(csv, LIMITS, undefined).inputs[0]?.datatype).toBe('BYTES')
+    expect(() => mlflow.decodeRequest(wire(`{"inputs":[${digits}]}`), LIMITS, undefined)).toThrow(
+      expect.objectContaining({ code: 'BAD_TENSOR' }),
+    )
+  })
+})
+
 test('there is one path for every model, and none that tells a signature', () => {
   expect(mlflow.predictPath('any')).toBe('/invocations')
   expect(mlflow.metadataPath('any')).toBeUndefined()

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Arm, assign, sampled, uniform } from '../../src/routing/assign.ts'
+import { type Arm, assign, drawsOf, sampled, uniform } from '../../src/routing/assign.ts'
 
 const salt = 'a salt of this test'
 const units = Array.from({ length: 100_000 }, (_, index) => `user-${index}`)
@@ -49,6 +49,20 @@ describe('degenerate arms', () => {
       expect(['1.0.0', '2.0.0']).toContain(assign(salt, unit, arms))
     }
   })
+})
+
+it('the draws of a unit say who wins: the least, among those with weight', () => {
+  const arms = fc.array(fc.integer({ min: -1, max: 50 }), { maxLength: 6 })
+  fc.assert(
+    fc.property(arms, fc.string(), fc.string(), (weights, salt, unit) => {
+      const list = weights.map((weight, index) => ({ version: `${index}.0.0`, weight }))
+      const draws = drawsOf(salt, unit, list)
+      expect(draws.map(({ version }) => version)).toEqual(
+        list.filter(({ weight }) => weight > 0).map(arm => arm.version),
+      )
+      expect(draws.toSorted((a, b) => a.draw - b.draw)[0]?.version).toBe(assign(salt, unit, list))
+    }),
+  )
 })
 
 describe('shares', () => {

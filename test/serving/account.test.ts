@@ -3,7 +3,14 @@ import { PLAIN_JSON } from '../../src/protocols/content.ts'
 import type { Book } from '../../src/record/epochs.ts'
 import { OUTCOME, type RequestRecord, readRecord } from '../../src/record/format.ts'
 import { createDoorbell, createRing, RingConsumer, RingProducer } from '../../src/record/ring.ts'
-import { type Admitted, account, countAssigned, countGone, type ServingBook } from '../../src/serving/account.ts'
+import {
+  type Admitted,
+  account,
+  countAssigned,
+  countGone,
+  recordEnd,
+  type ServingBook,
+} from '../../src/serving/account.ts'
 import type { Answer } from '../../src/serving/answer.ts'
 import { addRouteCounts } from '../../src/serving/counts.ts'
 import type { Runtime, RuntimeRoute, RuntimeVersion } from '../../src/serving/runtime.ts'
@@ -107,7 +114,7 @@ describe('what a serving thread counts', () => {
     account(producer, admit({ version: canary }), answer())
     account(producer, admit({ version: canary }), answer({ status: 400, outcome: OUTCOME.clientError }))
     account(producer, admit({ version: canary }), answer({ status: 503, outcome: OUTCOME.unreachable }))
-    countGone(admit({ version: canary }))
+    countGone(producer, admit({ version: canary }))
     const arm = counts()!.arms[1]!
     expect(arm).toMatchObject({ requests: 4, errors: 1 })
     expect([...arm.latency.values()], 'the answer and the client that went away').toEqual([1, 1])
@@ -119,16 +126,16 @@ describe('what a serving thread counts', () => {
     const latencies = () => counts()!.arms.map(({ latency }) => [...latency.values()].reduce((sum, n) => sum + n, 0))
     for (let n = 0; n < 300; n++) account(producer, admit({ version: live }), answer())
     for (let n = 0; n < 100; n++) account(producer, admit({ version: canary }), answer())
-    countGone(admit({ version: live }))
+    countGone(producer, admit({ version: live }))
     expect(latencies()).toEqual([0, 0])
     for (const version of [canary, live, live]) account(producer, admit({ version }), answer())
     expect(latencies()).toEqual([2, 1])
   })
 
   it('is the latency of a canary that nobody waits for to the end', () => {
-    const { canary, admit, counts } = world()
+    const { canary, admit, counts, producer } = world()
     canary.engine!.scored = 0
-    for (let n = 0; n < 103; n++) countGone(admit({ version: canary }))
+    for (let n = 0; n < 103; n++) countGone(producer, admit({ version: canary }))
     expect([...counts()!.arms[1]!.latency.values()].reduce((sum, n) => sum + n, 0)).toBe(3)
   })
 
@@ -223,5 +230,32 @@ describe('what a serving thread counts', () => {
     account(producer, admit({ version: canary, cohorts: 0b10 }), broken)
     expect(counts()!.controls[1]).toEqual({ requests: 2, errors: 1 })
     expect(counts()!.thinned[1]).toEqual({ requests: 1, errors: 1 })
+  })
+})
+
+describe('what a serving thread tells of a request that no version answered', () => {
+  it('is its end, so that the spans of an arm have all of the arm', () => {
+    const { canary, admit, producer, records, told } = world()
+    const sampled = (forced: boolean) => {
+      const admitted = admit({ version: canary, forced, cohorts: 2 })
+      return { ...admitted, trace: { ...admitted.trace, headSampled: true } }
+    }
+    countGone(producer, sampled(false))
+    recordEnd(producer, sampled(true), { status: 400, errorType: 'BAD_JSON' })
+    recordEnd(producer, admit({ version: canary }), { status: 400, errorType: 'BAD_JSON' })
+    records()
+    expect(told, 'nothing of a request that is not in the sample').toHaveLength(2)
+    expect(told[0]).toMatchObject({ status: 0, errorType: 'CLIENT_GONE', counted: true, timed: true, cohorts: 2 })
+    expect(told[0]!.inferMs).toBeGreaterThan(0)
+    const nothing = { candidates: 0, paired: false, labelled: false }
+    expect(told[1]).toMatchObject({ ...nothing, errorType: 'BAD_JSON', counted: false, timed: false, cohorts: 0 })
+  })
+
+  it('is what was wanted of it, though its bodies are too large to be told', () => {
+    const { live, admit, producer, records, told } = world()
+    account(producer, admit({ version: live }, Buffer.alloc(200)), answer({ status: 500, outcome: OUTCOME.failed }))
+    records()
+    expect(told).toMatchObject([{ tooLarge: true, candidates: 2, counted: true, timed: false }])
+    expect(told[0]!.request).toHaveLength(0)
   })
 })

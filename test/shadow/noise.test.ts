@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { SLOT } from '../../src/evidence/counters.ts'
 import type { Outputs } from '../../src/evidence/outputs.ts'
+import { addAgain } from '../../src/evidence/pairCount.ts'
 import { OUTCOME, type RequestRecord } from '../../src/record/format.ts'
 import type { SnapshotRoute } from '../../src/rollout/snapshot.ts'
-import { countAgain } from '../../src/shadow/count.ts'
 import { Noise } from '../../src/shadow/noise.ts'
 import { SecondRun } from '../../src/shadow/secondRun.ts'
 import { Task } from '../../src/shadow/task.ts'
@@ -80,7 +80,7 @@ describe('a second run', () => {
   it('counts for the candidate what live did itself', () => {
     const counted = (candidateDiffers: boolean, secondDiffers: boolean) => {
       const slots = new Map<string, number>()
-      countAgain(slots, candidateDiffers, secondDiffers)
+      addAgain(slots, candidateDiffers, secondDiffers)
       return [...slots.keys()]
     }
     expect(counted(false, false)).toEqual([SLOT.againZero])

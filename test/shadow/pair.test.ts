@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { AnswerSlots } from '../../src/evidence/answerSlots.ts'
+import { addPair } from '../../src/evidence/pairCount.ts'
 import { OUTCOME, type OutcomeCode, type RequestRecord } from '../../src/record/format.ts'
 import type { SnapshotRoute } from '../../src/rollout/snapshot.ts'
 import type { ScoreOutcome } from '../../src/scoring/scorer.ts'
-import { countPair } from '../../src/shadow/count.ts'
+import { pairCountOf } from '../../src/shadow/count.ts'
 import { pairOf, reversedPairOf } from '../../src/shadow/pair.ts'
 import { type Observation, Task } from '../../src/shadow/task.ts'
 
@@ -125,7 +126,8 @@ describe('a pair of which the canary was served', () => {
         comparison: undefined,
       })
       const slots = new Map<string, number>()
-      countPair(slots, pair, ['a=b'], new AnswerSlots(), 1)
+      const said = pairCountOf(pair, ['a=b'], new AnswerSlots(), 1)
+      addPair(slots, { ...said, latency: undefined, late: [], sampled: false })
       expect([...slots]).toEqual([[slot, 1]])
     }
   })

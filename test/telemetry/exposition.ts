@@ -19,7 +19,9 @@ export interface Exposition {
   value(sample: string): number | undefined
 }
 
-const NOT_BASE_UNITS = /_(milliseconds|ms|micros|minutes|hours|kilobytes|megabytes|percent|kb|mb)(_|$)/
+const NOT_BASE_UNITS =
+  /_(milliseconds|microseconds|nanoseconds|micros|minutes|hours|days|kilobytes|megabytes|gigabytes|bits|percent|fahrenheit)(_|$)/
+const ABBREVIATED_UNITS = /_(s|ms|us|ns|sec|b|kb|mb|gb|tb|pb|m|h|d)(_|$)/
 const SAMPLE = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$/
 const LABEL = /([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"(?:,|$)/gy
 
@@ -66,7 +68,7 @@ export function parseExposition(body: string): Exposition {
   return { families, problems, value: sample => values.get(sample) }
 }
 
-function labelsOf(text: string, problems: string[]): Record<string, string> {
+export function labelsOf(text: string, problems: string[]): Record<string, string> {
   const labels: Record<string, string> = {}
   let end = 0
   for (const [all, name, value] of text.matchAll(LABEL)) {
@@ -82,10 +84,18 @@ function problemsOf(name: string, family: Family): string[] {
   const problems: string[] = []
   if (!/^[a-z][a-z0-9_]*$/.test(name)) problems.push(`${name}: not snake_case`)
   if (NOT_BASE_UNITS.test(name)) problems.push(`${name}: not a base unit`)
+  if (ABBREVIATED_UNITS.test(name)) problems.push(`${name}: an abbreviated unit`)
   if ((family.type === 'counter') !== name.endsWith('_total')) problems.push(`${name}: _total and counter do not agree`)
-  if (/_(counter|gauge|histogram|summary)$/.test(name)) problems.push(`${name}: the type stands in the name`)
+  if (/_(counter|gauge|histogram|summary)(_|$)/.test(name)) problems.push(`${name}: the type stands in the name`)
   if (family.type !== 'histogram' && /_(count|sum|bucket)$/.test(name)) problems.push(`${name}: a histogram’s suffix`)
   if (name.includes('duration') && !name.endsWith('_seconds')) problems.push(`${name}: a duration not in seconds`)
+  const labelNames = new Set(family.samples.flatMap(({ labels }) => Object.keys(labels)))
+  for (const label of labelNames) {
+    if (!/^[a-z_][a-z0-9_]*$/.test(label)) problems.push(`${name}: the label ${label} is not snake_case`)
+  }
+  if (family.type !== 'histogram' && (labelNames.has('le') || labelNames.has('quantile'))) {
+    problems.push(`${name}: a histogram’s label`)
+  }
   if (family.type === 'counter' && family.samples.some(sample => sample.value < 0)) problems.push(`${name}: below 0`)
   if (family.type === 'histogram') problems.push(...histogramProblems(name, family.samples))
   return problems

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { DurationCounts, INFERENCE_BUCKETS_S, REQUEST_BUCKETS_S } from '../../src/telemetry/durations.ts'
 import { Metrics } from '../../src/telemetry/metrics.ts'
 import { type Exposition, parseExposition } from './exposition.ts'
+import { METRICS } from './metricsTable.ts'
 
 const live = { route: 'flight-delay', version: '1.0.0', role: 'live' } as const
 
@@ -9,27 +10,7 @@ describe('metrics', () => {
   it('has every metric that the documents name, and follows the exposition conventions', async () => {
     const { families, problems } = await exposed(used())
     expect(problems).toEqual([])
-    expect([...families.keys()].sort()).toEqual([
-      'http_server_request_duration_seconds',
-      'understudy_comparisons_total',
-      'understudy_config_reload_total',
-      'understudy_decline_log_evidence',
-      'understudy_declined',
-      'understudy_gate_log_evalue',
-      'understudy_gate_verdict',
-      'understudy_inference_duration_seconds',
-      'understudy_labels_total',
-      'understudy_mirror_in_flight_requests',
-      'understudy_mirror_requests_total',
-      'understudy_model_info',
-      'understudy_notifications_total',
-      'understudy_request_duration_seconds',
-      'understudy_requests_total',
-      'understudy_ring_dropped_records_total',
-      'understudy_route_weight',
-      'understudy_shadow_requests_total',
-      'understudy_spans_dropped_total',
-    ])
+    expect([...families.keys()].sort()).toEqual(Object.keys(METRICS))
   })
 
   it('follows the conventions with nothing counted yet', async () => {
@@ -203,6 +184,29 @@ describe('metrics', () => {
     expect(body).toContain('http_server_request_duration_seconds_count')
   })
 
+  it('forgets what the gate said of a version that is no candidate any more, and nothing of others', async () => {
+    const metrics = used()
+    metrics.verdict('flight-delay', '3.0.0', 'promote')
+    metrics.logEvalueLimit('flight-delay', '2.0.0', 'errors', 5.3)
+    metrics.forgetVerdict('flight-delay', '2.0.0')
+    const { families, value } = await exposed(metrics)
+    const judged = families.get('understudy_gate_verdict')!.samples.map(({ labels }) => labels.candidate)
+    expect(new Set(judged)).toEqual(new Set(['3.0.0']))
+    expect(families.get('understudy_gate_log_evalue')!.samples).toEqual([])
+    expect(families.get('understudy_gate_log_evalue_limit')!.samples).toEqual([])
+    expect(value('understudy_comparisons_total{route="flight-delay",candidate="2.0.0",result="match"}')).toBe(3)
+  })
+
+  it('has no limit of evidence for a metric that cannot abort, also after it could', async () => {
+    const metrics = new Metrics()
+    metrics.logEvalueLimit('r', '2.0.0', 'errors', 5.3)
+    metrics.logEvalueLimit('r', '2.0.0', 'labels', 6)
+    metrics.logEvalueLimit('r', '2.0.0', 'errors', Number.POSITIVE_INFINITY)
+    const { families } = await exposed(metrics)
+    const limits = families.get('understudy_gate_log_evalue_limit')!.samples
+    expect(limits.map(({ labels, value }) => [labels.metric, value])).toEqual([['labels', 6]])
+  })
+
   it('starts over when a forgotten version comes back', async () => {
     const metrics = new Metrics()
     metrics.shadowDelta('r', '2.0.0', 'answered', 5)
@@ -252,6 +256,7 @@ function used(): Metrics {
   metrics.ringDrops('full', 2)
   metrics.spansDropped('queue_full', 2)
   metrics.labels('flight-delay', 'joined')
+  metrics.receivedSpans('flight-delay', 'taken', 2)
   return metrics
 }
 

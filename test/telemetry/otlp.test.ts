@@ -189,6 +189,29 @@ describe('a collector that does not do its part', () => {
     expect(tracing!.takeDrops()).toEqual({ otlp_export_failed: SPANS_A_REQUEST })
   })
 
+  it('is not said to have a trace that it may never get', async () => {
+    collector = await Collector.listen()
+    await open({ ...HASTY, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url })
+    expect(tracing!.request(finishedRequest())).toBe(true)
+    await tracing!.flush()
+    collector.status = 400
+    expect(tracing!.request(finishedRequest())).toBe(true)
+    await tracing!.flush()
+    // Now it is known.
+    collector.status = 200
+    expect(tracing!.request(finishedRequest())).toBe(false)
+    await tracing!.flush()
+    expect(tracing!.request(finishedRequest())).toBe(true)
+    await tracing!.flush()
+
+    collector.hangs = true
+    const stored = Array.from({ length: 20 }, () => tracing!.request(finishedRequest()))
+    expect(stored.at(-1)).toBe(false)
+    expect(stored.filter(Boolean).length * SPANS_A_REQUEST).toBeLessThanOrEqual(4 + 8)
+    await tracing!.shutdown(10)
+    expect(tracing!.request(finishedRequest())).toBe(false)
+  })
+
   it('hangs while the process ends: the deadline holds, and what was not exported is counted', async () => {
     collector = await Collector.listen()
     collector.hangs = true

@@ -76,10 +76,10 @@ function rowsOf({ digest, manifest, target, identityVerified }: ReportSide): Row
       [
         'identity',
         identityVerified === false
-          ? 'not verified: the digest is of the address alone, so a new build behind it would not be noticed'
+          ? 'not verified: the digest is of its address or name alone, so a new build behind it would not be noticed'
           : 'as the model server declares it',
       ],
-      ['manifest', 'none: an HTTP version has no model.yaml here'],
+      ['manifest', 'none: only an embedded version has a model.yaml here'],
     ]
   }
   return [...served, ['sha256', digest], ...manifestRows(manifest)]

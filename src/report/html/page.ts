@@ -8,6 +8,7 @@ import { html, Markup } from './markup.ts'
 import { policySection, provenanceSection, stepsSection, waiverNote } from './origin.ts'
 import { answersSection, coverageSection, latencySection, metricsSection, segmentsSection } from './sections.ts'
 import { STYLE } from './style.ts'
+import { tracesSection } from './traces.ts'
 import { moment, typeset } from './words.ts'
 
 /** What the page may load: its own style, known by its digest, and nothing else. For a header and for the page itself. */
@@ -45,6 +46,7 @@ ${answersSection(report)}
 ${latencySection(report)}
 ${coverageSection(report)}
 ${stepsSection(report)}
+${tracesSection(report)}
 ${policySection(report)}
 ${provenanceSection(report)}
 </main>

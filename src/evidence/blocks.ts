@@ -1,7 +1,7 @@
 // Turns the errors of a canary and of its control cohort into blocks of time, at whose ends they are judged. Pure.
-import { count, SLOT } from '../evidence/counters.ts'
-import { type CounterDeltas, type EpochDelta, slotsOf } from '../evidence/epochPost.ts'
 import { EPOCH_MS } from '../record/clock.ts'
+import { count, SLOT } from './counters.ts'
+import { type CounterDeltas, type EpochDelta, slotsOf } from './epochPost.ts'
 
 /** How an evidence key is counted in blocks. */
 export interface BlockSetting {

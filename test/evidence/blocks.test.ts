@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type BlockSetting, nextBlocks, type OpenBlocks } from '../../src/control/blocks.ts'
+import { type BlockSetting, nextBlocks, type OpenBlocks } from '../../src/evidence/blocks.ts'
 import type { EpochDelta } from '../../src/evidence/epochPost.ts'
 
 // Four epochs a block.

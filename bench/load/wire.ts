@@ -1,0 +1,159 @@
+// What the wire costs: 64 KB bodies that pass untouched beside a bare proxy, and spans of one request in a hundred.
+// `node bench/load/wire.ts [--quick] [--rounds N] [--out FILE]`
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpus, platform, release, tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { Generator } from '../../src/load/generator.ts'
+import type { PlanInput } from '../../src/load/plan.ts'
+import { seededRandom } from '../../src/load/schedule.ts'
+import { commit } from './commit.ts'
+import { type Running, startPeer } from './processes.ts'
+import { machineLoad } from './procfs.ts'
+import { flightRequests } from './rows.ts'
+import { judgeTarget, pairedRatio, spreadOf } from './statistics.ts'
+import type { System } from './systems.ts'
+import { pause, runWindows, type Window } from './windows.ts'
+import { renderWire, type WireResults } from './wireTable.ts'
+
+const { values: given } = parseArgs({
+  options: { quick: { type: 'boolean', default: false }, out: { type: 'string' }, rounds: { type: 'string' } },
+})
+const rounds = given.rounds === undefined ? (given.quick ? 3 : 60) : Number(given.rounds)
+const WINDOW_SECONDS = 0.5
+const CONNECTIONS = 8
+const WARM_UP = given.quick ? 500 : 5_000
+const PASSED_BYTES = 64 * 1024
+const PASS_TARGET = 1.3
+const SPANS_TARGET_US = 2
+const SEED = 20_130_101
+
+const random = seededRandom(SEED)
+const folder = mkdtempSync(join(tmpdir(), 'understudy-wire-'))
+const running: Running[] = []
+const generator = new Generator()
+try {
+  const results = await measure()
+  const file = given.out ?? fileURLToPath(new URL('../results/wire.json', import.meta.url))
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`)
+  process.stdout.write(renderWire(results))
+} finally {
+  await generator.close()
+  for (const each of running.toReversed()) await each.close()
+  rmSync(folder, { recursive: true, force: true })
+}
+
+async function measure(): Promise<WireResults> {
+  const loadBefore = machineLoad()
+  const echo = await start('echo')
+  const model = await start('upstream')
+  const proxy = await start('proxy', [`http://127.0.0.1:${echo.ready.port}`])
+  const passing = [
+    {
+      name: 'bare proxy',
+      pid: proxy.pid,
+      url: `http://127.0.0.1:${proxy.ready.port}/v2/models/m/infer`,
+      adminUrl: undefined,
+    },
+    await gateway('gateway', echo, 'ratio: 0'),
+    await gateway('gateway again', echo, 'ratio: 0'),
+  ] as const
+  const telling = [
+    await gateway('spans off', model, 'ratio: 0'),
+    await gateway('spans off again', model, 'ratio: 0'),
+    await gateway('spans of 1 %', model, `ratio: 0.01, file: ${join(folder, 'spans.jsonl')}`),
+  ] as const
+  const large = [
+    JSON.stringify({ inputs: [{ name: 'x', datatype: 'BYTES', shape: [1], data: ['x'.repeat(PASSED_BYTES - 77)] }] }),
+  ]
+  const small = flightRequests(64)
+  const bodiesOf = (system: System) => (passing.includes(system as never) ? large : small)
+  for (const system of [...passing, ...telling])
+    await generator.run({ ...plan(system, bodiesOf(system)), requests: WARM_UP, seconds: 60 })
+  await pause(1_000)
+  const windows = await runWindows(
+    generator,
+    [passing, telling],
+    rounds,
+    random,
+    system => plan(system, bodiesOf(system)),
+    round => process.stderr.write(`round ${round} of ${rounds}\n`),
+  )
+  const figures = (name: string, figure: 'treeUs' | 'servingUs') =>
+    windows.get(name)!.map(window => window[figure] ?? Number.NaN)
+  const ratio = (question: string, over: string, under: string, figure: 'treeUs' | 'servingUs', target?: number) => {
+    const found = pairedRatio(figures(over, figure), figures(under, figure))
+    return {
+      question,
+      ratio: found,
+      target,
+      verdict: target === undefined || given.quick ? undefined : judgeTarget(found, target),
+    }
+  }
+  const apart = figures('spans of 1 %', 'treeUs').map((us, index) => us - figures('spans off', 'treeUs')[index]!)
+  const noise = figures('spans off again', 'treeUs').map((us, index) => us - figures('spans off', 'treeUs')[index]!)
+  return {
+    resultsVersion: 1,
+    date: new Date().toISOString(),
+    machine: {
+      cpu: cpus()[0]?.model ?? 'unknown',
+      cores: cpus().length,
+      system: `${platform()} ${release()}`,
+      loadBefore,
+      loadAfter: machineLoad(),
+    },
+    node: process.version,
+    commit: commit(),
+    quick: given.quick,
+    method: { rounds, windowSeconds: WINDOW_SECONDS, connections: CONNECTIONS, passedBytes: large[0]!.length },
+    systems: [...passing, ...telling].map(({ name }) => ({ system: name, ...summary(windows.get(name)!) })),
+    comparisons: [
+      ratio('CPU of all processes, 64 KB passed, gateway / bare proxy', 'gateway', 'bare proxy', 'treeUs', PASS_TARGET),
+      ratio('the same, serving thread', 'gateway', 'bare proxy', 'servingUs'),
+      ratio('gateway / the same gateway: what noise alone makes', 'gateway again', 'gateway', 'treeUs'),
+      ratio('serving-thread CPU, spans of 1 % / off', 'spans of 1 %', 'spans off', 'servingUs'),
+      ratio('spans off / off: what noise alone makes', 'spans off again', 'spans off', 'servingUs'),
+    ],
+    spans: { apartUs: spreadOf(apart), noiseUs: spreadOf(noise), targetUs: SPANS_TARGET_US },
+  }
+}
+
+async function start(peer: string, args: readonly string[] = []): Promise<Running> {
+  const process = await startPeer(peer, args)
+  running.push(process)
+  return process
+}
+
+async function gateway(name: string, to: Running, traces: string): Promise<System> {
+  const home = join(folder, name.replaceAll(/\W/g, '-'))
+  mkdirSync(home)
+  const routes = join(home, 'routes.yaml')
+  writeFileSync(
+    routes,
+    `drain: { delay: 0s, deadline: 5s }
+traces: { ${traces} }
+routes:
+  m:
+    live: 1.0.0
+    versions: { 1.0.0: { url: "http://127.0.0.1:${to.ready.port}", weight: 100 } }
+`,
+  )
+  const { pid, ready } = await start('gateway', [routes, join(home, 'state')])
+  return { name, pid, url: `http://127.0.0.1:${ready.port}/v2/models/m/infer`, adminUrl: undefined }
+}
+
+/** At saturation: what a request costs when there is nothing else to do. */
+function plan({ url }: System, bodies: string[]): Extract<PlanInput, { mode: 'closed' }> {
+  return { mode: 'closed', url, bodies, connections: CONNECTIONS, warmUp: CONNECTIONS * 2, seconds: WINDOW_SECONDS }
+}
+
+function summary(windows: readonly Window[]) {
+  return {
+    perSecond: spreadOf(windows.map(({ perSecond }) => perSecond)),
+    servingUs: spreadOf(windows.map(({ servingUs }) => servingUs ?? Number.NaN)),
+    treeUs: spreadOf(windows.map(({ treeUs }) => treeUs ?? Number.NaN)),
+    failures: windows.reduce((sum, { failures }) => sum + failures, 0),
+  }
+}

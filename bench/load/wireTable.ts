@@ -1,0 +1,70 @@
+// The form of bench/results/wire.json, and its tables for a terminal and for README. Pure.
+import type { Ratio, Spread } from './statistics.ts'
+import { cell, table } from './table.ts'
+
+export interface WireResults {
+  readonly resultsVersion: 1
+  readonly date: string
+  readonly machine: {
+    readonly cpu: string
+    readonly cores: number
+    readonly system: string
+    readonly loadBefore: number
+    readonly loadAfter: number
+  }
+  readonly node: string
+  readonly commit: string
+  readonly quick: boolean
+  readonly method: {
+    readonly rounds: number
+    readonly windowSeconds: number
+    readonly connections: number
+    readonly passedBytes: number
+  }
+  readonly systems: readonly {
+    readonly system: string
+    readonly perSecond: Spread
+    readonly servingUs: Spread
+    readonly treeUs: Spread
+    readonly failures: number
+  }[]
+  readonly comparisons: readonly {
+    readonly question: string
+    readonly ratio: Ratio
+    readonly target: number | undefined
+    readonly verdict: 'met' | 'missed' | 'unresolved' | undefined
+  }[]
+  /** CPU of all processes a request, with spans of 1 % less without, and what two gateways without differ by. */
+  readonly spans: { readonly apartUs: Spread; readonly noiseUs: Spread; readonly targetUs: number }
+}
+
+export function renderWire({ machine, method, systems, comparisons, spans, ...results }: WireResults): string {
+  const { loadBefore, loadAfter } = machine
+  return `${table(
+    ['system', 'req/s at saturation', 'serving thread µs/req', 'all processes µs/req', 'failed'],
+    systems.map(({ system, perSecond, servingUs, treeUs, failures }) => [
+      system,
+      cell(perSecond, 0),
+      cell(servingUs, 1),
+      cell(treeUs, 1),
+      String(failures),
+    ]),
+  )}
+
+${table(
+  ['ratio of paired windows', 'median', '95 % interval', 'target', ''],
+  comparisons.map(({ question, ratio, target, verdict }) => [
+    question,
+    ratio.median.toFixed(3),
+    `${ratio.low.toFixed(3)} to ${ratio.high.toFixed(3)}`,
+    target === undefined ? '–' : `≤ ${target.toFixed(2)}`,
+    verdict ?? '',
+  ]),
+)}
+
+Spans of one request in a hundred cost ${cell(spans.apartUs, 2)} µs of all processes a request (target: under ${spans.targetUs}), where two gateways without
+spans differ by ${cell(spans.noiseUs, 2)} µs. Medians of ${method.rounds} windows of ${method.windowSeconds} s in random order, quarters in brackets, ${method.connections} connections;
+${method.passedBytes} bytes in each direction for the passed bodies, rows of flight-delay for the spans. ${machine.cpu}, ${machine.cores} cores, load ${loadBefore} before and
+${loadAfter} after, Node ${results.node}, commit ${results.commit}, ${results.date.slice(0, 10)}${results.quick ? ', quick run: too short to judge by' : ''}.
+`
+}

@@ -1,0 +1,125 @@
+// Remembers finished requests, so that somebody may ask about one. Bounded by number and bytes; explains only when asked.
+import { LRUCache } from 'lru-cache'
+import type { Kept } from '../telemetry/keep.ts'
+import { explain, type Look, type Remembered } from './explain.ts'
+import type { Found } from './explanation.ts'
+import type { Task } from './task.ts'
+
+interface OfOneId {
+  /** The newest first. */
+  readonly requests: readonly Remembered[]
+  readonly seen: number
+  readonly bytes: number
+}
+
+export interface ExplanationBounds {
+  readonly requests: number
+  readonly bytes: number
+  /** Ordinary requests a second, in bursts of as many. */
+  readonly perSecond: number
+}
+
+// Collecting what was kept for a while costs this thread more than keeping it, so ordinary requests are kept at a bounded
+// rate: at any rate they then stay for ten seconds, and at 9,000 a second they would have stayed for one.
+const BOUNDS: ExplanationBounds = { requests: 10_000, bytes: 64 * 1024 * 1024, perSecond: 1_000 }
+/** Of requests with one id: a client that sends the same id for ever must not push out everybody else's. */
+const MOST_OF_ONE_ID = 8
+/** What a request takes beside its bodies, and each version that was asked beside its answer; measured, rounded up. */
+const REQUEST_BYTES = 1536
+const LOOK_BYTES = 512
+
+/**
+ * Drop policy: the oldest id first; what is ordinary and comes too fast is passed over. A request that is larger than the
+ * bounds is not kept at all.
+ */
+export class Explanations {
+  readonly #bounds: ExplanationBounds
+  readonly #wallMs: (monotonicMs: number) => number
+  readonly #kept: LRUCache<string, OfOneId>
+  readonly #routes = new Set<string>()
+  #tokens: number
+  #refilledMs = 0
+  #passedOver = 0
+
+  /** @param wallMs a moment of the monotonic clock as ms since the Unix epoch */
+  constructor(wallMs: (monotonicMs: number) => number, bounds: ExplanationBounds = BOUNDS) {
+    this.#bounds = bounds
+    this.#wallMs = wallMs
+    this.#tokens = bounds.perSecond
+    this.#kept = new LRUCache({ max: bounds.requests, maxSize: bounds.bytes, sizeCalculation: ({ bytes }) => bytes })
+  }
+
+  /** @param isOrdinary nothing failed and nothing differs: one of many like it */
+  keep({ record, route }: Task, looks: readonly Look[], kept: Kept | undefined, isOrdinary: boolean): void {
+    if (isOrdinary && !this.#takeToken(record.startMs)) {
+      this.#passedOver++
+      return
+    }
+    const key = keyOf(route.name, record.requestId)
+    const request: Remembered = { record, route, looks, kept }
+    const before = this.#kept.peek(key)
+    const ofOneId =
+      before === undefined ? { requests: [request], seen: 1, bytes: bytesOf(request) } : joined(before, request)
+    this.#routes.add(route.name)
+    this.#kept.set(key, ofOneId)
+  }
+
+  /** What is remembered of a request id, in one route or in all. */
+  find(requestId: string, route: string | undefined): Found {
+    const names = route === undefined ? [...this.#routes] : [route]
+    const found = names.flatMap(name => this.#kept.peek(keyOf(name, requestId)) ?? [])
+    const requests = found.flatMap(each => each.requests).toSorted((a, b) => b.record.startMs - a.record.startMs)
+    return {
+      explanations: requests.map(request => explain(request, this.#wallMs)),
+      seen: found.reduce((sum, { seen }) => sum + seen, 0),
+      memory: this.#memory(),
+    }
+  }
+
+  #memory(): Found['memory'] {
+    const { requests: most, bytes: mostBytes, perSecond } = this.#bounds
+    const oldest = this.#kept.rvalues().next().value?.requests.at(-1)
+    const since = oldest === undefined ? null : new Date(this.#wallMs(oldest.record.startMs)).toISOString()
+    return { requests: this.#kept.size, most, mostBytes, perSecond, passedOver: this.#passedOver, since }
+  }
+
+  /** The requests' own times are the clock: they come nearly in order. */
+  #takeToken(startMs: number): boolean {
+    const { perSecond } = this.#bounds
+    if (startMs > this.#refilledMs) {
+      this.#tokens = Math.min(perSecond, this.#tokens + ((startMs - this.#refilledMs) / 1000) * perSecond)
+      this.#refilledMs = startMs
+    }
+    if (this.#tokens < 1) return false
+    this.#tokens--
+    return true
+  }
+}
+
+function joined({ requests, seen }: OfOneId, newest: Remembered): OfOneId {
+  const kept = [newest, ...requests.slice(0, MOST_OF_ONE_ID - 1)]
+  return { requests: kept, seen: seen + 1, bytes: kept.reduce((sum, request) => sum + bytesOf(request), 0) }
+}
+
+function bytesOf({ record, looks }: Remembered): number {
+  let bytes = REQUEST_BYTES + record.request.length + record.answer.length
+  for (const { observation } of looks) {
+    bytes += LOOK_BYTES
+    if (typeof observation === 'string' || !observation.outcome.ok) continue
+    const { outputs, raw } = observation.outcome
+    bytes += raw?.length ?? 0
+    for (const { data } of outputs) bytes += ArrayBuffer.isView(data) ? data.byteLength : textBytes(data)
+  }
+  return bytes
+}
+
+/** Text is kept as it was decoded, up to two bytes a character. */
+function textBytes(texts: readonly string[]): number {
+  let bytes = 0
+  for (const text of texts) bytes += 32 + 2 * text.length
+  return bytes
+}
+
+function keyOf(route: string, requestId: string): string {
+  return `${route}\0${requestId}`
+}

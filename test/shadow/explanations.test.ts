@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest'
+import type { Look } from '../../src/shadow/explain.ts'
+import { Explanations } from '../../src/shadow/explanations.ts'
+import { Task } from '../../src/shadow/task.ts'
+import { answered, mirrored, recordOf, route } from './remembered.ts'
+
+const bounds = { requests: 100, bytes: 10_000_000, perSecond: 1_000 }
+const memoryOf = (changes: Partial<typeof bounds> = {}) => new Explanations(ms => ms, { ...bounds, ...changes })
+
+interface Kept {
+  readonly id?: string
+  readonly startMs?: number
+  readonly request?: string
+  readonly name?: string
+  readonly looks?: readonly Look[]
+  readonly isOrdinary?: boolean
+}
+
+function keep(
+  memory: Explanations,
+  { id = 'id', startMs = 0, request, name = 'm', looks = [], isOrdinary }: Kept,
+): void {
+  const record = recordOf({ requestId: id, startMs, ...(request !== undefined && { request }) })
+  memory.keep(new Task(record, { ...route, name }), looks, undefined, isOrdinary ?? false)
+}
+
+const timesOf = (memory: Explanations, id: string, of?: string) =>
+  memory.find(id, of).explanations.map(({ at }) => new Date(at).getTime())
+
+describe('the memory of requests', () => {
+  it('knows nothing at first, and says so', () => {
+    expect(memoryOf().find('id', undefined)).toEqual({
+      explanations: [],
+      seen: 0,
+      memory: { requests: 0, most: 100, mostBytes: 10_000_000, perSecond: 1_000, passedOver: 0, since: null },
+    })
+  })
+
+  it('keeps as many as it may, the newest, and says since when', () => {
+    const memory = memoryOf({ requests: 3 })
+    for (let index = 0; index < 10; index++) keep(memory, { id: `id-${index}`, startMs: index })
+    expect(['id-6', 'id-7', 'id-8', 'id-9'].map(id => timesOf(memory, id))).toEqual([[], [7], [8], [9]])
+    expect(memory.find('id-0', undefined).memory).toMatchObject({ requests: 3, since: new Date(7).toISOString() })
+  })
+
+  it('is looked at without anything being kept longer for it', () => {
+    const memory = memoryOf({ requests: 2 })
+    keep(memory, { id: 'a' })
+    keep(memory, { id: 'b' })
+    memory.find('a', undefined)
+    keep(memory, { id: 'c' })
+    expect(timesOf(memory, 'a')).toEqual([])
+  })
+
+  it('is bounded by the bytes of inputs and answers too', () => {
+    const memory = memoryOf({ bytes: 100_000 })
+    const request = 'x'.repeat(30_000)
+    for (let index = 0; index < 10; index++) keep(memory, { id: `id-${index}`, startMs: index, request })
+    expect(memory.find('id-9', undefined).memory.requests).toBe(3)
+    const values = new Array(5_000).fill(0)
+    for (let index = 10; index < 20; index++)
+      keep(memory, { id: `id-${index}`, looks: [mirrored(answered(...values))] })
+    expect(memory.find('id-19', undefined).memory.requests).toBe(4)
+  })
+
+  it('passes over one request that is larger than all of it', () => {
+    const memory = memoryOf({ bytes: 10_000 })
+    keep(memory, { id: 'small' })
+    keep(memory, { id: 'large', request: 'x'.repeat(20_000) })
+    expect([timesOf(memory, 'large'), timesOf(memory, 'small')]).toEqual([[], [0]])
+  })
+
+  it('keeps requests that share an id, the newest first, a few of them, and counts them all', () => {
+    const memory = memoryOf()
+    for (let index = 0; index < 3; index++) keep(memory, { startMs: index })
+    expect(timesOf(memory, 'id')).toEqual([2, 1, 0])
+    for (let index = 3; index < 30; index++) keep(memory, { startMs: index })
+    expect(timesOf(memory, 'id')).toEqual([29, 28, 27, 26, 25, 24, 23, 22])
+    expect(memory.find('id', undefined)).toMatchObject({ seen: 30, memory: { requests: 1 } })
+  })
+
+  it('tells routes apart where one is asked for, and finds an id in all of them otherwise', () => {
+    const memory = memoryOf()
+    keep(memory, { name: 'a', startMs: 1 })
+    keep(memory, { name: 'b', startMs: 2 })
+    expect(timesOf(memory, 'id', 'a')).toEqual([1])
+    expect(timesOf(memory, 'id', 'c')).toEqual([])
+    expect(memory.find('id', undefined).explanations.map(each => each.route)).toEqual(['b', 'a'])
+  })
+
+  it('passes over ordinary requests that come too fast, and none that differs or failed', () => {
+    const memory = memoryOf({ perSecond: 10 })
+    for (let index = 0; index < 30; index++) keep(memory, { id: `fast-${index}`, isOrdinary: true })
+    keep(memory, { id: 'differs' })
+    const { requests, passedOver } = memory.find('differs', undefined).memory
+    expect({ requests, passedOver }).toEqual({ requests: 11, passedOver: 20 })
+    // Half a second later there is room again, also for one that started before.
+    keep(memory, { id: 'later', startMs: 500, isOrdinary: true })
+    keep(memory, { id: 'earlier', startMs: 400, isOrdinary: true })
+    expect([timesOf(memory, 'later'), timesOf(memory, 'earlier')]).toEqual([[500], [400]])
+    expect(memory.find('later', undefined).memory.passedOver).toBe(20)
+  })
+})
