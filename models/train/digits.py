@@ -60,6 +60,7 @@ def build() -> Model:
             "sha256 over the pixels as little-endian float64, then the digits as int64",
         },
         versions=versions,
+        export=export,
         feed={"pixels": heldout.astype(np.float32)},
         truth=truth,
         heldout=f"scikit-learn digits, {len(heldout)} held-out images",
@@ -72,7 +73,10 @@ def build() -> Model:
 
 def fit(pixels, digit):
     network = MLPClassifier((64,), alpha=1, max_iter=600, random_state=SEED)
-    pipeline = make_pipeline(StandardScaler(), network).fit(pixels, digit)
+    return make_pipeline(StandardScaler(), network).fit(pixels, digit)
+
+
+def export(pipeline):
     return to_onnx(pipeline, "digits", {"pixels": ("FP32", 64)}, "probabilities", 10)
 
 

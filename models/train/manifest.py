@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version as package_version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -28,7 +29,8 @@ TOLERANCE = {"absolute": 1e-5, "relative": 1e-4}
 class Version:
     version: str
     description: str
-    onnx: onnx.ModelProto
+    # The fitted scikit-learn pipeline; `Model.export` makes the ONNX file from it.
+    pipeline: Any
     # What this version was fitted on, one column a feature: the source of the profile.
     trained_on: pd.DataFrame
 
@@ -41,6 +43,8 @@ class Model:
     dataset: dict
     # The first version is the baseline that the others are compared with.
     versions: list[Version]
+    # A version's pipeline → its ONNX model, with named inputs and outputs.
+    export: Callable[[Any], onnx.ModelProto]
     # Held-out rows: input name → array [rows, width].
     feed: dict[str, np.ndarray]
     truth: np.ndarray
@@ -72,8 +76,9 @@ def write_model(model: Model, folder: Path) -> None:
     for version in model.versions:
         target = folder / model.name / version.version
         target.mkdir(parents=True, exist_ok=True)
-        version.onnx.doc_string = f"{model.name} {version.version}"
-        data = version.onnx.SerializeToString(deterministic=True)
+        exported = model.export(version.pipeline)
+        exported.doc_string = f"{model.name} {version.version}"
+        data = exported.SerializeToString(deterministic=True)
         session = open_session(data)
         outputs = run(session, model.feed)
         baseline = baseline if baseline is not None else model.loss(model.truth, outputs)

@@ -1,19 +1,21 @@
-"""Retrains the shipped models: python models/train/train.py [name …] [--check]
+"""Retrains the shipped models: python models/train/train.py [name …] [--check] [--pickle DIR]
 
 Without --check it overwrites models/<name>/<version>/ and models/<name>/traffic.csv and copies the metrics into the
 tables of models/README.md. With --check it retrains into a temporary folder, compares with what is committed, and exits
-1 on a difference.
+1 on a difference. With --pickle the fitted scikit-learn pipelines are saved too, as DIR/<name>/<version>/model.pkl: what
+a model server in Python serves where the gateway embeds the ONNX file.
 """
 
 import argparse
 import importlib
+import pickle
 import sys
 import tempfile
 from pathlib import Path
 
 import yaml
 
-from manifest import write_model
+from manifest import Model, write_model
 from tables import write_tables
 
 MODELS = Path(__file__).resolve().parent.parent
@@ -30,6 +32,7 @@ def main() -> int:
     parser.add_argument(
         "--check", action="store_true", help="retrain elsewhere and compare with the committed manifests"
     )
+    parser.add_argument("--pickle", type=Path, metavar="DIR", help="also save the fitted pipelines below DIR")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in NAMES]
     if unknown:
@@ -37,20 +40,31 @@ def main() -> int:
     names = options.names or NAMES
     if not options.check:
         for name in names:
-            train(name, MODELS)
+            train(name, MODELS, options.pickle)
             print(f"wrote models/{name}")
         write_tables(MODELS)
         return 0
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
-            train(name, Path(folder))
+            train(name, Path(folder), options.pickle)
         differences = [d for name in names for d in compare(MODELS / name, Path(folder) / name)]
     print("\n".join(differences) or "every metric reproduces")
     return 1 if differences else 0
 
 
-def train(name: str, folder: Path) -> None:
-    write_model(importlib.import_module(name.replace("-", "_")).build(), folder)
+def train(name: str, folder: Path, pickles: Path | None) -> None:
+    model = importlib.import_module(name.replace("-", "_")).build()
+    write_model(model, folder)
+    if pickles is not None:
+        write_pickles(model, pickles)
+
+
+def write_pickles(model: Model, folder: Path) -> None:
+    """Every version's pipeline as `folder`/<name>/<version>/model.pkl; scikit-learn of requirements.txt reads it."""
+    for version in model.versions:
+        target = folder / model.name / version.version
+        target.mkdir(parents=True, exist_ok=True)
+        (target / "model.pkl").write_bytes(pickle.dumps(version.pipeline))
 
 
 def compare(committed: Path, retrained: Path) -> list[str]:

@@ -35,7 +35,7 @@ def build() -> Model:
         Version(
             "1.0.0",
             "First release: logistic regression on mean texture, smoothness and compactness.",
-            export(first),
+            first,
             trained_on,
         ),
         Version(
@@ -43,13 +43,13 @@ def build() -> Model:
             f"1.0.0 with a temperature of {TEMPERATURE} that should have softened the score: the score "
             "was multiplied by it, not divided. "
             "Same order of patients, same labels, overconfident.",
-            export(sharpen(first)),
+            sharpen(first),
             trained_on,
         ),
         Version(
             "2.0.0",
             "Logistic regression on all 30 measurements.",
-            export(fit(train, train_malignant, list(range(30)))),
+            fit(train, train_malignant, list(range(30))),
             trained_on,
         ),
     ]
@@ -68,6 +68,7 @@ def build() -> Model:
             "sha256 over the features as little-endian float64, then the classes as int64",
         },
         versions=versions,
+        export=export,
         feed={"features": heldout.astype(np.float32)},
         truth=truth,
         heldout=f"scikit-learn breast cancer, {len(heldout)} held-out tumours",

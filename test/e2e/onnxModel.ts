@@ -8,6 +8,8 @@ const ELEMENT_TYPES = {
   FP32: 1,
   UINT8: 2,
   INT8: 3,
+  UINT16: 4,
+  INT16: 5,
   INT32: 6,
   INT64: 7,
   BYTES: 8,
@@ -15,6 +17,7 @@ const ELEMENT_TYPES = {
   FP16: 10,
   FP64: 11,
   UINT64: 13,
+  UINT32: 12,
 } as const
 
 export interface OneOpModel {
