@@ -1,4 +1,5 @@
 // One call of a model server from its first byte to its last: deadlines, limits, and what went wrong. Opens no connection.
+import type { EventEmitter } from 'node:events'
 import type { ScoreOutcome } from './scorer.ts'
 
 export type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>
@@ -6,8 +7,10 @@ export type AnswerHeaders = Readonly<Record<string, string | string[] | undefine
 /** Takes an answer that is too long to be kept whole before anybody sees it. */
 export interface AnswerSink {
   begin(status: number, headers: AnswerHeaders): void
-  /** @returns false when the reader is behind; `resume` is to be called when it has caught up */
-  write(chunk: Buffer, resume: () => void): boolean
+  /** @returns false when the reader is behind */
+  write(chunk: Buffer): boolean
+  /** Calls once when the reader has taken what it was behind with. */
+  whenCaughtUp(call: () => void): void
   end(): void
   /** The answer breaks off here: what has gone out must not look complete. */
   breakOff(): void
@@ -21,10 +24,10 @@ export interface UpstreamCall {
   /** A body that still comes is sent on as it comes. */
   readonly body: Uint8Array | AsyncIterable<Uint8Array> | undefined
   /** Of a body that still comes: when its last byte was there, on performance.now's clock; undefined: not yet. */
-  readonly bodyEndedAt?: () => number | undefined
+  readonly bodyEndedAt?: (() => number | undefined) | undefined
   readonly deadlineMs: number
-  /** Aborting it cancels the call (the client went away). */
-  readonly signal?: AbortSignal
+  /** Its `close` cancels the call: the client went away. An AbortController for each request would cost more than this. */
+  readonly client?: Pick<EventEmitter, 'once' | 'off'>
   /** Without one the whole answer is kept. */
   readonly sink?: AnswerSink
   /** With a sink: how much of the answer is kept beside it; longer ones not at all. */
@@ -89,13 +92,17 @@ export class Exchange {
   #pausedAt: number | undefined
   #pausedMs = 0
   #settled = false
+  #onClose: (() => void) | undefined
 
   constructor(maxBytes: number, call: UpstreamCall, resolve: (answer: UpstreamAnswer) => void) {
     this.#maxBytes = maxBytes
     this.#call = call
     this.#resolve = resolve
-    this.#timer = setTimeout(this.#onTime, call.deadlineMs)
-    call.signal?.addEventListener('abort', this.#onAbort, { once: true })
+    this.#timer = setTimeout(timedOut, call.deadlineMs, this)
+    if (call.client !== undefined) {
+      this.#onClose = () => this.#fail('CLIENT_GONE', 'the client went away')
+      call.client.once('close', this.#onClose)
+    }
   }
 
   onRequestStart(control: CallControl): void {
@@ -181,16 +188,15 @@ export class Exchange {
   }
 
   #pass(sink: AnswerSink, chunk: Buffer): void {
-    if (sink.write(chunk, this.#onCaughtUp)) return
-    this.#pausedAt ??= performance.now()
+    if (sink.write(chunk)) return
+    if (this.#pausedAt !== undefined) return
+    this.#pausedAt = performance.now()
     this.#control?.pause()
-  }
-
-  #onCaughtUp = () => {
-    if (this.#pausedAt === undefined) return
-    this.#pausedMs += performance.now() - this.#pausedAt
-    this.#pausedAt = undefined
-    if (!this.#settled) this.#control?.resume()
+    sink.whenCaughtUp(() => {
+      this.#pausedMs += performance.now() - this.#pausedAt!
+      this.#pausedAt = undefined
+      if (!this.#settled) this.#control?.resume()
+    })
   }
 
   /** The version's own time so far: neither the client's sending nor its reading is in it. */
@@ -200,14 +206,13 @@ export class Exchange {
     return now - from - this.#pausedMs - (this.#pausedAt === undefined ? 0 : now - this.#pausedAt)
   }
 
-  #onTime = () => {
+  /** The deadline may be here. */
+  onTime(): void {
     const leftMs = this.#call.deadlineMs - this.#spentMs(performance.now())
     // A timer may be a fraction of a millisecond early.
     if (leftMs < 1) this.#fail('VERSION_DEADLINE', LATE)
-    else this.#timer = setTimeout(this.#onTime, Math.ceil(leftMs))
+    else this.#timer = setTimeout(timedOut, Math.ceil(leftMs), this)
   }
-
-  #onAbort = () => this.#fail('CLIENT_GONE', 'the client went away')
 
   #tooLarge(): void {
     this.#fail('ANSWER_TOO_LARGE', 'the answer of the version is too large')
@@ -231,10 +236,15 @@ export class Exchange {
   #settle(answer: UpstreamAnswer): void {
     this.#settled = true
     clearTimeout(this.#timer)
-    this.#call.signal?.removeEventListener('abort', this.#onAbort)
+    if (this.#onClose !== undefined) this.#call.client!.off('close', this.#onClose)
     this.#chunks = []
     this.#resolve(answer)
   }
+}
+
+// One function for all timers, instead of a closure for each call.
+function timedOut(exchange: Exchange): void {
+  exchange.onTime()
 }
 
 const NOTHING = Buffer.alloc(0)

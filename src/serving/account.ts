@@ -1,20 +1,17 @@
 // What a serving thread counts of a request and tells the shadow thread of it. Nothing here can change its answer.
 
 import { PROTOCOLS, type Protocol } from '../config/schema.ts'
-import { type BodyForm, packForm } from '../protocols/content.ts'
+import { packForm } from '../protocols/content.ts'
 import { monotonicMs } from '../record/clock.ts'
 import type { Book } from '../record/epochs.ts'
-import { OUTCOME, type OutcomeCode, writeRecord } from '../record/format.ts'
+import { OUTCOME, type OutcomeCode, type RequestRecord, writeRecord } from '../record/format.ts'
 import type { RingProducer } from '../record/ring.ts'
 import { DurationCounts, REQUEST_BUCKETS_S } from '../telemetry/durations.ts'
-import type { Answer } from './answer.ts'
-import type { ComingBody } from './body.ts'
+import type { Answer, Incoming } from './answer.ts'
 import { RouteCounts } from './counts.ts'
 import type { CodeDelta } from './message.ts'
-import type { Asked } from './path.ts'
 import type { Runtime, RuntimeRoute, RuntimeVersion } from './runtime.ts'
 import { isPaired, mirroredTo } from './samples.ts'
-import type { RequestTrace } from './trace.ts'
 import { firstSight } from './units.ts'
 
 /** Counts of one epoch: by runtime route, since the shares of a route belong to its revision. */
@@ -35,12 +32,7 @@ export interface Admitted extends Choice {
   readonly route: RuntimeRoute
   readonly book: Book<ServingBook>
   readonly startMs: number
-  readonly requestId: string
-  readonly trace: RequestTrace
-  readonly inferSpanId: string
-  readonly asked: Asked
-  readonly body: Buffer | ComingBody
-  readonly form: BodyForm
+  readonly incoming: Incoming
   /** Undefined: not counted (forced, or a unit that was counted before). */
   readonly counts: RouteCounts | undefined
   /** Cohorts that it is compared in by blocks, see `cohortsOf`. */
@@ -86,10 +78,9 @@ export function recordEnd(
   admitted: Admitted,
   end: { readonly status: number; readonly errorType: string; readonly inferMs?: number; readonly timed?: boolean },
 ): void {
-  if (!admitted.trace.headSampled) return
+  if (!admitted.incoming.trace.headSampled) return
   const { status, errorType, inferMs = 0, timed = false } = end
-  writeRecord(ring, {
-    ...recordOf(admitted),
+  const told = {
     candidates: 0,
     paired: false,
     labelled: false,
@@ -105,16 +96,17 @@ export function recordEnd(
     answerForm: '',
     request: NO_BYTES,
     answer: NO_BYTES,
-  })
+  }
+  writeRecord(ring, recordOf(admitted, told))
 }
 
 /** Counts how the request ended, and puts it into the ring if a shadow, a label or a span wants it. */
 export function account(ring: RingProducer, admitted: Admitted, answer: Answer): void {
-  const { runtime, route, version, forced, counts, startMs, trace } = admitted
+  const { runtime, route, version, forced, counts, startMs, incoming } = admitted
   const durationMs = monotonicMs() - startMs
   const { outcome } = answer
   const failed = outcome === OUTCOME.failed || outcome === OUTCOME.deadline || outcome === OUTCOME.unreachable
-  durationsOf(version.answered, answer.status, admitted.asked.protocol).add(durationMs / 1000)
+  durationsOf(version.answered, answer.status, incoming.asked.protocol).add(durationMs / 1000)
   version.inference.add(answer.inferMs / 1000)
   if (version.engine !== undefined) version.engine.scored++
   if (!forced) {
@@ -127,15 +119,14 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
   const wanted = wantedBy(admitted, outcome)
   const { traces } = runtime.snapshot
   const { mirrored } = route.snapshot.limits
-  const body = Buffer.isBuffer(admitted.body) ? admitted.body : admitted.body.kept()
+  const body = Buffer.isBuffer(incoming.body) ? incoming.body : incoming.body.kept()
   const answerBytes = typeof answer.body === 'string' ? Buffer.byteLength(answer.body) : answer.body.length
   const tooLarge = body === undefined || body.length > mirrored || (answer.streamedBytes ?? answerBytes) > mirrored
   if (tooLarge) countDrops(admitted, wanted, 'tooLarge')
   const { candidates, paired, labelled } = wanted
   const isWanted = !tooLarge && (candidates !== 0 || paired || labelled)
-  if (!isWanted && !trace.headSampled && !failed && durationMs < traces.slow) return
-  const written = writeRecord(ring, {
-    ...recordOf(admitted),
+  if (!isWanted && !incoming.trace.headSampled && !failed && durationMs < traces.slow) return
+  const end = {
     candidates,
     paired,
     labelled,
@@ -143,7 +134,7 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
     status: answer.status,
     timed,
     tooLarge,
-    streamed: answer.streamedBytes !== undefined || !Buffer.isBuffer(admitted.body),
+    streamed: answer.streamedBytes !== undefined || !Buffer.isBuffer(incoming.body),
     durationMs,
     inferMs: answer.inferMs,
     queueMs: answer.queueMs,
@@ -151,32 +142,72 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
     answerForm: packForm(answer.form),
     request: tooLarge ? NO_BYTES : body,
     answer: tooLarge ? NO_BYTES : typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body,
-  })
+  }
+  const written = writeRecord(ring, recordOf(admitted, end))
   if (isWanted && !written) countDrops(admitted, wanted, 'ringFull')
 }
 
-/** What is known of a request before its answer. */
-function recordOf({ runtime, book, route, version, forced, counts, startMs, trace, ...rest }: Admitted) {
+/** What is known of a request only when it has ended. */
+type RecordEnd = Pick<
+  RequestRecord,
+  | 'candidates'
+  | 'paired'
+  | 'labelled'
+  | 'outcome'
+  | 'status'
+  | 'timed'
+  | 'tooLarge'
+  | 'streamed'
+  | 'durationMs'
+  | 'inferMs'
+  | 'queueMs'
+  | 'errorType'
+  | 'answerForm'
+  | 'request'
+  | 'answer'
+>
+
+/** Written out, field by field: spreading costs more than everything else about a record. */
+function recordOf(
+  { runtime, book, route, version, forced, counts, cohorts, startMs, incoming }: Admitted,
+  end: RecordEnd,
+): RequestRecord {
+  const { trace, asked } = incoming
   return {
     revision: runtime.snapshot.revision,
     route: route.index,
     version: version.index,
     epoch: book.epoch,
+    candidates: end.candidates,
+    paired: end.paired,
+    labelled: end.labelled,
+    outcome: end.outcome,
+    status: end.status,
     forced,
+    streamed: end.streamed,
+    protocol: asked.protocol,
     headSampled: trace.headSampled,
     counted: counts !== undefined,
-    cohorts: counts === undefined ? 0 : rest.cohorts,
+    timed: end.timed,
+    tooLarge: end.tooLarge,
+    cohorts: counts === undefined ? 0 : cohorts,
     traceFlags: trace.flags,
     startMs,
+    durationMs: end.durationMs,
+    inferMs: end.inferMs,
+    queueMs: end.queueMs,
     traceId: trace.traceId,
     serverSpanId: trace.spanId,
-    inferSpanId: rest.inferSpanId,
+    inferSpanId: incoming.inferSpanId,
     parentSpanId: trace.parentSpanId,
-    requestId: rest.requestId,
+    requestId: incoming.requestId,
+    errorType: end.errorType,
     tracestate: trace.tracestate,
-    protocol: rest.asked.protocol,
-    path: rest.asked.path,
-    requestForm: packForm(rest.form),
+    path: asked.path,
+    requestForm: packForm(incoming.form),
+    answerForm: end.answerForm,
+    request: end.request,
+    answer: end.answer,
   }
 }
 
@@ -220,19 +251,20 @@ interface Wanted {
 const NOBODY: Wanted = { candidates: 0, paired: false, labelled: false }
 
 /** Asks the samples, and counts what they were asked about. Forced requests are nobody's evidence. */
-function wantedBy({ book, route, version, forced, counts, trace }: Admitted, outcome: OutcomeCode): Wanted {
+function wantedBy({ book, route, version, forced, counts, incoming }: Admitted, outcome: OutcomeCode): Wanted {
   if (forced) return NOBODY
   const labelled = route.isLabelled && counts !== undefined && isOfAnArm(route, version)
   if (labelled) counts.records[version.index]!.answers++
   if (version !== route.live) {
-    const paired = version.snapshot.evidenceKey !== undefined && isOwnWord(outcome) && isPaired(route, trace.spanId)
+    const paired =
+      version.snapshot.evidenceKey !== undefined && isOwnWord(outcome) && isPaired(route, incoming.trace.spanId)
     // Of a canary's requests only the sample is eligible: the others would hide how much of the sample is dropped.
     if (paired) countsOf(book, route).intake[version.index]!.eligible++
     return paired || labelled ? { candidates: 0, paired, labelled } : NOBODY
   }
   if (outcome === OUTCOME.clientError || route.candidates.length === 0)
     return labelled ? { ...NOBODY, labelled } : NOBODY
-  const candidates = mirroredTo(route, trace.spanId)
+  const candidates = mirroredTo(route, incoming.trace.spanId)
   const { intake } = countsOf(book, route)
   for (const { index } of route.candidates) {
     intake[index]!.eligible++

@@ -1,5 +1,4 @@
 // Passes a request on to a model server that speaks the client's protocol, and its answer back: no byte of either is changed.
-import type { ServerResponse } from 'node:http'
 import { codecOf } from '../protocols/codecs.ts'
 import { codingOf, passableCodings } from '../protocols/content.ts'
 import { OUTCOME } from '../record/format.ts'
@@ -25,35 +24,18 @@ export async function forward(
   const isComing = !Buffer.isBuffer(body)
   const declared = request.headers['content-length']
   if (isComing && declared !== undefined) headers.push('content-length', declared)
-  const answer = await sendFor(response, signal =>
-    version.engine!.upstream!.send({
-      method: 'POST',
-      path: pathOf(target, incoming) + asked.query,
-      headers,
-      body,
-      ...(isComing && { bodyEndedAt: body.endedAt }),
-      deadlineMs: version.snapshot.deadlineMs,
-      signal,
-      sink: sinkTo(incoming),
-      keptBytes: route.snapshot.limits.mirrored,
-    }),
-  )
+  const answer = await version.engine!.upstream!.send({
+    method: 'POST',
+    path: pathOf(target, incoming) + asked.query,
+    headers,
+    body,
+    bodyEndedAt: isComing ? body.endedAt : undefined,
+    deadlineMs: version.snapshot.deadlineMs,
+    client: response,
+    sink: new ClientSink(incoming),
+    keptBytes: route.snapshot.limits.mirrored,
+  })
   return asAnswer(answer, incoming, route.snapshot.limits.body)
-}
-
-/** Calls with a signal that is aborted when the client goes away. */
-export async function sendFor(
-  response: ServerResponse,
-  send: (signal: AbortSignal) => Promise<UpstreamAnswer>,
-): Promise<UpstreamAnswer> {
-  const gone = new AbortController()
-  const onClose = () => gone.abort()
-  response.once('close', onClose)
-  try {
-    return await send(gone.signal)
-  } finally {
-    response.off('close', onClose)
-  }
 }
 
 /** What we say of a request ourselves. */
@@ -105,23 +87,35 @@ function formOf(headers: AnswerHeaders) {
 }
 
 /** Where a long answer goes while it comes. */
-function sinkTo({ response, begin }: Incoming): AnswerSink {
-  return {
-    begin: (status, headers) => {
-      const length = headers['content-length']
-      begin(
-        status,
-        typeof length === 'string' ? [...answerHeaders(headers), 'content-length', length] : answerHeaders(headers),
-      )
-    },
-    write: (chunk, resume) => {
-      if (response.destroyed) return true
-      const isTaken = response.write(chunk)
-      if (!isTaken) response.once('drain', resume)
-      return isTaken
-    },
-    end: () => void response.end(),
-    // Whatever the status line said: an answer that breaks off is never a clean one.
-    breakOff: () => void response.destroy(),
+class ClientSink implements AnswerSink {
+  readonly #incoming: Incoming
+
+  constructor(incoming: Incoming) {
+    this.#incoming = incoming
+  }
+
+  begin(status: number, headers: AnswerHeaders): void {
+    const fields = answerHeaders(headers)
+    const length = headers['content-length']
+    if (typeof length === 'string') fields.push('content-length', length)
+    this.#incoming.begin(status, fields)
+  }
+
+  write(chunk: Buffer): boolean {
+    const { response } = this.#incoming
+    return response.destroyed || response.write(chunk)
+  }
+
+  whenCaughtUp(call: () => void): void {
+    this.#incoming.response.once('drain', call)
+  }
+
+  end(): void {
+    this.#incoming.response.end()
+  }
+
+  /** Whatever the status line said: an answer that breaks off is never a clean one. */
+  breakOff(): void {
+    this.#incoming.response.destroy()
   }
 }

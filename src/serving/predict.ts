@@ -21,7 +21,7 @@ import {
   recordEnd,
   type ServingBook,
 } from './account.ts'
-import { type Answer, errorBody, JSON_TYPE } from './answer.ts'
+import { type Answer, errorBody, type Incoming, JSON_TYPE } from './answer.ts'
 import { answerBy, passesUntouched } from './ask.ts'
 import { readBody } from './body.ts'
 import { cleanRequestId } from './headers.ts'
@@ -78,24 +78,22 @@ export async function predict(
     book.underWay++
     const trace = requestTrace(request.headers, runtime.snapshot.traces.ratio)
     const cohorts = cohortsOf(route, choice, trace.spanId)
-    admitted = {
-      ...choice,
-      runtime,
-      route,
-      book,
-      startMs,
+    const said = { requestId, version: choice.version, close: context.draining() }
+    const incoming: Incoming = {
+      asked,
+      request,
+      response,
+      body,
+      form,
       requestId,
       trace,
       inferSpanId: newSpanId(),
-      asked,
-      body,
-      form,
-      counts: countAssigned(book, route, choice, cohorts),
-      cohorts,
+      begin: (status, headers) => writeHead(request, response, status, headers, said),
     }
-    const begin = (status: number, headers: readonly string[]) =>
-      writeHead(request, response, status, headers, { requestId, version: choice.version, close: context.draining() })
-    const answer = await answerBy(choice.version, route, { ...admitted, request, response, begin })
+    const counts = countAssigned(book, route, choice, cohorts)
+    const { version, forced, unit } = choice
+    admitted = { version, forced, unit, runtime, route, book, startMs, incoming, counts, cohorts }
+    const answer = await answerBy(version, route, incoming)
     if (answer === undefined) {
       countGone(context.ring, admitted)
       admitted = undefined
@@ -103,7 +101,7 @@ export async function predict(
       return
     }
     if (answer.streamedBytes === undefined) {
-      respond(request, response, answer, { requestId, version: choice.version, close: context.draining() })
+      respond(request, response, answer, { ...said, close: context.draining() })
     }
     account(context.ring, admitted, answer)
   } catch (error) {

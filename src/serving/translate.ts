@@ -18,7 +18,7 @@ import {
   outcomeOfStatus,
 } from './answer.ts'
 import { selected, wireBodyOf } from './embedded.ts'
-import { ownHeaders, sendFor } from './forward.ts'
+import { ownHeaders } from './forward.ts'
 import { requestHeaders } from './headers.ts'
 import type { RuntimeRoute, RuntimeVersion } from './runtime.ts'
 
@@ -36,16 +36,14 @@ export async function translate(
   const request = codec.decodeRequest(await wireBodyOf(incoming, route), route.snapshot.limits, known)
   const sent = encodedCall(theirs, toVersion(request, snapshot.rename))
   const headers = [...withoutContent(incoming), ...sent.headers, ...ownHeaders(version, route, incoming)]
-  const answer = await sendFor(incoming.response, signal =>
-    engine!.upstream!.send({
-      method: 'POST',
-      path: theirs.predictPath(target.model),
-      headers,
-      body: sent.body,
-      deadlineMs: snapshot.deadlineMs,
-      signal,
-    }),
-  )
+  const answer = await engine!.upstream!.send({
+    method: 'POST',
+    path: theirs.predictPath(target.model),
+    headers,
+    body: sent.body,
+    deadlineMs: snapshot.deadlineMs,
+    client: incoming.response,
+  })
   if (!answer.ok) {
     const { code, message, latencyMs: inferMs, queueMs } = answer
     return code === 'CLIENT_GONE' ? undefined : failed(code, message, codec, { inferMs, queueMs })

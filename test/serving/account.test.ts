@@ -11,7 +11,7 @@ import {
   recordEnd,
   type ServingBook,
 } from '../../src/serving/account.ts'
-import type { Answer } from '../../src/serving/answer.ts'
+import type { Answer, Incoming } from '../../src/serving/answer.ts'
 import { addRouteCounts } from '../../src/serving/counts.ts'
 import type { Runtime, RuntimeRoute, RuntimeVersion } from '../../src/serving/runtime.ts'
 import { DurationCounts, INFERENCE_BUCKETS_S } from '../../src/telemetry/durations.ts'
@@ -69,12 +69,14 @@ function world({
       route,
       book,
       startMs: 0,
-      requestId: 'r',
-      trace: { traceId: '1'.repeat(32), spanId: '2'.repeat(16), parentSpanId: '', flags: 0, tracestate: '' } as never,
-      inferSpanId: '3'.repeat(16),
-      asked: { protocol: 'v2', model: 'm', version: undefined, path: '', query: '', verb: 'infer' },
-      form: PLAIN_JSON,
-      body,
+      incoming: {
+        asked: { protocol: 'v2', model: 'm', version: undefined, path: '', query: '', verb: 'infer' },
+        requestId: 'r',
+        trace: { traceId: '1'.repeat(32), spanId: '2'.repeat(16), parentSpanId: '', flags: 0, tracestate: '' },
+        inferSpanId: '3'.repeat(16),
+        form: PLAIN_JSON,
+        body,
+      } as unknown as Incoming,
       counts: countAssigned(book, route, chosen, chosen.cohorts),
     }
   }
@@ -238,7 +240,7 @@ describe('what a serving thread tells of a request that no version answered', ()
     const { canary, admit, producer, records, told } = world()
     const sampled = (forced: boolean) => {
       const admitted = admit({ version: canary, forced, cohorts: 2 })
-      return { ...admitted, trace: { ...admitted.trace, headSampled: true } }
+      return { ...admitted, trace: { ...admitted.incoming.trace, headSampled: true } }
     }
     countGone(producer, sampled(false))
     recordEnd(producer, sampled(true), { status: 400, errorType: 'BAD_JSON' })
