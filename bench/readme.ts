@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import type { LoadResults } from './load/results.ts'
 import { renderLoad } from './load/table.ts'
 import { renderWire, type WireResults } from './load/wireTable.ts'
+import { type DecodeResults, renderDecode } from './micro/decodeTable.ts'
 import type { ModelResults } from './models/results.ts'
 import { renderModels } from './models/table.ts'
 import type { VerdictResults } from './verdict/results.ts'
@@ -12,6 +13,7 @@ const README = new URL('../README.md', import.meta.url)
 const RENDERERS: Readonly<Record<string, (results: never) => string>> = {
   load: renderLoad as (results: LoadResults) => string,
   models: renderModels as (results: ModelResults) => string,
+  decode: renderDecode as (results: DecodeResults) => string,
   wire: renderWire as (results: WireResults) => string,
   verdict: renderSummary as (results: VerdictResults) => string,
 }

@@ -166,6 +166,7 @@ const PURE = [
   'report/html/svg',
   'report/html/traces',
   'report/html/words',
+  'report/keyCount',
   'report/markdown',
   'report/knownSlots',
   'report/policyWhatIf',

@@ -1,12 +1,13 @@
 // What a V2 body costs to read and to write: raw tensors of 1 MB, and JSON of a usual row, of 32 rows and of 1 MB.
 // Usage: node bench/micro/decode.ts [repetitions] [--out bench/results/decode.json]; prints JSON, milliseconds.
-import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { cpus, loadavg, platform, release } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { InferRequest, WireBody } from '../../src/protocols/codec.ts'
 import { v2 } from '../../src/protocols/openInference.ts'
 import type { Tensor } from '../../src/protocols/tensor.ts'
+import { commit } from '../commit.ts'
+import type { DecodeResults } from './decodeTable.ts'
 
 const { values, positionals } = parseArgs({ options: { out: { type: 'string' } }, allowPositionals: true })
 const REPETITIONS = Number(positionals[0] ?? 1_000)
@@ -82,16 +83,6 @@ function encoding(name: string, tensors: readonly Tensor[], asked: InferRequest)
   return measure(name, Buffer.byteLength(work().body), work)
 }
 
-function commit(): string {
-  try {
-    const git = (...args: string[]) => execFileSync('git', args, { encoding: 'utf8' }).trim()
-    const dirty = git('status', '--porcelain', '--', 'src') === '' ? '' : ' with changes'
-    return `${git('rev-parse', 'HEAD').slice(0, 12)}${dirty}`
-  } catch {
-    return 'unknown'
-  }
-}
-
 const inJson = { ...request([]), binaryOutputs: false }
 const loadBefore = loadavg()[0]!
 const figures = [
@@ -109,7 +100,7 @@ const figures = [
   encoding('encode JSON FP32, 32 rows of 2', [floats(32, 2)], inJson),
 ]
 if (sink === 0) throw new Error('nothing was read')
-const results = {
+const results: DecodeResults = {
   benchmark: 'decode',
   date: new Date().toISOString(),
   machine: {

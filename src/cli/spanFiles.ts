@@ -1,21 +1,17 @@
 // Reads files of spans line by line, however large, and shows how far it is. Knows no span's meaning.
-import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { messageOf } from '../errors.ts'
 import { type ReadSpan, readSpans } from '../telemetry/readSpans.ts'
 import { CommandFailure, EXIT } from './exit.ts'
+import { fileLines } from './jsonLines.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface SpanFiles {
   readonly spans: number
-  /** Lines that are no JSON: half a line that a full disk or a killed process left. */
+  /** Lines that are no JSON, such as half a line that a full disk or a killed process left, or too long to be read. */
   readonly unreadable: number
 }
 
-const CHUNK_BYTES = 1 << 20
-/** A line is one export; a collector's are a few megabytes. What is longer is no line of spans. */
-const MOST_LINE_BYTES = 256 * (1 << 20)
-const NEWLINE = 0x0a
 const PROGRESS_EVERY_MS = 500
 
 /** Hands over every span of the files, in their order. @throws CommandFailure 2 where a file cannot be read */
@@ -30,15 +26,15 @@ export async function readSpanFiles(
     terminal,
   )
   let [spans, unreadable] = [0, 0]
-  const takeLine = (line: Buffer) => {
-    if (line.length === 0) return
+  const takeLine = (line: Buffer | undefined) => {
     let request: unknown
     try {
-      request = JSON.parse(line.toString('utf8'))
+      request = line === undefined ? undefined : JSON.parse(line.toString('utf8'))
     } catch {
       unreadable++
       return
     }
+    if (line === undefined) unreadable++
     for (const span of readSpans(request)) {
       spans++
       take(span)
@@ -46,8 +42,7 @@ export async function readSpanFiles(
   }
   for (const file of files) {
     try {
-      const tooLong = await readLines(file, takeLine, bytes => progress.read(bytes, spans))
-      unreadable += tooLong
+      for await (const line of fileLines(file, bytes => progress.read(bytes, spans))) takeLine(line)
     } catch (error) {
       throw unreadableFile(file, error)
     } finally {
@@ -68,36 +63,6 @@ async function sizeOf(file: string): Promise<number> {
 function unreadableFile(file: string, error: unknown): CommandFailure {
   const code = (error as NodeJS.ErrnoException).code ?? messageOf(error)
   return new CommandFailure(EXIT.usage, `${file} cannot be read (${code})`, { cause: error })
-}
-
-/** Calls `take` with each line; returns how many were too long. */
-async function readLines(file: string, take: (line: Buffer) => void, read: (bytes: number) => void): Promise<number> {
-  let parts: Buffer[] = []
-  let length = 0
-  let tooLong = 0
-  const end = () => {
-    if (length > MOST_LINE_BYTES) tooLong++
-    else if (parts.length > 0) take(parts.length === 1 ? parts[0]! : Buffer.concat(parts))
-    parts = []
-    length = 0
-  }
-  const add = (part: Buffer) => {
-    length += part.length
-    if (length > MOST_LINE_BYTES) parts = []
-    else parts.push(part)
-  }
-  for await (const chunk of createReadStream(file, { highWaterMark: CHUNK_BYTES }) as AsyncIterable<Buffer>) {
-    let from = 0
-    for (let at = chunk.indexOf(NEWLINE); at >= 0; at = chunk.indexOf(NEWLINE, from)) {
-      add(chunk.subarray(from, at))
-      end()
-      from = at + 1
-    }
-    if (from < chunk.length) add(chunk.subarray(from))
-    read(chunk.length)
-  }
-  end()
-  return tooLong
 }
 
 /** One line on stderr that is written over, on a terminal only. */

@@ -8,8 +8,8 @@ import { type Label, type LossSpec, lossDifference } from '../evidence/loss.ts'
 import { addAgain, addPair } from '../evidence/pairCount.ts'
 import { addRequest } from '../evidence/requestCount.ts'
 import type { EvidenceTerms, Told, ToldPair, ToldPlace, ToldRequest } from '../evidence/told.ts'
-import { EPOCH_MS } from '../record/clock.ts'
 import { EpochReplay } from './epochReplay.ts'
+import { type KeyCount, newKeyCount, seeSegments, seeServed, segmentsInOrder } from './keyCount.ts'
 import { SpanJoin } from './spanJoin.ts'
 
 export interface RecountOptions {
@@ -38,19 +38,6 @@ export interface RecountTally {
   labelled: number
   leastRatio: number
   mostRatio: number
-}
-
-interface KeyCount {
-  readonly sample: Counters
-  /** Horvitz–Thompson sums of weights, and the estimates of their variance. */
-  readonly weighted: Counters
-  readonly variance: Counters
-  /** When each segment was first seen: time of the epoch, process, number of the pair. */
-  readonly sights: Map<string, readonly [atMs: number, process: string, number: number]>
-  /** First and last moment by process, ms: a gateway that did not run did not serve. */
-  readonly served: Map<string, [fromMs: number, toMs: number]>
-  readonly labelled: Set<string>
-  terms: { readonly atMs: number; readonly terms: EvidenceTerms } | undefined
 }
 
 /**
@@ -166,8 +153,8 @@ export class Recount {
 
   /** Segments of a key in the order of their first sight. */
   segmentsOf(key: string): readonly string[] {
-    const sights = [...(this.#keys.get(key)?.sights ?? [])]
-    return sights.sort(([, a], [, b]) => compareSights(a, b)).map(([segment]) => segment)
+    const known = this.#keys.get(key)
+    return known === undefined ? [] : segmentsInOrder(known)
   }
 
   #request(told: ToldRequest): void {
@@ -175,13 +162,7 @@ export class Recount {
     if (told.isHead) this.tally.sampled++
     const { arms, mirrored, notSampled } = told.count
     for (const key of new Set([...arms, ...mirrored, ...notSampled])) {
-      const { served } = this.#at(key)
-      const known = served.get(told.process)
-      if (known === undefined) served.set(told.process, [told.startMs, told.endMs])
-      else {
-        known[0] = Math.min(known[0], told.startMs)
-        known[1] = Math.max(known[1], told.endMs)
-      }
+      seeServed(this.#at(key), told)
     }
     this.#count(told, (deltas, amount) => addRequest(deltas, told.count, amount))
   }
@@ -191,13 +172,7 @@ export class Recount {
     const known = this.#at(key)
     if (told.isCut) this.tally.cut++
     const loss = this.#lossOf(known, told)
-    if (told.isHead && told.number !== undefined) {
-      const sight = [told.originMs + told.epoch * EPOCH_MS, told.process, told.number] as const
-      for (const segment of pair.segments) {
-        const before = known.sights.get(segment)
-        if (before === undefined || compareSights(sight, before) < 0) known.sights.set(segment, sight)
-      }
-    }
+    if (told.isHead) seeSegments(known, told)
     this.#count(told, (deltas, amount) => {
       const slots = slotsOf(deltas, key)
       addPair(slots, pair, amount)
@@ -255,24 +230,9 @@ export class Recount {
   #at(key: string): KeyCount {
     let known = this.#keys.get(key)
     if (known === undefined) {
-      known = {
-        sample: new Map(),
-        weighted: new Map(),
-        variance: new Map(),
-        sights: new Map(),
-        served: new Map(),
-        labelled: new Set(),
-        terms: undefined,
-      }
+      known = newKeyCount()
       this.#keys.set(key, known)
     }
     return known
   }
-}
-
-function compareSights(
-  a: readonly [atMs: number, process: string, number: number],
-  b: readonly [atMs: number, process: string, number: number],
-): number {
-  return a[0] - b[0] || (a[1] < b[1] ? -1 : a[1] > b[1] ? 1 : 0) || a[2] - b[2]
 }

@@ -9,12 +9,12 @@ import { BETWEEN_KEYS, BETWEEN_SEGMENTS, SIGNS } from './evidenceAttributes.ts'
 import { keepsHead } from './keep.ts'
 import type { ReadSpan, SpanValue } from './readSpans.ts'
 
-/** Where no span of ours can be told from another's: it has no route of ours. */
+/** `foreign`: it names no route, so it is not of Understudy. `other`: of it, but without evidence or with a part of it only. */
 export type Reading = Told | 'foreign' | 'other'
 
 const SERVER = 2
 
-/** What a span says of evidence; `other`: a span of ours that says nothing of it, or not all that it should. */
+/** What a span says of evidence. */
 export function readTold(span: ReadSpan): Reading {
   const { attributes } = span
   const route = textOf(attributes[SPAN.route])

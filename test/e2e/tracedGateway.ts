@@ -28,11 +28,13 @@ const BATCHING = { OTEL_BSP_MAX_QUEUE_SIZE: '200000', OTEL_BSP_SCHEDULE_DELAY: '
 export async function tracedGateway({
   ratio = 1,
   folder,
+  threads = 1,
   tolerance = 0.05,
   differing = 100,
 }: {
   readonly ratio?: number
   readonly folder?: string
+  readonly threads?: number
   readonly tolerance?: number
   /** Percent of requests that the one that differs always gets. */
   readonly differing?: number
@@ -48,6 +50,7 @@ export async function tracedGateway({
   const gateway = await startGateway({
     args: ['--adopt'],
     folder: at,
+    threads,
     env: BATCHING,
     routes: routesOf(
       {

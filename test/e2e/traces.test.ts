@@ -102,7 +102,7 @@ function truthOf(counters: Record<string, number>): (what: string) => number {
 
 describe('a report from spans', { timeout: 240_000 }, () => {
   it('is the report of the gateway that wrote them, counter by counter, where every request was kept', async () => {
-    const gateway = await tracedGateway()
+    const gateway = await tracedGateway({ threads: 2 })
     const sent = 1_200
     await traffic(gateway, sent)
     await settled(gateway, sent)
