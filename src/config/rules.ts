@@ -85,7 +85,7 @@ function checkVersion(version: string, entry: Raw, at: Report): void {
     if (url === undefined)
       for (const key of HTTP_ONLY)
         if (key in entry) at([...here, key], 'key', `\`${key}\` is for HTTP versions (url) only`)
-  }
+  } else if ('answers' in entry) at([...here, 'answers'], 'key', '`answers` is for embedded versions (onnx) only')
   const urls = Array.isArray(url) ? url : [url]
   urls.forEach((address, index) => {
     const message = typeof address === 'string' ? addressRefused(address) : undefined

@@ -219,6 +219,11 @@ export const Version = z
       .default('v2')
       .describe('wire protocol of an HTTP version; json: anything else, at the address itself, passed through'),
     rename: Rename.optional(),
+    answers: z
+      .array(z.string().min(1))
+      .min(1)
+      .optional()
+      .describe('outputs that it answers with, in this order, where the client names none; all by default'),
     model: z.string().min(1).optional().describe('model name on the HTTP server; the route name by default'),
     weight: percent.default(0).describe('percent of live traffic'),
     shadow: Shadow.prefault(0),

@@ -43,7 +43,17 @@ export function spanNameOf(version: string, traced: true | string): string {
   return traced === true ? version : traced
 }
 
-const NOT_ASKED = ['protocol', 'rename', 'model', 'connect', 'firstByte', 'deadline', 'mirrorable', 'repeatable']
+const NOT_ASKED = [
+  'protocol',
+  'rename',
+  'answers',
+  'model',
+  'connect',
+  'firstByte',
+  'deadline',
+  'mirrorable',
+  'repeatable',
+]
 
 export function checkTraced(route: Raw, at: Report): void {
   const versions = isMap(route.versions)

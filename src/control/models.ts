@@ -6,6 +6,8 @@ import { spanNameOf } from '../config/traced.ts'
 import { messageOf } from '../errors.ts'
 import type { Manifest } from '../models/manifest.ts'
 import { readModelFolder } from '../models/source.ts'
+import { signatureToClient } from '../protocols/rename.ts'
+import type { TensorShape } from '../protocols/tensor.ts'
 import type { OnnxTarget, TracedTarget, UpstreamTarget } from '../rollout/snapshot.ts'
 import { signatureMismatch } from '../scoring/golden.ts'
 import type { LoadedModel, VerifyModel } from '../scoring/message.ts'
@@ -63,7 +65,7 @@ export class ModelRegistry {
           ? tracedVersion(version, spanNameOf(name, traced))
           : onnx === undefined
             ? await upstream.get(name)!
-            : await this.#inspectEmbedded(modelsFolder, onnx)
+            : withNames(await this.#inspectEmbedded(modelsFolder, onnx), version)
       this.#known.set(`${route}/${name}`, known)
       digests[name] = known.digest
     }
@@ -167,4 +169,20 @@ function tracedVersion({ identity }: Version, named: string): KnownVersion {
     described: `served elsewhere, known by its spans`,
     identityVerified: literal !== undefined,
   }
+}
+
+/** The version, broken where its entry names tensors that the embedded model has not. */
+function withNames(known: KnownVersion, { rename, answers }: Version): KnownVersion {
+  const { target } = known
+  if (target?.kind !== 'onnx' || known.broken !== undefined) return known
+  const { inputs, outputs } = signatureToClient(target, rename)
+  const has = (tensors: readonly TensorShape[], name: string) => tensors.some(tensor => tensor.name === name)
+  const lost =
+    Object.values(rename?.inputs ?? {}).find(name => !has(target.inputs, name)) ??
+    Object.values(rename?.outputs ?? {}).find(name => !has(target.outputs, name)) ??
+    answers?.find(name => !has(outputs, name))
+  if (lost === undefined) return known
+  const names = (tensors: readonly TensorShape[]) => tensors.map(({ name }) => name).join(', ')
+  const broken = `the model has no tensor "${lost}"; it takes ${names(inputs)} and gives ${names(outputs)}`
+  return { ...known, broken }
 }

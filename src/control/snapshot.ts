@@ -82,6 +82,7 @@ function snapshotRoute(parts: RouteParts, mirroredBytes: number): SnapshotRoute 
         digest: facts?.digest ?? '',
         target: facts?.target ?? NOWHERE,
         rename: entry.rename,
+        answers: entry.answers,
         broken: facts === undefined ? 'not known' : facts.broken,
         weight: resolution.weights[version] ?? 0,
         shadow: entry.shadow,

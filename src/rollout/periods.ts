@@ -198,14 +198,16 @@ export function appliedRoute(
  * the latency ratios and slack (exceedances are counted with them, so a changed ratio cannot be read back), the scale of
  * signed differences (`gate.difference`, else the tolerance), the length of blocks, and whose labels count: where the
  * answer changes the outcome each arm's own do, and for them `within` says how long a request is due. Renamed tensors too:
- * under another name another value is compared; and where versions are traced, what is read from which spans.
+ * under another name another value is compared; which outputs a version answers with; and where versions are traced, what is read from which spans.
  * Segments are not in it: they are counted beside the whole, from their first sight on.
  */
 export function compareDigest(
   route: Pick<Route, 'compare' | 'labels' | 'expect' | 'gate' | 'versions'> & Partial<Pick<Route, 'spans'>>,
 ): string {
   const { output, kind, tolerance } = route.compare
-  const renames = Object.entries(route.versions).filter(([, { rename }]) => rename !== undefined)
+  const renames = Object.entries(route.versions).filter(
+    ([, { rename, answers }]) => rename !== undefined || answers !== undefined,
+  )
   return digestOf({
     outputs: Array.isArray(output) ? output : [{ output, kind, tolerance }],
     labels: route.labels === undefined ? undefined : labelCounting(route.labels),
@@ -214,7 +216,9 @@ export function compareDigest(
     difference: route.gate.difference,
     blocks: route.gate.blocks,
     renames:
-      renames.length === 0 ? undefined : Object.fromEntries(renames.map(([version, { rename }]) => [version, rename])),
+      renames.length === 0
+        ? undefined
+        : Object.fromEntries(renames.map(([version, { rename, answers }]) => [version, { ...rename, answers }])),
     spans: route.spans === undefined ? undefined : { ...route.spans, within: undefined, request: undefined },
   })
 }

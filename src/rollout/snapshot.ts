@@ -79,6 +79,8 @@ export interface SnapshotVersion {
   readonly target: OnnxTarget | UpstreamTarget | TracedTarget
   /** What it calls tensors that the clients of the route call otherwise; undefined: the same. */
   readonly rename: Route['versions'][string]['rename']
+  /** Outputs that it answers with where the client names none, in the clients' names; undefined: all. */
+  readonly answers: readonly string[] | undefined
   /** Why it takes no traffic; undefined when it is ready. */
   readonly broken: string | undefined
   /** Percent of live traffic that applies now: after the gate lock, not what the file asks for. */

@@ -6,6 +6,7 @@ import { decoded } from '../protocols/content.ts'
 import { jsonBytesOf } from '../protocols/openInference.ts'
 import { toClient, toVersion } from '../protocols/rename.ts'
 import type { Tensor } from '../protocols/tensor.ts'
+import type { SnapshotVersion } from '../rollout/snapshot.ts'
 import { type Answer, encodedAnswer, failed, type Incoming } from './answer.ts'
 import type { RuntimeRoute, RuntimeVersion } from './runtime.ts'
 
@@ -28,7 +29,7 @@ export async function embedded(
       modelName: route.snapshot.name,
       modelVersion: snapshot.version,
       id: request.id,
-      outputs: selected(toClient(outcome.outputs, snapshot.rename), request.outputs),
+      outputs: selected(toClient(outcome.outputs, snapshot.rename), request.outputs ?? namesOf(snapshot)),
     },
     request,
   )
@@ -41,6 +42,11 @@ export async function wireBodyOf({ body, form, request }: Incoming, { snapshot }
   const bytes = await decoded(body as Buffer, form.coding, snapshot.limits.body)
   const jsonBytes = jsonBytesOf(request.headers['inference-header-content-length'] as string | undefined, bytes.length)
   return { bytes, jsonBytes, contentType: form.contentType }
+}
+
+/** What it answers with where the client names nothing; undefined: everything. */
+function namesOf({ answers }: SnapshotVersion): readonly Pick<RequestedOutput, 'name'>[] | undefined {
+  return answers?.map(name => ({ name }))
 }
 
 /** Why the model does not take these inputs. */
@@ -56,7 +62,7 @@ function refusalOf({ inputs }: InferRequest, { signature }: RuntimeVersion): str
 /** The outputs that were asked for, in that order; those that are not there are left out. */
 export function selected(
   outputs: readonly Tensor[],
-  requested: readonly RequestedOutput[] | undefined,
+  requested: readonly Pick<RequestedOutput, 'name'>[] | undefined,
 ): readonly Tensor[] {
   return requested === undefined
     ? outputs

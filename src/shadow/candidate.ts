@@ -34,7 +34,7 @@ export async function openCandidate(
 }
 
 async function openEmbedded(
-  { rename }: SnapshotVersion,
+  { rename, answers }: SnapshotVersion,
   target: OnnxTarget,
   process: ScoringProcess,
 ): Promise<Candidate> {
@@ -43,7 +43,7 @@ async function openEmbedded(
   const signature = signatureToClient(target, rename)
   return {
     requestFor: task => renamed(task, signature, rename),
-    score: (request, deadlineMs) => scored(scorer, request, deadlineMs, { rename, declared: [] }),
+    score: (request, deadlineMs) => scored(scorer, request, deadlineMs, { rename, answers, declared: [] }),
     sendRaw: undefined,
     concurrency: PROCESS_CONCURRENCY,
     close: () => scorer.close(),
@@ -68,7 +68,7 @@ async function openUpstream(
     told = latest
     signature = signatureToClient(latest, rename)
   }
-  const names = (): Names => ({ rename, declared: told?.outputs ?? [] })
+  const names = (): Names => ({ rename, answers: undefined, declared: told?.outputs ?? [] })
   const passes = (task: Task) => task.record.protocol === target.protocol && rename === undefined
   return {
     requestFor(task) {
@@ -99,6 +99,7 @@ function renamed(task: Task, signature: Signature | undefined, rename: SnapshotV
 /** What the version calls its outputs, and of which datatype it says that they are. */
 interface Names {
   readonly rename: SnapshotVersion['rename']
+  readonly answers: SnapshotVersion['answers']
   readonly declared: readonly TensorShape[]
 }
 
@@ -106,14 +107,16 @@ async function scored(
   scorer: Scorer,
   request: InferRequest,
   deadlineMs: number,
-  { rename, declared }: Names,
+  { rename, answers, declared }: Names,
 ): Promise<ScoreOutcome> {
   const { inputs, outputs, parameters } = request
   const outcome = await scorer.score(inputs, deadlineMs, { outputs, ...(parameters && { parameters }) })
   if (!outcome.ok) return outcome
   // Its own bytes are in its own protocol, or under its own names: pointers are followed in the client's.
   const { raw: _, ...rest } = outcome
-  return { ...rest, outputs: toClient(conformOutputs(outcome.outputs, declared), rename) }
+  const named = toClient(conformOutputs(outcome.outputs, declared), rename)
+  const given = outputs === undefined && answers !== undefined ? answers : undefined
+  return { ...rest, outputs: given?.flatMap(name => named.find(output => output.name === name) ?? []) ?? named }
 }
 
 /** The client's bytes. Its own header fields, credentials among them, stay behind: a shadow gets the body and our role. */

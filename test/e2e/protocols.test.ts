@@ -74,6 +74,10 @@ beforeAll(async () => {
     routes: routesOf({
       risk: one({ onnx: 'tumour-risk/1.0.0' }, { path: '/invocations' }),
       flights: one({ onnx: 'flight-delay/1.0.0' }, { path: '/flights/invocations' }),
+      score: one(
+        { onnx: 'tumour-risk/1.0.0', answers: ['score'], rename: { outputs: { score: 'probabilities' } } },
+        { path: '/score/invocations' },
+      ),
       tf: one({ url: v1.url, protocol: 'v1', ...http }),
       'tf-named': one({ url: named.url, protocol: 'v1', ...http }),
       'tf-renamed': one({
@@ -146,6 +150,33 @@ describe('an embedded model', () => {
     expect((await v1Predict('risk', { instances: [ROWS[0]] }, '/versions/1.0.0')).status).toBe(403)
     const classify = await send(`${gateway.predictions}/v1/models/risk:classify`, { body: '{}' })
     expect([classify.status, classify.json]).toEqual([501, { error: expect.stringContaining(':predict') }])
+  })
+})
+
+describe('a version that says what it answers with', () => {
+  it('gives that, under the name of the clients, and everything else to who asks for it', async () => {
+    const { predictions } = (await at('/score/invocations', { inputs: ROWS })).json
+    expect(predictions).toHaveLength(ROWS.length)
+    expect(predictions[0]).toHaveLength(2)
+    expect((await v1Predict('score', { instances: [ROWS[0]] })).json.predictions).toEqual([predictions[0]])
+    const all = await predict(gateway, 'score', { ...tumourRequest(ROWS[0]), outputs: [{ name: 'label' }] })
+    expect(all.json.outputs.map(({ name }: { name: string }) => name)).toEqual(['label'])
+  })
+
+  it('takes no traffic where the model has no such tensor, and says which it has', async () => {
+    const lost = await startGateway({
+      routes: routesOf({
+        risk: {
+          live: '1.0.0',
+          versions: { '1.0.0': { onnx: 'tumour-risk/1.0.0', answers: ['scores'], weight: 100 } },
+        },
+      }),
+    })
+    expect((await predict(lost, 'risk', tumourRequest())).status).toBe(503)
+    expect(JSON.stringify(await lost.status())).toContain(
+      'the model has no tensor \\"scores\\"; it takes features and gives label, probabilities',
+    )
+    await lost.stop()
   })
 })
 

@@ -240,7 +240,8 @@ describe('what a serving thread tells of a request that no version answered', ()
     const { canary, admit, producer, records, told } = world()
     const sampled = (forced: boolean) => {
       const admitted = admit({ version: canary, forced, cohorts: 2 })
-      return { ...admitted, trace: { ...admitted.incoming.trace, headSampled: true } }
+      const trace = { ...admitted.incoming.trace, headSampled: true }
+      return { ...admitted, incoming: { ...admitted.incoming, trace } }
     }
     countGone(producer, sampled(false))
     recordEnd(producer, sampled(true), { status: 400, errorType: 'BAD_JSON' })
