@@ -8,6 +8,7 @@ import type { AnswerHeaders, AnswerSink, UpstreamAnswer } from '../scoring/excha
 import { type Answer, failed, type Incoming, outcomeOfStatus } from './answer.ts'
 import { tooLarge } from './body.ts'
 import { answerHeaders, requestHeaders } from './headers.ts'
+import { endAfterRequest } from './linger.ts'
 import type { RuntimeRoute, RuntimeVersion } from './runtime.ts'
 import { traceHeaders } from './trace.ts'
 
@@ -105,7 +106,7 @@ function formOf(headers: AnswerHeaders) {
 }
 
 /** Where a long answer goes while it comes. */
-function sinkTo({ response, begin }: Incoming): AnswerSink {
+function sinkTo({ request, response, begin }: Incoming): AnswerSink {
   return {
     begin: (status, headers) => {
       const length = headers['content-length']
@@ -120,7 +121,7 @@ function sinkTo({ response, begin }: Incoming): AnswerSink {
       if (!isTaken) response.once('drain', resume)
       return isTaken
     },
-    end: () => void response.end(),
+    end: () => endAfterRequest(request, response, ''),
     // Whatever the status line said: an answer that breaks off is never a clean one.
     breakOff: () => void response.destroy(),
   }

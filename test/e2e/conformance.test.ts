@@ -80,6 +80,28 @@ describe('a client that writes its whole body before it reads', () => {
     client.socket.destroy()
   })
 
+  it('reads the long answer that a version gave before it had the whole body', async () => {
+    const answer = JSON.stringify({ error: 'x'.repeat(2 * 1024 * 1024) })
+    const hasty = await rawServer(
+      () => {},
+      socket => void socket.once('data', () => socket.write(http('400 Bad Request', answer))),
+    )
+    const routes = { hasty: { live: '1.0.0', versions: { '1.0.0': { url: hasty.url, weight: 100 } } } }
+    const other = await startGateway({ routes: routesOf(routes) })
+    const client = rawClient(other.port)
+    client.socket.pause()
+    const bytes = 7 * 1024 * 1024
+    client.write(`POST /v2/models/hasty/infer HTTP/1.1\r\nhost: gateway\r\ncontent-length: ${bytes}\r\n\r\n`)
+    await new Promise<void>((resolve, reject) => {
+      client.socket.once('error', reject)
+      client.socket.write(Buffer.alloc(bytes, 'x'), error => (error ? reject(error) : resolve()))
+    })
+    client.socket.resume()
+    await until(() => client.text().endsWith('x"}'), { timeoutMs: 8_000, what: () => client.text().slice(0, 300) })
+    expect(statusesIn(client.text())).toEqual([400])
+    await other.stop()
+  })
+
   it('is not read for ever: an endless body ends its connection', { timeout: 20_000 }, async () => {
     const client = rawClient(gateway.port)
     client.write('POST /v2/models/nobody/infer HTTP/1.1\r\nhost: gateway\r\ntransfer-encoding: chunked\r\n\r\n')
