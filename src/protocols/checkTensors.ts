@@ -26,6 +26,13 @@ export function checkInputs(inputs: readonly Tensor[], signature: readonly Tenso
         `input "${input.name}" has shape [${input.shape}], expected [${expected.shape}]`,
       )
     }
+    // onnxruntime ends a text at its first NUL, in silence.
+    if (input.datatype === 'BYTES' && (input.data as readonly string[]).some(text => text.includes('\0'))) {
+      throw new UnderstudyError(
+        'BAD_TENSOR',
+        `input "${input.name}" holds a text with a NUL, which the model cannot read`,
+      )
+    }
     if (elementCount(input.shape) === 0) {
       throw new UnderstudyError('BAD_TENSOR', `input "${input.name}" has shape [${input.shape}] and so no values`)
     }

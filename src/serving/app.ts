@@ -1,5 +1,5 @@
 // The data plane beside predictions: health, labels and what does not exist. Routed by hono.
-import { Hono } from 'hono'
+import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { ERRORS } from '../errors.ts'
 import { encodeError } from '../protocols/openInference.ts'
@@ -25,21 +25,22 @@ export function createDataPlane(plane: DataPlane): App {
   addV1Paths(app, plane)
   const bounded = bodyLimit({
     maxSize: MAX_LABEL_BYTES,
-    onError: context => context.json({ error: `more than ${MAX_LABEL_BYTES} bytes of labels in one request` }, 413),
+    onError: tooManyLabels,
   })
-  app.post('/v1/labels', bounded, async context => {
+  app.post('/v1/labels', toldInTime, bounded, async context => {
     const answer = await plane.sendLabels(new Uint8Array(await context.req.arrayBuffer()))
     // Hono's status type lists the standard codes; ours come from the error table.
     return context.body(answer.body, answer.status as 200, { 'content-type': 'application/json' })
   })
   app.notFound(context => {
     const { method, path } = context.req
-    const isKnown = PREDICTED.test(path) || plane.runtime().paths.has(path) || KNOWN_PATHS.some(each => each.test(path))
+    const isPosted = POSTED.test(path) || plane.runtime().paths.has(path)
+    const allowed = isPosted ? 'POST' : READ_PATHS.some(each => each.test(path)) ? 'GET, HEAD' : undefined
     // A POST that asks for a prediction and comes here has a path that could not be read.
-    const isPrediction = method === 'POST' && PREDICTED.test(path)
-    return isKnown && !isPrediction
-      ? context.json({ error: `method ${method} is not allowed here` }, ERRORS.BAD_METHOD.status)
-      : context.json({ error: 'unknown path' }, ERRORS.UNKNOWN_PATH.status)
+    if (allowed === undefined || allowed === method)
+      return context.json({ error: 'unknown path' }, ERRORS.UNKNOWN_PATH.status)
+    context.header('allow', allowed)
+    return context.json({ error: `method ${method} is not allowed here` }, ERRORS.BAD_METHOD.status)
   })
   app.onError((_error, context) =>
     context.body(encodeError('internal error'), 500, { 'content-type': 'application/json' }),
@@ -47,12 +48,19 @@ export function createDataPlane(plane: DataPlane): App {
   return app
 }
 
-const PREDICTED =
-  /^(\/v2\/models\/[^/]+(\/versions\/[^/]+)?\/infer|\/v1\/models\/[^/]+(\/(versions|labels)\/[^/]+)?:[a-z]+|\/invocations)$/
-const KNOWN_PATHS = [
+/** Says that there are too many labels without touching their body: it would be cut off with the client still writing. */
+const toldInTime: MiddlewareHandler = async (context, next) =>
+  Number(context.req.header('content-length') ?? 0) > MAX_LABEL_BYTES ? tooManyLabels(context) : next()
+
+function tooManyLabels(context: Context): Response {
+  return context.json({ error: `more than ${MAX_LABEL_BYTES} bytes of labels in one request` }, 413)
+}
+
+const POSTED =
+  /^(\/v2\/models\/[^/]+(\/versions\/[^/]+)?\/infer|\/v1\/models\/[^/]+(\/(versions|labels)\/[^/]+)?:[a-z]+|\/invocations|\/v1\/labels|\/v2\/repository\/(index|models\/[^/]+\/(load|unload)))$/
+const READ_PATHS = [
   /^\/v2\/models\/[^/]+(\/versions\/[^/]+)?(\/ready|\/config|\/stats)?$/,
-  /^\/v2\/repository\/(index|models\/[^/]+\/(load|unload))$/,
-  /^\/v1\/(labels|models(\/[^/]+(\/(versions|labels)\/[^/]+)?(\/metadata)?)?)$/,
+  /^\/v1\/models(\/[^/]+(\/(versions|labels)\/[^/]+)?(\/metadata)?)?$/,
   /^\/(livez|readyz|ping|health|version|v2\/?)?$/,
   /^\/v2\/health\/(live|ready)$/,
 ]

@@ -1,5 +1,5 @@
 // Reads a request body within a limit: whole, or as it comes where it is long and may be passed on like that.
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { UnderstudyError } from '../errors.ts'
 import { BodyBroken, WHOLE_BYTES } from '../scoring/exchange.ts'
 
@@ -17,16 +17,18 @@ export interface ComingBody extends AsyncIterable<Buffer> {
 
 /**
  * The body of a request: whole, or as it comes where it is longer than `WHOLE_BYTES` and `keptBytes` is given. Bytes up to
- * that many are kept beside it.
+ * that many are kept beside it. A client that waits for leave to send its body gets it here, when its head is accepted.
  * @throws TOO_LARGE before anything is read where Content-Length says so, CLIENT_GONE when the client breaks off
  */
 export async function readBody(
   request: IncomingMessage,
+  response: ServerResponse,
   limitBytes: number,
   keptBytes?: number,
 ): Promise<Buffer | ComingBody> {
   const declared = Number(request.headers['content-length'] ?? 0)
   if (declared > limitBytes) throw tooLarge(limitBytes)
+  letContinue(request, response)
   if (keptBytes === undefined) return wholeBody(request, limitBytes)
   const isLong = declared > WHOLE_BYTES
   const isOfAnyLength = request.headers['transfer-encoding'] !== undefined
@@ -45,6 +47,11 @@ export async function readBody(
     }
   }
   return flowing(first, chunks, limitBytes, keptBytes)
+}
+
+/** Answers `Expect: 100-continue`, which means nothing before HTTP/1.1. */
+export function letContinue({ headers, httpVersion }: IncomingMessage, response: ServerResponse): void {
+  if (headers.expect !== undefined && httpVersion === '1.1') response.writeContinue()
 }
 
 function wholeBody(request: IncomingMessage, limitBytes: number): Promise<Buffer> {

@@ -7,6 +7,7 @@ import type { AnswerHeaders, AnswerSink, UpstreamAnswer } from '../scoring/excha
 import { type Answer, failed, type Incoming, outcomeOfStatus } from './answer.ts'
 import { tooLarge } from './body.ts'
 import { answerHeaders, requestHeaders } from './headers.ts'
+import { endAfterRequest } from './linger.ts'
 import type { RuntimeRoute, RuntimeVersion } from './runtime.ts'
 import { traceHeaders } from './trace.ts'
 
@@ -111,7 +112,8 @@ class ClientSink implements AnswerSink {
   }
 
   end(): void {
-    this.#incoming.response.end()
+    const { request, response } = this.#incoming
+    endAfterRequest(request, response, '')
   }
 
   /** Whatever the status line said: an answer that breaks off is never a clean one. */

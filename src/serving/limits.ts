@@ -23,6 +23,17 @@ export function refusalOf(request: IncomingMessage): UnderstudyError | undefined
   return undefined
 }
 
+/**
+ * The path of a request target that is an address of this very host, which clients of proxies send and every server must
+ * take (RFC 9112 section 3.2.2); any other target as it stands.
+ */
+export function pathFormOf({ url = '', headers }: IncomingMessage): string {
+  if (url.startsWith('/')) return url
+  const [, authority, rest = ''] = /^http:\/\/([^/?#]*)(.*)$/i.exec(url) ?? []
+  if (authority === undefined || authority.toLowerCase() !== headers.host?.toLowerCase()) return url
+  return rest.startsWith('/') ? rest : `/${rest}`
+}
+
 /** Whether a path has segments that a URL parser would resolve: paths are matched as they stand or not at all. */
 export function hasDotSegments(url: string): boolean {
   return /(^|\/)(\.|%2e){1,2}(\/|$|\?|#)/i.test(url) || url.includes('\\')

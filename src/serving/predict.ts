@@ -25,6 +25,7 @@ import { type Answer, errorBody, type Incoming, JSON_TYPE } from './answer.ts'
 import { answerBy, passesUntouched } from './ask.ts'
 import { readBody } from './body.ts'
 import { cleanRequestId } from './headers.ts'
+import { endAfterRequest } from './linger.ts'
 import type { Asked } from './path.ts'
 import type { Runtime, RuntimeRoute, RuntimeVersion } from './runtime.ts'
 import { cohortsOf } from './samples.ts'
@@ -71,7 +72,7 @@ export async function predict(
     // A long body may be passed on as it comes only where nobody must read it first.
     const early = readsBody(route) ? undefined : choose(route, asked, request, undefined)
     const mayFlow = early !== undefined && passesUntouched(asked, early.version)
-    const body = await readBody(request, limitBytes, mayFlow ? mirrored : undefined)
+    const body = await readBody(request, response, limitBytes, mayFlow ? mirrored : undefined)
     const choice = early ?? choose(route, asked, request, await jsonOf(body as Buffer, form, request, limitBytes))
     // Only now: a client that sends its body slowly must not hold back the evidence of everybody's epoch.
     book = context.ledger.book(epochAt(monotonicMs(), context.originMs))
@@ -198,8 +199,11 @@ interface Said {
 function respond(request: IncomingMessage, response: ServerResponse, answer: Answer, said: Said): void {
   if (response.destroyed || response.headersSent) return
   const length = typeof answer.body === 'string' ? Buffer.byteLength(answer.body) : answer.body.length
-  writeHead(request, response, answer.status, [...answer.headers, 'content-length', String(length)], said)
-  response.end(answer.body)
+  const { status } = answer
+  // These two have no body, and a length would be that of one (RFC 9110 section 8.6).
+  const sized = status === 204 || status === 304 ? [] : ['content-length', String(length)]
+  writeHead(request, response, status, [...answer.headers, ...sized], said)
+  endAfterRequest(request, response, answer.body)
 }
 
 function writeHead(
@@ -211,7 +215,9 @@ function writeHead(
 ): void {
   const headers = [...answered, 'x-request-id', requestId]
   if (version !== undefined) headers.push('x-understudy-version', version.snapshot.version)
-  if (status === 503) headers.push('retry-after', '1')
+  // A version that says when to come again knows it better.
+  if (status === 503 && !answered.some((name, index) => index % 2 === 0 && name === 'retry-after'))
+    headers.push('retry-after', '1')
   // The rest of a body that is not wanted would otherwise be read as the next request.
   if (!request.complete || close) headers.push('connection', 'close')
   response.writeHead(status, headers)
@@ -220,5 +226,7 @@ function writeHead(
 function refuse(request: IncomingMessage, response: ServerResponse, status: number, body: string, said: Said): void {
   if (response.destroyed || response.headersSent) return
   writeHead(request, response, status, [...JSON_TYPE, 'content-length', String(Buffer.byteLength(body))], said)
-  response.end(body)
+  // A client that was too slow with its body is not waited for any longer.
+  if (status === 408) response.end(body)
+  else endAfterRequest(request, response, body)
 }

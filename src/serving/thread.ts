@@ -12,9 +12,10 @@ import { RingProducer } from '../record/ring.ts'
 import type { DurationCounts } from '../telemetry/durations.ts'
 import { type ServingBook, takeCodes } from './account.ts'
 import { createDataPlane } from './app.ts'
+import { letContinue } from './body.ts'
 import { Connections } from './connections.ts'
 import { addRouteCounts } from './counts.ts'
-import { hasDotSegments, refusalOf } from './limits.ts'
+import { hasDotSegments, pathFormOf, refusalOf } from './limits.ts'
 import type { AssignedCounts, FromServing, RequestDelta, ServingData, ToServing } from './message.ts'
 import { type Asked, askedAt, ownProtocol } from './path.ts'
 import { type PredictContext, predict } from './predict.ts'
@@ -49,7 +50,11 @@ const app = createDataPlane({
   sendLabels: body => askControl('labels', body),
   statistics: async () => JSON.parse((await askControl('statistics', NO_BYTES)).body),
 })
-const otherwise = getRequestListener(app.fetch, { overrideGlobalObjects: false })
+const otherwise = getRequestListener(app.fetch, {
+  overrideGlobalObjects: false,
+  // Clients of HTTP/1.0 need not say whom they ask.
+  hostname: 'localhost',
+})
 
 const connections = new Connections()
 const TOO_MANY = new UnderstudyError('OVERLOADED', 'too many requests under way on this connection')
@@ -64,19 +69,10 @@ const server = createServer(
     maxHeaderSize: 16 * 1024,
     noDelay: true,
   },
-  (request, response) => {
-    const refusal = refusalOf(request)
-    if (refusal !== undefined) return refuse(refusal, response)
-    // Predictions take a short way past the router: they are nearly all of the traffic.
-    const asked = request.method === 'POST' ? askedOf(request.url ?? '') : undefined
-    if (asked !== undefined) {
-      const { socket } = request
-      if (!connections.begin(socket)) return refuse(TOO_MANY, response)
-      void predict(context, asked, request, response).then(() => connections.end(socket))
-    } else if (hasDotSegments(request.url ?? '')) refuse(new UnderstudyError('UNKNOWN_PATH', 'unknown path'), response)
-    else void otherwise(request, response)
-  },
+  answer,
 )
+// Leave to send a body is given when its head is accepted, not before.
+server.on('checkContinue', answer)
 server.maxHeadersCount = 100
 server.on('connection', (socket: Socket) => connections.opened(socket))
 server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
@@ -86,6 +82,23 @@ server.on('checkExpectation', (_request: IncomingMessage, response: ServerRespon
 // Upgrades and tunnels are refused, never passed through.
 server.on('upgrade', (_request, socket: Socket) => turnAway(socket, '501 Not Implemented'))
 server.on('connect', (_request, socket: Socket) => turnAway(socket, '405 Method Not Allowed'))
+
+function answer(request: IncomingMessage, response: ServerResponse): void {
+  request.url = pathFormOf(request)
+  const { socket } = request
+  const refusal = refusalOf(request)
+  // Predictions take a short way past the router: they are nearly all of the traffic.
+  const asked = request.method === 'POST' ? askedOf(request.url) : undefined
+  if (refusal !== undefined) refuse(refusal, response)
+  else if (asked !== undefined) {
+    if (connections.begin(socket)) void predict(context, asked, request, response).then(() => connections.end(socket))
+    else refuse(TOO_MANY, response)
+  } else if (hasDotSegments(request.url)) refuse(new UnderstudyError('UNKNOWN_PATH', 'unknown path'), response)
+  else {
+    letContinue(request, response)
+    void otherwise(request, response)
+  }
+}
 
 /** The prediction that a POST asks for, at a path that every gateway has or at one that a route has of its own. */
 function askedOf(url: string): Asked | undefined {

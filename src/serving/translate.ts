@@ -5,7 +5,7 @@ import { codecOf } from '../protocols/codecs.ts'
 import { conformOutputs } from '../protocols/conform.ts'
 import { signatureToClient, toClient, toVersion } from '../protocols/rename.ts'
 import type { UpstreamTarget } from '../rollout/snapshot.ts'
-import type { UpstreamAnswer } from '../scoring/exchange.ts'
+import type { AnswerHeaders, UpstreamAnswer } from '../scoring/exchange.ts'
 import { ANSWER_LIMITS, wireBodyOf as answerBodyOf, encodedCall } from '../scoring/upstreamScorer.ts'
 import {
   type Answer,
@@ -99,17 +99,26 @@ function refused(
   codec: Codec,
   times: { inferMs: number; queueMs: number },
 ): Answer {
-  const { status } = answer
+  const said = saidOf(answer) ?? `the version answered ${answer.status}`
+  // A redirect is never followed, and means nothing to a client that knows another address.
+  const status = answer.status < 400 ? 502 : answer.status
   return {
     status,
-    headers: JSON_TYPE,
-    body: errorBody(codec, saidOf(answer) ?? `the version answered ${status}`, status),
+    headers: [...JSON_TYPE, ...adviceOf(answer.headers)],
+    body: errorBody(codec, said, status),
     form: JSON_FORM,
     streamedBytes: undefined,
     outcome: outcomeOfStatus(status),
-    errorType: String(status),
+    errorType: String(answer.status),
     ...times,
   }
+}
+
+/** What a client is told beside the text of an error, in every protocol the same. */
+function adviceOf(headers: AnswerHeaders): string[] {
+  return ['retry-after', 'www-authenticate'].flatMap(name =>
+    [headers[name] ?? []].flat().flatMap(value => [name, value]),
+  )
 }
 
 /** The text in an error body of any of the protocols; a server that fails may say more than a client should see. */

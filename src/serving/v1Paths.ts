@@ -13,22 +13,25 @@ export function addV1Paths(app: App, plane: DataPlane): void {
   ]) {
     // One answer for both: KServe reads name and ready, TensorFlow Serving's clients the states.
     app.get(path, context =>
-      onVersion(context, plane, async (route, version) => {
-        const isOne = context.req.param('version') !== undefined
-        const ready = version.broken === undefined && !plane.draining()
-        return context.json(
-          {
-            name: route.snapshot.name,
-            ready,
-            model_version_status: (isOne ? [version] : route.versions).map(({ snapshot, broken }) => ({
-              version: snapshot.version,
-              state: broken === undefined ? 'AVAILABLE' : 'END',
-              status: { error_code: broken === undefined ? 'OK' : 'UNAVAILABLE', error_message: broken ?? '' },
-            })),
-          },
-          ready ? 200 : 503,
-        )
-      }),
+      // Predictions are posted to the same path with a verb behind it.
+      context.req.path.includes(':')
+        ? context.notFound()
+        : onVersion(context, plane, async (route, version) => {
+            const isOne = context.req.param('version') !== undefined
+            const ready = version.broken === undefined && !plane.draining()
+            return context.json(
+              {
+                name: route.snapshot.name,
+                ready,
+                model_version_status: (isOne ? [version] : route.versions).map(({ snapshot, broken }) => ({
+                  version: snapshot.version,
+                  state: broken === undefined ? 'AVAILABLE' : 'END',
+                  status: { error_code: broken === undefined ? 'OK' : 'UNAVAILABLE', error_message: broken ?? '' },
+                })),
+              },
+              ready ? 200 : 503,
+            )
+          }),
     )
     app.get(`${path}/metadata`, context =>
       onVersion(context, plane, async (route, version) => {
