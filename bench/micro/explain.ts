@@ -80,6 +80,7 @@ async function round({ remembers, requests }: Round): Promise<Cost> {
       outcome: { ok: true as const, outputs: outputsOf(record.startMs), inferMs: 0.1, queueMs: 1 },
       batched: true,
       sentMs: record.startMs,
+      spanId: '',
     }
     pairOf(task, observation)
     if (remembers)

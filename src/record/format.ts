@@ -53,7 +53,7 @@ export interface RequestRecord {
   readonly requestId: string
   readonly errorType: string
   readonly tracestate: string
-  /** Where it was asked for, as the client wrote it; empty: at the path that its protocol gives the route. */
+  /** Where it was asked for, as the client wrote it: a path of the route's own, if it is one, and the query, if there is one. */
   readonly path: string
   /** Content type, content coding and length of the JSON part, see protocols/content; empty: plain JSON. */
   readonly requestForm: string

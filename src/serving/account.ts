@@ -203,7 +203,7 @@ function recordOf(
     requestId: incoming.requestId,
     errorType: end.errorType,
     tracestate: trace.tracestate,
-    path: asked.path,
+    path: asked.path + asked.query,
     requestForm: packForm(incoming.form),
     answerForm: end.answerForm,
     request: end.request,

@@ -43,7 +43,15 @@ export async function forward(
 export function ownHeaders(version: RuntimeVersion, route: RuntimeRoute, incoming: Incoming): string[] {
   const { requestId, trace, inferSpanId } = incoming
   const role = version === route.live ? 'live' : 'canary'
-  return ['x-request-id', requestId, 'x-understudy-role', role, ...traceHeaders(trace, inferSpanId)]
+  return [
+    'via',
+    '1.1 understudy',
+    'x-request-id',
+    requestId,
+    'x-understudy-role',
+    role,
+    ...traceHeaders(trace, inferSpanId),
+  ]
 }
 
 /** What comes after the path of the server's address. */

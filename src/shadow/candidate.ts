@@ -12,8 +12,9 @@ import type { ScoreOutcome, Scorer } from '../scoring/scorer.ts'
 import { SignatureSource } from '../scoring/signatures.ts'
 import { Upstream } from '../scoring/upstream.ts'
 import { outcomeOf, upstreamScorer } from '../scoring/upstreamScorer.ts'
+import { formatTraceparent } from '../telemetry/traceContext.ts'
 import type { Candidate } from './mirror.ts'
-import type { Task } from './task.ts'
+import { ownPathOf, type Task } from './task.ts'
 
 // A scoring process takes calls one after another: a second batch waits in its pipe and keeps it busy.
 const PROCESS_CONCURRENCY = 2
@@ -79,8 +80,8 @@ async function openUpstream(
     },
     score: async (request, deadlineMs) =>
       scorer === undefined ? untranslatable() : scored(scorer, request, deadlineMs, names()),
-    sendRaw: async (task, deadlineMs) => {
-      if (passes(task)) return outcomeOf(await upstream.send(rawCall(task, target, deadlineMs)), codec)
+    sendRaw: async (task, deadlineMs, spanId) => {
+      if (passes(task)) return outcomeOf(await upstream.send(rawCall(task, target, deadlineMs, spanId)), codec)
       if (task.record.protocol !== 'v2' && signature === undefined) await ask()
       const request = renamed(task, signature, rename)
       if (scorer === undefined || request === undefined) return untranslatable()
@@ -120,14 +121,18 @@ async function scored(
 }
 
 /** The client's bytes. Its own header fields, credentials among them, stay behind: a shadow gets the body and our role. */
-function rawCall({ record }: Task, target: UpstreamTarget, deadlineMs: number) {
+function rawCall({ record }: Task, target: UpstreamTarget, deadlineMs: number, spanId: string) {
   const { contentType, coding, jsonBytes } = unpackForm(record.requestForm)
   const headers: string[] = ['x-request-id', record.requestId, ...SHADOW_HEADERS]
+  headers.push('traceparent', formatTraceparent(record.traceId, spanId, record.traceFlags))
+  if (record.tracestate !== '') headers.push('tracestate', record.tracestate)
   if (contentType !== '') headers.push('content-type', contentType)
   if (coding !== '') headers.push('content-encoding', coding)
   if (jsonBytes !== undefined) headers.push('inference-header-content-length', String(jsonBytes))
-  const path = codecOf(target.protocol)?.predictPath(target.model) ?? (target.hasPath ? '' : record.path)
-  return { method: 'POST', path, headers, body: record.request, deadlineMs } as const
+  const own = ownPathOf(record)
+  const path = codecOf(target.protocol)?.predictPath(target.model) ?? (target.hasPath ? '' : own)
+  const query = record.path.slice(own.length)
+  return { method: 'POST', path: path + query, headers, body: record.request, deadlineMs } as const
 }
 
 function untranslatable(): ScoreOutcome {

@@ -4,6 +4,7 @@ import type { InferRequest } from '../protocols/codec.ts'
 import { monotonicMs } from '../record/clock.ts'
 import type { SnapshotVersion } from '../rollout/snapshot.ts'
 import type { ScoreOutcome } from '../scoring/scorer.ts'
+import { newSpanId } from '../telemetry/traceContext.ts'
 import { batchKey, joined, rowsOf, splitOutputs } from './batch.ts'
 import type { Observation, Task } from './task.ts'
 
@@ -14,7 +15,7 @@ export interface Candidate {
   /** Scores decoded tensors (batches, embedded models). The outputs come in the clients' names. */
   score(request: InferRequest, deadlineMs: number): Promise<ScoreOutcome>
   /** Sends one request as the client sent it; undefined where only tensors are understood. */
-  readonly sendRaw: ((task: Task, deadlineMs: number) => Promise<ScoreOutcome>) | undefined
+  readonly sendRaw: ((task: Task, deadlineMs: number, spanId: string) => Promise<ScoreOutcome>) | undefined
   /** Sends under way at once. */
   readonly concurrency: number
   close(): Promise<void>
@@ -201,14 +202,16 @@ export class Mirror {
 
   async #sendOne({ task, ends }: Waiting): Promise<ScoreOutcome> {
     const { sendRaw } = this.#candidate
+    // Its server's own spans then belong to it. A batch is of many traces, and is told none.
+    const spanId = sendRaw === undefined ? '' : newSpanId()
     const sentMs = monotonicMs()
     const { deadline } = this.#settings
     const outcome = await settled(async () => {
-      if (sendRaw !== undefined) return sendRaw(task, deadline)
+      if (sendRaw !== undefined) return sendRaw(task, deadline, spanId)
       const request = this.#candidate.requestFor(task)
       return request === undefined ? unreadable() : this.#candidate.score(request, deadline)
     })
-    ends.observed({ outcome, batched: false, sentMs })
+    ends.observed({ outcome, batched: false, sentMs, spanId })
     return outcome
   }
 
@@ -228,6 +231,7 @@ export class Mirror {
           outcome: { ok: true, outputs: parts[index]!, inferMs: outcome.inferMs, queueMs: outcome.queueMs },
           batched: true,
           sentMs,
+          spanId: '',
         })
       }
       return outcome
@@ -238,7 +242,7 @@ export class Mirror {
     const again = outcome.ok || !GIVEN_UP.has(outcome.code)
     for (const waiting of batch) {
       if (again) await this.#sendOne(waiting)
-      else waiting.ends.observed({ outcome, batched: true, sentMs })
+      else waiting.ends.observed({ outcome, batched: true, sentMs, spanId: '' })
     }
     return outcome
   }

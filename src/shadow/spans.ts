@@ -12,7 +12,7 @@ import { openTracing, type Tracing } from '../telemetry/otlp.ts'
 import { routeTemplate } from '../telemetry/routeTemplates.ts'
 import type { Promotion } from './message.ts'
 import type { Ended } from './pair.ts'
-import { liveOf, type Task } from './task.ts'
+import { liveOf, ownPathOf, type Task } from './task.ts'
 import { requestCountOf, termsOf } from './told.ts'
 
 const SHUTDOWN_MS = 3_000
@@ -142,7 +142,7 @@ export class SpanWriter {
       tracestate: record.tracestate,
       method: 'POST',
       httpRoute: routeTemplate(record.protocol, route.paths),
-      path: record.path === '' ? pathOf(record.protocol, route.name) : record.path,
+      path: ownPathOf(record) || pathOf(record.protocol, route.name),
       status: record.status,
       startMs,
       durationMs: record.durationMs,
@@ -180,7 +180,7 @@ export class SpanWriter {
       {
         ...versionOf(version),
         role: 'shadow',
-        spanId: '',
+        spanId: observation.spanId,
         startMs: this.wallMs(sentMs) + outcome.queueMs,
         durationMs: outcome.inferMs,
         queueMs: outcome.queueMs,

@@ -17,6 +17,8 @@ export interface Observation {
   readonly batched: boolean
   /** Monotonic ms at which it was sent. */
   readonly sentMs: number
+  /** The span that its server was told of; empty: none. */
+  readonly spanId: string
 }
 
 export class Task {
@@ -158,4 +160,10 @@ function attempt<T>(read: () => T): T | null {
 
 export function liveOf(route: SnapshotRoute): SnapshotVersion | undefined {
   return route.versions.find(version => version.version === route.live)
+}
+
+/** The path of its own at which a route was asked, without the query; empty: the one that its protocol gives it. */
+export function ownPathOf({ path }: RequestRecord): string {
+  const mark = path.indexOf('?')
+  return mark < 0 ? path : path.slice(0, mark)
 }

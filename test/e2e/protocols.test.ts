@@ -247,7 +247,17 @@ describe('a protocol that is not known', () => {
     await until(() => asked().length >= 4, { what: () => 'the shadow to be asked twice' })
     expect(asked()).toContainEqual(['/score?debug=1', text])
     expect(asked()).toContainEqual(['/api/v1.0/predictions', text])
-    expect(asked().filter(([url]) => url === '/else/where')).toHaveLength(2)
+    expect(asked().map(([url]) => url)).toEqual(expect.arrayContaining(['/else/where?debug=1', '/else/where']))
+    // Each in a span of its own of the same trace, so that the servers' spans belong to it.
+    const contextOf = (path: string) =>
+      scores.received
+        .find(({ url }) => url === path)!
+        .headers.traceparent!.toString()
+        .split('-')
+    const [live, shadow] = [contextOf('/score?debug=1'), contextOf('/else/where?debug=1')]
+    expect(shadow[1]).toBe(live[1])
+    expect(shadow[2]).toMatch(/^[0-9a-f]{16}$/)
+    expect(shadow[2]).not.toBe(live[2])
   })
 
   it('is compared by a pointer into its answers', async () => {

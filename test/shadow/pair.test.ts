@@ -52,7 +52,7 @@ function task({ outcome = OUTCOME.ok, answer = answerOf(['p', 0.5]), asked, comp
   })
 }
 
-const observed = (outcome: ScoreOutcome): Observation => ({ outcome, batched: false, sentMs: 0 })
+const observed = (outcome: ScoreOutcome): Observation => ({ outcome, batched: false, sentMs: 0, spanId: '' })
 const answered = (...outputs: [name: string, value: number][]) =>
   observed({
     ok: true,

@@ -88,12 +88,14 @@ export const answered = (...values: number[]): Observation => ({
   },
   batched: true,
   sentMs: 1001,
+  spanId: '',
 })
 
 export const failed = (code: Extract<ScoreOutcome, { ok: false }>['code']): Observation => ({
   outcome: { ok: false, code, message: 'a sentence', inferMs: 4, queueMs: 9 },
   batched: false,
   sentMs: 1001,
+  spanId: '',
 })
 
 /** The shadow 2.0.0 beside live. */
