@@ -43,6 +43,9 @@ export interface PredictContext {
   readonly draining: () => boolean
 }
 
+/** How much longer than its version's deadline a request may take that flows, until its evidence is let go. */
+const FLOWING_MS = 5_000
+
 /** Answers one prediction, whatever protocol it is asked for in. Never rejects. */
 export async function predict(
   context: PredictContext,
@@ -57,6 +60,7 @@ export async function predict(
   let route: RuntimeRoute | undefined
   let book: Book<ServingBook> | undefined
   let admitted: Admitted | undefined
+  let flowing: NodeJS.Timeout | undefined
   try {
     route = routeOf(runtime, asked)
     route.inFlight++
@@ -89,14 +93,27 @@ export async function predict(
       requestId,
       trace,
       inferSpanId: newSpanId(),
-      begin: (status, headers) => writeHead(request, response, status, headers, said),
+      begin(status, headers) {
+        flowing ??= setTimeout(letGo, letGoMs)
+        writeHead(request, response, status, headers, said)
+      },
     }
     const counts = countAssigned(book, route, choice, cohorts)
     const { version, forced, unit } = choice
     admitted = { version, forced, unit, runtime, route, book, startMs, incoming, counts, cohorts }
+    // What flows at a client's pace says nothing of the version from here on, and must not hold back everybody's evidence.
+    const letGoMs = version.snapshot.deadlineMs + FLOWING_MS
+    const letGo = () => {
+      if (admitted === undefined || book === undefined) return
+      recordEnd(context.ring, admitted, { status: 0, errorType: 'BODY_TIMEOUT' })
+      admitted = undefined
+      book.underWay--
+      book = undefined
+    }
+    if (!Buffer.isBuffer(body)) flowing = setTimeout(letGo, letGoMs)
     const answer = await answerBy(version, route, incoming)
     if (answer === undefined) {
-      countGone(context.ring, admitted)
+      if (admitted !== undefined) countGone(context.ring, admitted)
       admitted = undefined
       if (!request.complete) throw new UnderstudyError('BODY_TIMEOUT', 'the request body came too slowly')
       return
@@ -104,7 +121,7 @@ export async function predict(
     if (answer.streamedBytes === undefined) {
       respond(request, response, answer, { ...said, close: context.draining() })
     }
-    account(context.ring, admitted, answer)
+    if (admitted !== undefined) account(context.ring, admitted, answer)
   } catch (error) {
     const { status, message, code } = asUnderstudyError(error)
     if (admitted !== undefined) recordEnd(context.ring, admitted, { status, errorType: code })
@@ -115,6 +132,7 @@ export async function predict(
       close: context.draining(),
     })
   } finally {
+    clearTimeout(flowing)
     if (route !== undefined) route.inFlight--
     if (book !== undefined) book.underWay--
     runtime.underWay--

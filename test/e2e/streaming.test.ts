@@ -1,7 +1,8 @@
 // Bodies that are too long to be kept whole: passed on while they come, in bounded memory, compared up to the route's limit.
 import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createServer, request as httpRequest } from 'node:http'
+import { createServer, request as httpRequest, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Report } from '../../src/report/status.ts'
@@ -195,6 +196,24 @@ describe('a request and an answer of ten megabytes', () => {
     expect(new Set(await Promise.all(reads))).toEqual(new Set([10 * MIB]))
     expect(most - before, `${most} MiB after ${before} MiB`).toBeLessThan(250)
   }, 120_000)
+})
+
+describe('a client that takes its time', () => {
+  it("with a long answer holds back nobody's evidence for longer than its version may take, and is served to the end", async () => {
+    const request = httpRequest(`${gateway.predictions}/stalling?answer=${8 * MIB}`, { method: 'POST', agent: false })
+    request.end('{}')
+    // Nothing of it is read before the others' evidence has come.
+    const [response] = (await once(request, 'response')) as [IncomingMessage]
+    const before = (await accountOf('kept')).compared
+    expect((await send(`${gateway.predictions}/kept`, { body: body(2000) })).status).toBe(200)
+    await until(async () => (await accountOf('kept')).compared > before, {
+      timeoutMs: 25_000,
+      what: () => 'the evidence of another route',
+    })
+    let bytes = 0
+    for await (const chunk of response) bytes += (chunk as Buffer).length
+    expect(bytes).toBe(8 * MIB)
+  }, 60_000)
 })
 
 describe('a long body that does not come to its end', () => {
