@@ -50,6 +50,8 @@ export interface InferRequest {
 }
 
 export interface InferResponse {
+  /** V1 and MLflow, decoded: the member that held the outputs. */
+  readonly member?: string
   readonly modelName: string
   readonly modelVersion: string | undefined
   readonly id: string | undefined

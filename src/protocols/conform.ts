@@ -43,16 +43,38 @@ function convert({ datatype, data }: Tensor, to: Datatype): TensorData | undefin
   } catch {
     return undefined
   }
-  const overflows = (_: unknown, at: number) =>
-    Number.isFinite(numberAt(data, at)) && !Number.isFinite(numberAt(converted, at))
-  return Array.from<unknown>(data).some(overflows) ? undefined : converted
+  const isLost = (_: unknown, at: number) => {
+    const [before, after] = [numberAt(data, at), numberAt(converted, at)]
+    return Number.isFinite(before) && (!Number.isFinite(after) || (before !== 0 && after === 0))
+  }
+  return Array.from<unknown>(data).some(isLost) ? undefined : converted
 }
 
 function isNumeric(datatype: Datatype): boolean {
   return datatype !== 'BYTES' && datatype !== 'BOOL'
 }
 
+/**
+ * Outputs in the datatypes that another answer has under their names: names and shapes are what they are. For answers of
+ * which one came over a protocol without datatypes, so that a label 1 is the same as 1.0.
+ */
+export function typedLike(outputs: readonly Tensor[], like: readonly Tensor[]): readonly Tensor[] {
+  const specs = outputs.flatMap(({ name, shape }) => {
+    const other = like.find(each => each.name === name)
+    return other === undefined ? [] : [{ name, shape, datatype: other.datatype }]
+  })
+  // One that has no name keeps none: `conformOutputs` would give it that of the only one it could be.
+  return outputs.map(output =>
+    specs.some(({ name }) => name === output.name) ? conformOutputs([output], specs)[0]! : output,
+  )
+}
+
+/** Whether an answer gives its only output no name. */
+export function isUnnamed(outputs: readonly Tensor[]): boolean {
+  return outputs.length === 1 && outputs[0]!.name === UNNAMED_OUTPUT
+}
+
 /** A single output without a name under this one. */
 export function namedAs(outputs: readonly Tensor[], name: string): readonly Tensor[] {
-  return outputs.length === 1 && outputs[0]!.name === UNNAMED_OUTPUT ? [{ ...outputs[0]!, name }] : outputs
+  return isUnnamed(outputs) ? [{ ...outputs[0]!, name }] : outputs
 }

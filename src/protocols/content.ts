@@ -58,6 +58,7 @@ export function codingOf(field: string | undefined): string {
 
 // Up to here taking a coding off costs less than the way to libuv's threads and back.
 const INLINE_BYTES = 16 * 1024
+const INLINE_DECODED_BYTES = 256 * 1024
 
 /**
  * The body without its coding; larger ones are worked on outside this thread.
@@ -66,7 +67,14 @@ const INLINE_BYTES = 16 * 1024
  */
 export async function decoded(body: Uint8Array, coding: string, maxBytes: number): Promise<Uint8Array> {
   if (coding === '') return body
-  if (body.length <= INLINE_BYTES) return decodedNow(body, coding, maxBytes)
+  if (body.length <= INLINE_BYTES) {
+    try {
+      return decodedNow(body, coding, Math.min(maxBytes, INLINE_DECODED_BYTES))
+    } catch (error) {
+      // A few bytes that grow to many: the others must not wait for them.
+      if ((error as UnderstudyError).code !== 'TOO_LARGE' || maxBytes <= INLINE_DECODED_BYTES) throw error
+    }
+  }
   const options = { maxOutputLength: maxBytes }
   try {
     switch (coding) {

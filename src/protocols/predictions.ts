@@ -25,14 +25,16 @@ export function decodePredictions(
   limits: { readonly depth: number; readonly elements: number },
   base64: boolean,
 ): InferResponse {
+  let key: string | undefined
   const outputs = readNumbers(body.bytes, limits.depth, true, (json, digits) => {
-    const found = isObject(json) ? keys.map(key => member(json, key)).find(value => value !== undefined) : undefined
+    key = isObject(json) ? keys.find(each => member(json, each) !== undefined) : undefined
+    const found = key === undefined ? undefined : member(json as object, key)
     if (found === undefined || found === null) {
-      throw new UnderstudyError('BAD_REQUEST', `the answer has no ${keys.map(key => `"${key}"`).join(' or ')}`)
+      throw new UnderstudyError('BAD_REQUEST', `the answer has no ${keys.map(each => `"${each}"`).join(' or ')}`)
     }
     return readPredictions(found, { elements: limits.elements, digits, base64, answer: true })
   })
-  return { modelName: '', modelVersion: undefined, id: undefined, outputs }
+  return { modelName: '', modelVersion: undefined, id: undefined, outputs, ...(key !== undefined && { member: key }) }
 }
 
 function readPredictions(value: unknown, reading: Reading): Tensor[] {

@@ -108,11 +108,12 @@ function beginningNotes(recount: Recount, periods: readonly PeriodRecord[]): str
 }
 
 function missingNotes(recount: Recount): string[] {
-  const { lost, orphaned, cut } = recount.tally
+  const { lost, orphaned, cut, repeated } = recount.tally
   const undescribed = recount.keys.filter(key => recount.termsOf(key) === undefined)
   return [
     ...(lost > 0 ? [`${numeral(lost)} pairs are missing that requests speak of: they count as lost`] : []),
     ...(orphaned > 0 ? [`${numeral(orphaned)} pairs have no request span: their requests count in no arm`] : []),
+    ...(repeated > 0 ? [`${numeral(repeated)} spans were there before: each counts once`] : []),
     ...(cut > 0 ? [`the differences of ${numeral(cut)} pairs were cut short on the way`] : []),
     ...(recount.late > 0 ? [`${numeral(recount.late)} spans came more than ten minutes behind the others`] : []),
     ...(undescribed.length > 0

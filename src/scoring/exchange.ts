@@ -23,8 +23,8 @@ export interface UpstreamCall {
   readonly headers: readonly string[]
   /** A body that still comes is sent on as it comes. */
   readonly body: Uint8Array | AsyncIterable<Uint8Array> | undefined
-  /** Of a body that still comes: when its last byte was there, on performance.now's clock; undefined: not yet. */
-  readonly bodyEndedAt?: (() => number | undefined) | undefined
+  /** Of a body that still comes: how long it was waited for so far, ms. That is its sender's time and not the version's. */
+  readonly bodyWaitMs?: (() => number) | undefined
   readonly deadlineMs: number
   /** Its `close` cancels the call: the client went away. An AbortController for each request would cost more than this. */
   readonly client?: Pick<EventEmitter, 'once' | 'off'>
@@ -45,7 +45,7 @@ export type UpstreamAnswer =
       readonly bytes: number
       /** It went to the sink; the status line is out. */
       readonly streamed: boolean
-      /** From the first byte sent (of a body that was passed on while it came: the last) to the last received, ms. */
+      /** From the first byte sent to the last received, without the time that was spent waiting for the client, ms. */
       readonly latencyMs: number
       /** Before that: waiting for a free connection, or for a new one; ms. */
       readonly queueMs: number
@@ -71,6 +71,8 @@ interface CallControl {
 /** An answer up to this length is there whole before its status line goes out, so that one that breaks off is a 502. */
 export const WHOLE_BYTES = 256 * 1024
 const MAX_INFORMATIONAL = 16
+/** A client that trickles is served no longer than this beside its version's own time. */
+const LONGEST_CLIENT_MS = 300_000
 const LATE = 'the version did not answer in time'
 
 /** Collects one answer; the methods are those of undici's dispatch handlers. */
@@ -175,16 +177,11 @@ export class Exchange {
   onResponseError(_control: unknown, error: Error): void {
     const code = (error as { code?: string }).code ?? ''
     if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') {
-      // As long as the client still sends its body, the version has nothing to answer.
-      if (this.#isUploading) this.#fail('CLIENT_GONE', 'the client did not send its body in time')
-      else this.#fail('VERSION_DEADLINE', LATE)
+      // Nor does it run while a body is waited for: undici starts it when the version takes nothing, or all is sent.
+      this.#fail('VERSION_DEADLINE', LATE)
     } else if (CANNOT_CONNECT.has(code)) this.#fail('VERSION_UNREACHABLE', 'the version cannot be reached')
     else if (isOfClient(error)) this.#fail('CLIENT_GONE', 'the client broke off its request')
     else this.#fail('VERSION_BROKE_OFF', 'the version broke off its answer')
-  }
-
-  get #isUploading(): boolean {
-    return this.#call.bodyEndedAt !== undefined && this.#call.bodyEndedAt() === undefined
   }
 
   #pass(sink: AnswerSink, chunk: Buffer): void {
@@ -201,9 +198,12 @@ export class Exchange {
 
   /** The version's own time so far: neither the client's sending nor its reading is in it. */
   #spentMs(now: number): number {
-    if (this.#isUploading) return 0
-    const from = Math.max(this.#calledAt, this.#call.bodyEndedAt?.() ?? 0)
-    return now - from - this.#pausedMs - (this.#pausedAt === undefined ? 0 : now - this.#pausedAt)
+    return now - this.#calledAt - this.#clientMs(now)
+  }
+
+  /** What the client took so far, to send and to read. */
+  #clientMs(now: number): number {
+    return (this.#call.bodyWaitMs?.() ?? 0) + this.#pausedMs + (this.#pausedAt === undefined ? 0 : now - this.#pausedAt)
   }
 
   /** The deadline may be here. */
@@ -211,6 +211,7 @@ export class Exchange {
     const leftMs = this.#call.deadlineMs - this.#spentMs(performance.now())
     // A timer may be a fraction of a millisecond early.
     if (leftMs < 1) this.#fail('VERSION_DEADLINE', LATE)
+    else if (this.#clientMs(performance.now()) > LONGEST_CLIENT_MS) this.#fail('CLIENT_GONE', 'the client is too slow')
     else this.#timer = setTimeout(timedOut, Math.ceil(leftMs), this)
   }
 
@@ -222,8 +223,7 @@ export class Exchange {
   #times(): { latencyMs: number; queueMs: number } {
     const now = performance.now()
     if (this.#sentAt === undefined) return { latencyMs: now - this.#calledAt, queueMs: 0 }
-    const from = Math.max(this.#sentAt, this.#call.bodyEndedAt?.() ?? 0)
-    return { latencyMs: Math.max(0, now - from - this.#pausedMs), queueMs: this.#sentAt - this.#calledAt }
+    return { latencyMs: Math.max(0, now - this.#sentAt - this.#clientMs(now)), queueMs: this.#sentAt - this.#calledAt }
   }
 
   #fail(code: Extract<UpstreamAnswer, { ok: false }>['code'], message: string): void {

@@ -12,7 +12,7 @@ export class SignatureSource {
   readonly #codec: Codec
   readonly #model: string
   #known: Signature | undefined
-  #asking: Promise<void> | undefined
+  #first: Promise<void> | undefined
   #askAgainAt = 0
 
   constructor(upstream: Upstream, codec: Codec, model: string) {
@@ -29,9 +29,10 @@ export class SignatureSource {
     const now = performance.now()
     if (now >= this.#askAgainAt) {
       this.#askAgainAt = now + UNKNOWN_MS
-      this.#asking = this.#ask(Math.min(waitMs, ASK_DEADLINE_MS))
+      const asking = this.#ask(Math.min(waitMs, ASK_DEADLINE_MS))
+      this.#first ??= asking
     }
-    if (this.#known === undefined) await this.#asking
+    if (this.#known === undefined) await this.#first
     return this.#known
   }
 

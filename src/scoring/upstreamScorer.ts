@@ -10,7 +10,7 @@ import type { Upstream } from './upstream.ts'
 
 export const ANSWER_LIMITS = { depth: 64, elements: 64_000_000 }
 /** Largest answer once its content coding is taken off: what a few kilobytes may grow to. */
-const MAX_DECODED_BYTES = 256 * 1024 * 1024
+const MAX_DECODED_BYTES = 64 * 1024 * 1024
 
 /** `headers` go with every call. */
 export function upstreamScorer(upstream: Upstream, codec: Codec, model: string, headers: readonly string[]): Scorer {
@@ -56,7 +56,11 @@ export function encodedCall(codec: Codec, request: InferRequest): { headers: str
 
 /** A server's answer as a body to be decoded. @throws BAD_REQUEST, BAD_CONTENT_TYPE, TOO_LARGE */
 export function wireBodyOf(body: Buffer, headers: AnswerHeaders): WireBody {
-  const bytes = decodedNow(body, codingOf(single(headers['content-encoding'])), MAX_DECODED_BYTES)
+  return decodedBodyOf(decodedNow(body, codingOf(single(headers['content-encoding'])), MAX_DECODED_BYTES), headers)
+}
+
+/** The same where its content coding is taken off already. */
+export function decodedBodyOf(bytes: Uint8Array, headers: AnswerHeaders): WireBody {
   return {
     bytes,
     jsonBytes: jsonBytesOf(single(headers['inference-header-content-length']), bytes.length),

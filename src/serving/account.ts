@@ -67,7 +67,9 @@ export function countGone(ring: RingProducer, admitted: Admitted): void {
   // Or a canary that keeps everybody waiting until they leave would stay cold, and nobody's latency would ever count.
   if (version.engine !== undefined) version.engine.scored++
   const inferMs = monotonicMs() - startMs
-  const timed = counts !== undefined && areWarm(route)
+  // The time of a client that has not sent everything is its own.
+  const { body } = admitted.incoming
+  const timed = counts !== undefined && areWarm(route) && (Buffer.isBuffer(body) || body.hasEnded())
   if (timed) counts.latency(version.index, inferMs)
   recordEnd(ring, admitted, { status: 0, errorType: 'CLIENT_GONE', inferMs, timed })
 }

@@ -1,11 +1,13 @@
 // What an answer is before it is turned into an HTTP response, and how it is made. Asks nobody.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type ErrorCode, UnderstudyError } from '../errors.ts'
-import type { Codec } from '../protocols/codec.ts'
+import { asUnderstudyError, type ErrorCode, UnderstudyError } from '../errors.ts'
+import type { Codec, EncodedBody, InferRequest } from '../protocols/codec.ts'
 import { type BodyForm, codingFor, encoded } from '../protocols/content.ts'
+import type { Tensor } from '../protocols/tensor.ts'
 import { OUTCOME, type OutcomeCode } from '../record/format.ts'
 import type { ComingBody } from './body.ts'
 import type { Asked } from './path.ts'
+import type { RuntimeRoute, RuntimeVersion } from './runtime.ts'
 import type { RequestTrace } from './trace.ts'
 
 /** An answer before it is turned into an HTTP response, or, where it was streamed, after. */
@@ -41,29 +43,41 @@ export interface Incoming {
 export const JSON_TYPE = ['content-type', 'application/json'] as const
 export const JSON_FORM: BodyForm = { contentType: 'application/json', coding: '', jsonBytes: undefined }
 
-/** A prediction in the client's form, in the coding that it asks for. */
-export async function encodedAnswer(
-  body: string | Buffer,
-  form: BodyForm,
-  acceptEncoding: string | undefined,
-  times: { readonly inferMs: number; readonly queueMs: number },
+/** Which request of a client a version's outputs answer. */
+interface Answering {
+  readonly version: RuntimeVersion
+  readonly route: RuntimeRoute
+  readonly incoming: Incoming
+  readonly codec: Codec
+  readonly request: InferRequest
+}
+
+/**
+ * A prediction in the client's form, in the coding that it asks for. What that form cannot carry is an answer too: where
+ * the client asked for it so (BAD_TENSOR) its own mistake, else the version's failure (NOT_SUPPORTED).
+ */
+export async function encodedPrediction(
+  { version, route, incoming, codec, request }: Answering,
+  outputs: readonly Tensor[],
+  { inferMs, queueMs }: { readonly inferMs: number; readonly queueMs: number },
 ): Promise<Answer> {
-  const headers = ['content-type', form.contentType]
-  if (form.jsonBytes !== undefined) headers.push('inference-header-content-length', String(form.jsonBytes))
-  const answer = {
-    status: 200,
-    headers,
-    body,
-    form,
-    streamedBytes: undefined,
-    outcome: OUTCOME.ok,
-    errorType: '',
-    ...times,
+  const named = { modelName: route.snapshot.name, modelVersion: version.snapshot.version, id: request.id, outputs }
+  let encodedBody: EncodedBody
+  try {
+    encodedBody = codec.encodeResponse(named, request)
+  } catch (error) {
+    const { code, message } = asUnderstudyError(error)
+    return failed(code, message, codec, { inferMs, queueMs })
   }
-  const coding = codingFor(acceptEncoding, body.length)
-  if (coding === undefined) return answer
+  const { body, jsonBytes, contentType } = encodedBody
+  const headers = ['content-type', contentType]
+  if (jsonBytes !== undefined) headers.push('inference-header-content-length', String(jsonBytes))
+  const form = { contentType, coding: '', jsonBytes }
+  const times = { streamedBytes: undefined, outcome: OUTCOME.ok, errorType: '', inferMs, queueMs }
+  const coding = codingFor(incoming.request.headers['accept-encoding'] as string | undefined, body.length)
+  if (coding === undefined) return { status: 200, headers, body, form, ...times }
   headers.push('content-encoding', coding, 'vary', 'accept-encoding')
-  return { ...answer, body: await encoded(body, coding), form: { ...form, coding } }
+  return { status: 200, headers, body: await encoded(body, coding), form: { ...form, coding }, ...times }
 }
 
 export function failed(

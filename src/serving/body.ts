@@ -5,8 +5,10 @@ import { BodyBroken, WHOLE_BYTES } from '../scoring/exchange.ts'
 
 /** A body that is passed on while it comes. Bytes for the record are kept beside it, up to a limit. */
 export interface ComingBody extends AsyncIterable<Buffer> {
-  /** On performance.now's clock; undefined: not yet. */
-  readonly endedAt: () => number | undefined
+  /** Whether all of it has come. */
+  readonly hasEnded: () => boolean
+  /** How long it was waited for so far, ms: not while whoever passes it on takes nothing. */
+  readonly waitMs: () => number
   /** So far. */
   readonly bytes: () => number
   /** All of it; undefined when it was longer than is kept, or did not come to its end. */
@@ -85,7 +87,9 @@ function flowing(
 ): ComingBody {
   let bytes = 0
   let kept: Buffer[] | undefined = []
-  let endedAt: number | undefined
+  let hasEnded = false
+  let waitedMs = 0
+  let waitsSince: number | undefined
   let isTooLarge = false
   const seen = (chunk: Buffer) => {
     bytes += chunk.length
@@ -96,23 +100,29 @@ function flowing(
     return chunk
   }
   return {
-    endedAt: () => endedAt,
+    hasEnded: () => hasEnded,
+    waitMs: () => waitedMs + (waitsSince === undefined ? 0 : performance.now() - waitsSince),
     bytes: () => bytes,
     isTooLarge: () => isTooLarge,
-    kept: () => (kept === undefined || endedAt === undefined ? undefined : Buffer.concat(kept, bytes)),
+    kept: () => (kept === undefined || !hasEnded ? undefined : Buffer.concat(kept, bytes)),
     async *[Symbol.asyncIterator]() {
       for (const chunk of first) yield seen(chunk)
       for (;;) {
         let chunk: Buffer | undefined
+        const since = performance.now()
+        waitsSince = since
         try {
           chunk = await nextChunk(rest)
         } catch (cause) {
           throw new BodyBroken('the client broke off its request', { cause })
+        } finally {
+          waitedMs += performance.now() - since
+          waitsSince = undefined
         }
         if (chunk === undefined) break
         yield seen(chunk)
       }
-      endedAt = performance.now()
+      hasEnded = true
     },
   }
 }

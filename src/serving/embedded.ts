@@ -7,7 +7,7 @@ import { jsonBytesOf } from '../protocols/openInference.ts'
 import { toClient, toVersion } from '../protocols/rename.ts'
 import type { Tensor } from '../protocols/tensor.ts'
 import type { SnapshotVersion } from '../rollout/snapshot.ts'
-import { type Answer, encodedAnswer, failed, type Incoming } from './answer.ts'
+import { type Answer, encodedPrediction, failed, type Incoming } from './answer.ts'
 import type { RuntimeRoute, RuntimeVersion } from './runtime.ts'
 
 export async function embedded(
@@ -24,17 +24,8 @@ export async function embedded(
   const inputs = toVersion(request, snapshot.rename).inputs
   const outcome = await version.engine!.scorer!.score(inputs, snapshot.deadlineMs)
   if (!outcome.ok) return failed(outcome.code, outcome.message, codec, outcome)
-  const { body, jsonBytes, contentType } = codec.encodeResponse(
-    {
-      modelName: route.snapshot.name,
-      modelVersion: snapshot.version,
-      id: request.id,
-      outputs: selected(toClient(outcome.outputs, snapshot.rename), request.outputs ?? namesOf(snapshot)),
-    },
-    request,
-  )
-  const form = { contentType, coding: '', jsonBytes }
-  return encodedAnswer(body, form, incoming.request.headers['accept-encoding'] as string | undefined, outcome)
+  const outputs = selected(toClient(outcome.outputs, snapshot.rename), request.outputs ?? namesOf(snapshot))
+  return encodedPrediction({ version, route, incoming, codec, request }, outputs, outcome)
 }
 
 /** The request's body, ready to be decoded. Only called where it was read whole. @throws what it blames the client for */

@@ -30,7 +30,7 @@ export async function forward(
     path: pathOf(target, incoming) + asked.query,
     headers,
     body,
-    bodyEndedAt: isComing ? body.endedAt : undefined,
+    bodyWaitMs: isComing ? body.waitMs : undefined,
     deadlineMs: version.snapshot.deadlineMs,
     client: response,
     sink: new ClientSink(incoming),

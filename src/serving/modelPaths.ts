@@ -1,6 +1,7 @@
 // What V2 clients ask beside predictions: server and model metadata, readiness, configuration, statistics, the repository.
 // Formats: kserve/open-inference-protocol inference_rest.md; Triton's model_configuration, statistics and model_repository.
 import type { Context } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
 import type { Signature } from '../protocols/codec.ts'
 import { signatureToClient } from '../protocols/rename.ts'
 import type { TensorShape } from '../protocols/tensor.ts'
@@ -10,6 +11,12 @@ import type { RuntimeRoute, RuntimeVersion } from './runtime.ts'
 
 const EXTENSIONS = ['binary_tensor_data', 'model_configuration', 'statistics'] as const
 const SIGNATURE_WAIT_MS = 2_000
+const MOST_BODY_BYTES = 64 * 1024
+
+const smallBody = bodyLimit({
+  maxSize: MOST_BODY_BYTES,
+  onError: context => context.json({ error: `the body is larger than ${MOST_BODY_BYTES} bytes` }, 413),
+})
 
 export function addModelPaths(app: App, plane: DataPlane, isReady: () => boolean): void {
   const server = () => ({ name: plane.runtime().snapshot.name, version: VERSION, extensions: EXTENSIONS })
@@ -47,7 +54,7 @@ export function addModelPaths(app: App, plane: DataPlane, isReady: () => boolean
       }),
     )
   }
-  app.post('/v2/repository/index', async context => {
+  app.post('/v2/repository/index', smallBody, async context => {
     const asked = await context.req.json().catch(() => undefined)
     const onlyReady = asked?.ready === true
     const all = [...plane.runtime().routes.values()].flatMap(route =>

@@ -75,10 +75,10 @@ export async function predict(
     const { body: limitBytes, mirrored } = route.snapshot.limits
     // A long body may be passed on as it comes only where nobody must read it first.
     const early = readsBody(route) ? undefined : choose(route, asked, request, undefined)
-    const mayFlow = early !== undefined && passesUntouched(asked, early.version)
+    const mayFlow = early !== undefined && allPassUntouched(route, asked)
     const body = await readBody(request, response, limitBytes, mayFlow ? mirrored : undefined)
     const choice = early ?? choose(route, asked, request, await jsonOf(body as Buffer, form, request, limitBytes))
-    // Only now: a client that sends its body slowly must not hold back the evidence of everybody's epoch.
+    // Only now: a client that sends its body slowly must not hold back the evidence of everybody's epoch; see `letGo`.
     book = context.ledger.book(epochAt(monotonicMs(), context.originMs))
     book.underWay++
     const trace = requestTrace(request.headers, runtime.snapshot.traces.ratio)
@@ -115,7 +115,7 @@ export async function predict(
     if (answer === undefined) {
       if (admitted !== undefined) countGone(context.ring, admitted)
       admitted = undefined
-      if (!request.complete) throw new UnderstudyError('BODY_TIMEOUT', 'the request body came too slowly')
+      if (!response.destroyed) throw new UnderstudyError('BODY_TIMEOUT', 'the client was too slow')
       return
     }
     if (answer.streamedBytes === undefined) {
@@ -163,6 +163,15 @@ function formOf({ headers }: IncomingMessage): BodyForm {
     // Read strictly by whoever decodes it; here it only goes with the record.
     jsonBytes: typeof jsonBytes === 'string' && /^\d{1,15}$/.test(jsonBytes) ? Number(jsonBytes) : undefined,
   }
+}
+
+/**
+ * Whether bodies may flow: by the route and not by the version, since a body that its client breaks off would else be
+ * assigned in one arm and not in the other.
+ */
+function allPassUntouched({ versions }: RuntimeRoute, asked: Asked): boolean {
+  for (const version of versions) if (version.engine !== undefined && !passesUntouched(asked, version)) return false
+  return true
 }
 
 /** Whether the unit of assignment stands in the body. */

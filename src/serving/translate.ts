@@ -1,15 +1,16 @@
 // Asks a model server that speaks another protocol than the client, or calls its tensors otherwise.
-import { UnderstudyError } from '../errors.ts'
 import type { Codec } from '../protocols/codec.ts'
 import { codecOf } from '../protocols/codecs.ts'
 import { conformOutputs } from '../protocols/conform.ts'
+import { codingOf, decoded } from '../protocols/content.ts'
 import { signatureToClient, toClient, toVersion } from '../protocols/rename.ts'
+import type { Tensor } from '../protocols/tensor.ts'
 import type { UpstreamTarget } from '../rollout/snapshot.ts'
 import type { AnswerHeaders, UpstreamAnswer } from '../scoring/exchange.ts'
-import { ANSWER_LIMITS, wireBodyOf as answerBodyOf, encodedCall } from '../scoring/upstreamScorer.ts'
+import { ANSWER_LIMITS, wireBodyOf as answerBodyOf, decodedBodyOf, encodedCall } from '../scoring/upstreamScorer.ts'
 import {
   type Answer,
-  encodedAnswer,
+  encodedPrediction,
   errorBody,
   failed,
   type Incoming,
@@ -50,35 +51,21 @@ export async function translate(
   }
   const times = { inferMs: answer.latencyMs, queueMs: answer.queueMs }
   if (answer.status < 200 || answer.status >= 300) return refused(answer, codec, times)
+  let outputs: readonly Tensor[]
   try {
-    const response = theirs.decodeResponse(answerBodyOf(answer.body, answer.headers), ANSWER_LIMITS)
-    const outputs = toClient(conformOutputs(response.outputs, signature?.outputs ?? []), snapshot.rename)
-    const missing = request.outputs?.find(({ name }) => !outputs.some(output => output.name === name))
-    if (missing !== undefined) {
-      const given = outputs.map(({ name }) => name).join(', ')
-      return failed(
-        'BAD_TENSOR',
-        `unknown output "${missing.name.slice(0, 80)}"; the model gives ${given}`,
-        codec,
-        times,
-      )
-    }
-    const { body, jsonBytes, contentType } = codec.encodeResponse(
-      {
-        modelName: route.snapshot.name,
-        modelVersion: snapshot.version,
-        id: request.id,
-        outputs: selected(outputs, request.outputs),
-      },
-      request,
-    )
-    const accepts = incoming.request.headers['accept-encoding'] as string | undefined
-    return await encodedAnswer(body, { contentType, coding: '', jsonBytes }, accepts, times)
-  } catch (error) {
-    // What the client's protocol cannot carry is no failure of the version.
-    if (error instanceof UnderstudyError && error.code === 'NOT_SUPPORTED') throw error
+    const coding = codingOf([answer.headers['content-encoding'] ?? ''].flat().join(','))
+    const bytes = await decoded(answer.body, coding, route.snapshot.limits.body)
+    const response = theirs.decodeResponse(decodedBodyOf(bytes, answer.headers), ANSWER_LIMITS)
+    outputs = toClient(conformOutputs(response.outputs, signature?.outputs ?? []), snapshot.rename)
+  } catch {
     return failed('VERSION_FAILED', `the version gave no readable ${target.protocol} answer`, codec, times)
   }
+  const missing = request.outputs?.find(({ name }) => !outputs.some(output => output.name === name))
+  if (missing !== undefined) {
+    const given = outputs.map(({ name }) => name).join(', ')
+    return failed('BAD_TENSOR', `unknown output "${missing.name.slice(0, 80)}"; the model gives ${given}`, codec, times)
+  }
+  return encodedPrediction({ version, route, incoming, codec, request }, selected(outputs, request.outputs), times)
 }
 
 /** Header fields of the client without those that describe a body which is not sent. */
@@ -121,9 +108,12 @@ function adviceOf(headers: AnswerHeaders): string[] {
   )
 }
 
+/** What is longer is no sentence for a client, and would be read on the serving thread. */
+const MOST_SAID_BYTES = 16 * 1024
+
 /** The text in an error body of any of the protocols; a server that fails may say more than a client should see. */
 function saidOf({ status, body, headers }: Extract<UpstreamAnswer, { ok: true }>): string | undefined {
-  if (status >= 500) return undefined
+  if (status >= 500 || body.length > MOST_SAID_BYTES) return undefined
   try {
     const { error, message } = JSON.parse(Buffer.from(answerBodyOf(body, headers).bytes).toString('utf8'))
     const text = typeof error === 'string' ? error : message

@@ -75,14 +75,14 @@ async function openUpstream(
     requestFor(task) {
       // Only what is translated, or batched in a protocol that does not name its types, needs to know them.
       if (codec === undefined) return undefined
-      if (task.record.protocol !== 'v2') void ask()
+      if (task.needsSignature) void ask()
       return renamed(task, signature, rename)
     },
     score: async (request, deadlineMs) =>
       scorer === undefined ? untranslatable() : scored(scorer, request, deadlineMs, names()),
     sendRaw: async (task, deadlineMs, spanId) => {
       if (passes(task)) return outcomeOf(await upstream.send(rawCall(task, target, deadlineMs, spanId)), codec)
-      if (task.record.protocol !== 'v2' && signature === undefined) await ask()
+      if (task.needsSignature && signature === undefined) await ask()
       const request = renamed(task, signature, rename)
       if (scorer === undefined || request === undefined) return untranslatable()
       return scored(scorer, request, deadlineMs, names())

@@ -6,7 +6,7 @@ import { type Prediction, predictionOf } from '../evidence/loss.ts'
 import type { PairCount } from '../evidence/pairCount.ts'
 import { segmentsOf } from '../evidence/segments.ts'
 import type { InferRequest } from '../protocols/codec.ts'
-import { conformOutputs } from '../protocols/conform.ts'
+import { typedLike } from '../protocols/conform.ts'
 import type { Tensor } from '../protocols/tensor.ts'
 import { OUTCOME } from '../record/format.ts'
 import type { ComparedOutput, SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
@@ -72,7 +72,13 @@ export function pairOf(task: Task, { outcome }: Observation): Pair {
     const result = outcome.code === 'VERSION_DEADLINE' ? 'timeout' : 'candidate_error'
     return { ...base, baseline: labelledOf(route, served), result, errorType, errors: CANDIDATE_FAILED }
   }
-  return compared(base.segments, route, served, answeredOutputs(task, outcome))
+  const candidate = attempt(() => answeredOutputs(task, outcome))
+  // It answered what cannot be told to this client, or read: live's answer was.
+  if (candidate === undefined) {
+    const baseline = labelledOf(route, served)
+    return { ...base, baseline, result: 'candidate_error', errorType: 'VERSION_FAILED', errors: CANDIDATE_FAILED }
+  }
+  return compared(base.segments, route, served, candidate)
 }
 
 /**
@@ -91,7 +97,11 @@ export function reversedPairOf(task: Task, { outcome }: Observation): Pair {
     return { ...nothingOf(task), result: 'baseline_error', errorType, errors, dropped }
   }
   if (leavesOut(task)) return { ...nothingOf(task), result: 'unparseable', errorType: '' }
-  const baseline = answeredOutputs(task, outcome, task.requestedOutputs)
+  const baseline = attempt(() => answeredOutputs(task, outcome, task.requestedOutputs))
+  if (baseline === undefined) {
+    const errors = { baseline: true, candidate: record.outcome === OUTCOME.failed }
+    return { ...nothingOf(task), result: 'baseline_error', errorType: 'VERSION_FAILED', errors }
+  }
   const base = nothingOf(task, baseline)
   if (!servedOk || served === undefined) {
     const errorType = servedOk ? 'VERSION_FAILED' : record.errorType
@@ -99,6 +109,14 @@ export function reversedPairOf(task: Task, { outcome }: Observation): Pair {
     return { ...base, baseline: labelledOf(route, baseline), result, errorType, errors: CANDIDATE_FAILED }
   }
   return compared(base.segments, route, baseline, served)
+}
+
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch {
+    return undefined
+  }
 }
 
 const CANDIDATE_FAILED = { baseline: false, candidate: true } as const
@@ -120,23 +138,20 @@ export function answeredOutputs(
   only?: readonly string[],
 ): Outputs {
   const asked = only === undefined ? outputs : only.flatMap(name => outputs.find(output => output.name === name) ?? [])
-  const { codec, served } = task
-  const like = served !== undefined && 'tensors' in served ? served.tensors : []
+  const { codec } = task
   if (codec?.protocol === 'v2' && !task.comparesJson) {
-    const typed = untyped === true || !task.servedTyped ? conformOutputs(asked, like) : asked
+    const { served } = task
+    const isTyped = untyped !== true && task.servedTyped
+    const typed = isTyped || served === undefined || !('tensors' in served) ? asked : typedLike(asked, served.tensors)
     return { tensors: task.servedAsJson ? typed.map(asAnswered) : typed }
   }
-  if (raw !== undefined) return conformed(task.readAnswer({ bytes: raw, jsonBytes: undefined, contentType: '' }), like)
+  if (raw !== undefined) return task.readAnswer({ bytes: raw, jsonBytes: undefined, contentType: '' })
   const { request } = task
   if (codec === undefined || request === undefined) throw new Error('nothing says what its answer would look like')
   // Other protocols carry neither datatypes nor always names: what the client would have seen is compared.
   const response = { modelName: task.route.name, modelVersion: undefined, id: undefined, outputs: asked }
   const { body, contentType } = codec.encodeResponse(response, inJson(request))
-  return conformed(task.readAnswer({ bytes: Buffer.from(body), jsonBytes: undefined, contentType }), like)
-}
-
-function conformed(outputs: Outputs, like: readonly Tensor[]): Outputs {
-  return 'tensors' in outputs ? { tensors: conformOutputs(outputs.tensors, like) } : outputs
+  return task.readAnswer({ bytes: Buffer.from(body), jsonBytes: undefined, contentType })
 }
 
 /**

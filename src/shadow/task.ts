@@ -2,10 +2,11 @@
 import type { Outputs } from '../evidence/compare.ts'
 import type { Codec, InferRequest, Signature, WireBody } from '../protocols/codec.ts'
 import { codecOf } from '../protocols/codecs.ts'
-import { namedAs } from '../protocols/conform.ts'
+import { isUnnamed, namedAs } from '../protocols/conform.ts'
 import { type BodyForm, decodedNow, unpackForm } from '../protocols/content.ts'
 import { parseJson } from '../protocols/json.ts'
 import { signatureToClient } from '../protocols/rename.ts'
+import type { Tensor } from '../protocols/tensor.ts'
 import { OUTCOME, type RequestRecord } from '../record/format.ts'
 import type { SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
 import type { ScoreOutcome } from '../scoring/scorer.ts'
@@ -21,12 +22,19 @@ export interface Observation {
   readonly spanId: string
 }
 
+/** How an answer of a protocol without names says what it says. */
+interface AnswerForm {
+  readonly member: string | undefined
+  readonly isUnnamed: boolean
+}
+
 export class Task {
   readonly record: RequestRecord
   readonly route: SnapshotRoute
   readonly #requests = new Map<Signature | undefined, InferRequest | null>()
   #body: WireBody | null | undefined
   #served: Outputs | null | undefined
+  #form: AnswerForm | undefined
 
   constructor(record: RequestRecord, route: SnapshotRoute) {
     this.record = record
@@ -50,12 +58,17 @@ export class Task {
 
   /** The request as live understands it; undefined when it cannot be read. */
   get request(): InferRequest | undefined {
-    return this.requestFor(this.record.protocol === 'v2' ? undefined : liveSignature(this.route))
+    return this.requestFor(this.needsSignature ? liveSignature(this.route) : undefined)
   }
 
   /** The request's JSON, without raw tensors behind it. @throws when it is none */
   get requestJson(): unknown {
     return this.#json(this.#requestBody)
+  }
+
+  /** Whether only a signature tells what its tensors are: V2 says it itself, but for a body that is one raw tensor. */
+  get needsSignature(): boolean {
+    return this.record.protocol !== 'v2' || unpackForm(this.record.requestForm).jsonBytes === 0
   }
 
   /** What segments are read from; undefined when the request cannot be read. */
@@ -96,8 +109,7 @@ export class Task {
   requestFor(signature: Signature | undefined): InferRequest | undefined {
     const { codec } = this
     if (codec === undefined) return undefined
-    // V2 says itself what its tensors are.
-    const key = codec.protocol === 'v2' ? undefined : signature
+    const key = this.needsSignature ? signature : undefined
     let request = this.#requests.get(key)
     if (request === undefined) {
       request = attempt(() => codec.decodeRequest(this.#requestBody, this.route.limits, key))
@@ -106,26 +118,42 @@ export class Task {
     return request ?? undefined
   }
 
-  /** An answer in the client's protocol as what is compared. @throws when it cannot be read */
+  /**
+   * An answer in the client's protocol as what is compared with the served one.
+   * @throws when it cannot be read
+   */
   readAnswer(body: WireBody): Outputs {
+    // Read first: others are held against its form.
+    void this.served
     if (this.comparesJson) return { json: this.#json(body) }
-    const { compare, limits } = this.route
-    const { outputs } = this.codec!.decodeResponse(body, limits)
-    // An answer that gives its only output no name gives the one that is compared.
-    const name = compare.length === 1 ? compare[0]!.output : undefined
-    return { tensors: name === undefined ? outputs : namedAs(outputs, name) }
+    const { outputs, member } = this.codec!.decodeResponse(body, this.route.limits)
+    // Under another member of the JSON, or by a name where there is none, a client finds nothing.
+    const form = this.#form
+    const isThere = form === undefined || (member === form.member && isUnnamed(outputs) === form.isUnnamed)
+    return { tensors: isThere ? this.#named(outputs) : [] }
+  }
+
+  #readServed(): Outputs {
+    const { answer, answerForm } = this.record
+    const { limits } = this.route
+    const body = wireBody(answer, unpackForm(answerForm), limits.body)
+    if (this.comparesJson) return { json: this.#json(body) }
+    const { outputs, member } = this.codec!.decodeResponse(body, limits)
+    this.#form = { member, isUnnamed: isUnnamed(outputs) }
+    return { tensors: this.#named(outputs) }
+  }
+
+  /** Where the served answer gives its only output no name, that is the one that is compared; so of others. */
+  #named(outputs: readonly Tensor[]): readonly Tensor[] {
+    const { compare } = this.route
+    const name = compare.length === 1 && (this.#form?.isUnnamed ?? true) ? compare[0]!.output : undefined
+    return name === undefined ? outputs : namedAs(outputs, name)
   }
 
   get #requestBody(): WireBody {
     const { request, requestForm } = this.record
     this.#body ??= wireBody(request, unpackForm(requestForm), this.route.limits.body)
     return this.#body
-  }
-
-  #readServed(): Outputs {
-    const { answer, answerForm } = this.record
-    const { limits } = this.route
-    return this.readAnswer(wireBody(answer, unpackForm(answerForm), limits.body))
   }
 
   #json({ bytes, jsonBytes }: WireBody): unknown {

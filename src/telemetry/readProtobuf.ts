@@ -1,6 +1,7 @@
 // Reads spans out of OTLP's protobuf form, only the fields that comparisons need. Knows no attribute's meaning and decides nothing.
+import { UnderstudyError } from '../errors.ts'
 import { BYTES, FIXED64, Reader, VARINT } from './protobufWire.ts'
-import { listText, MOST_ATTRIBUTES, type ReadSpan, type SpanValue } from './readSpans.ts'
+import { listText, MOST_ATTRIBUTES, MOST_GROUPS, type ReadSpan, type SpanValue } from './readSpans.ts'
 
 /** Values of a list that are read; a longer one is left out. */
 const MOST_VALUES = 65_536
@@ -13,15 +14,17 @@ const MOST_VALUES = 65_536
  * @throws BAD_REQUEST while it is iterated, when the bytes are no such message
  */
 export function* protobufSpans(bytes: Uint8Array): Generator<ReadSpan | undefined, void, undefined> {
+  const groups = { left: MOST_GROUPS }
   const request = new Reader(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length)
   while (request.next()) {
-    if (request.is(1, BYTES)) yield* resourceSpans(request.message())
+    if (request.is(1, BYTES)) yield* resourceSpans(request.message(), groups)
     else request.skip()
   }
 }
 
 /** ResourceSpans: resource = 1, scope_spans = 2, in any order. */
-function* resourceSpans(message: Reader): Generator<ReadSpan | undefined, void, undefined> {
+function* resourceSpans(message: Reader, groups: Groups): Generator<ReadSpan | undefined, void, undefined> {
+  takeGroup(groups)
   let by: Told = { service: '', instance: '' }
   const again = message.again()
   while (message.next()) {
@@ -31,9 +34,20 @@ function* resourceSpans(message: Reader): Generator<ReadSpan | undefined, void, 
     } else message.skip()
   }
   while (again.next()) {
-    if (again.is(2, BYTES)) yield* scopeSpans(again.message(), by)
-    else again.skip()
+    if (again.is(2, BYTES)) {
+      takeGroup(groups)
+      yield* scopeSpans(again.message(), by)
+    } else again.skip()
   }
+}
+
+/** Groups of spans that an export may still have: a million empty ones would be read in one go, and tell nothing. */
+interface Groups {
+  left: number
+}
+
+function takeGroup(groups: Groups): void {
+  if (--groups.left < 0) throw new UnderstudyError('BAD_REQUEST', `more than ${MOST_GROUPS} resources and scopes`)
 }
 
 /** ScopeSpans: spans = 2. */

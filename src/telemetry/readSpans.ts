@@ -25,6 +25,8 @@ export interface ReadSpan {
   readonly instance: string
 }
 
+/** Resources and scopes of one export that are read; an exporter has a handful. */
+export const MOST_GROUPS = 10_000
 /** Attributes of one span or resource that are read; OpenTelemetry's own limit is 128. */
 export const MOST_ATTRIBUTES = 1024
 
@@ -38,10 +40,13 @@ export function readSpans(request: unknown): ReadSpan[] {
 
 /** The same one by one, for callers with other work to do in between; undefined: one that is not of the form. */
 export function* spansOf(request: unknown): Generator<ReadSpan | undefined, void, undefined> {
+  let groups = 0
   for (const resourceSpans of listOf(request, 'resourceSpans')) {
     const resource = attributesOf(fieldOf(resourceSpans, 'resource'))
     const [service, instance] = [textOf(resource['service.name']), textOf(resource['service.instance.id'])]
+    if (++groups > MOST_GROUPS) return
     for (const scopeSpans of listOf(resourceSpans, 'scopeSpans')) {
+      if (++groups > MOST_GROUPS) return
       for (const span of listOf(scopeSpans, 'spans')) yield readSpan(span, service, instance)
     }
   }

@@ -88,6 +88,14 @@ describe('raw tensors', () => {
     await compared('risk', 3)
   })
 
+  it('come without any JSON, where the model has one input, and are compared as such', async () => {
+    const before = (await compared('risk', 0)).account.compared
+    const body = Buffer.from(Float32Array.from(row).buffer)
+    const answer = await predict(gateway, 'risk', body, { headers: { 'inference-header-content-length': '0' } })
+    expect(answer.status).toBe(200)
+    await compared('risk', before + 1)
+  })
+
   it('come compressed too: their length counts once the coding is off', async () => {
     const { body, headers } = raw()
     const answer = await predict(gateway, 'risk', gzipSync(body), {

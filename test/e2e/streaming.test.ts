@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Report } from '../../src/report/status.ts'
 import { atEnd, getJson, routesOf, send, startGateway, type TestGateway, until } from './gateway.ts'
+import { deafServer } from './upstream.ts'
 
 const MIB = 1024 * 1024
 const sha = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
@@ -196,6 +197,35 @@ describe('a request and an answer of ten megabytes', () => {
     expect(new Set(await Promise.all(reads))).toEqual(new Set([10 * MIB]))
     expect(most - before, `${most} MiB after ${before} MiB`).toBeLessThan(250)
   }, 120_000)
+})
+
+describe('a version that takes nothing of a long body', () => {
+  it('misses its deadline, is in error for it, and its client is told', async () => {
+    const deaf = await deafServer()
+    const one = await startGateway({
+      routes: routesOf({
+        m: {
+          live: '1.0.0',
+          versions: { '1.0.0': { url: deaf.url, protocol: 'json', weight: 100, deadline: '1s', firstByte: '1s' } },
+          path: '/m',
+          limits: { body: '16MiB' },
+        },
+      }),
+    })
+    for (const bytes of [4 * MIB, 8 * MIB]) {
+      const sent = body(bytes)
+      const { status } = await send(`${one.predictions}/m`, { chunks: [sent.subarray(0, MIB), sent.subarray(MIB)] })
+      expect(status).toBe(504)
+    }
+    const metrics = (await send(`${one.admin}/metrics`)).text
+    await until(
+      async () => /requests_total\{[^}]*code="504"[^}]*\} 2/.test((await send(`${one.admin}/metrics`)).text),
+      {
+        what: () => `two answers with 504 in ${metrics}`,
+      },
+    )
+    await one.stop()
+  })
 })
 
 describe('a client that takes its time', () => {

@@ -97,10 +97,19 @@ describe('a recount', () => {
     expect(notesOf(recount).join()).toContain('1 pairs have no request span')
   })
 
-  it('keeps few requests in memory, and then calls what comes later a pair without a request', () => {
+  it('keeps few requests in memory, and then takes what comes later for what has been there', () => {
     const told = Array.from({ length: 30 }, (_, n) => request(n))
     const recount = recountOf([terms(), ...told, ...told.map((_, n) => pair(29 - n))], { mostOpen: 10 })
-    expect(recount.tally).toMatchObject({ lost: 20, orphaned: 20 })
+    expect(recount.tally).toMatchObject({ lost: 20, repeated: 20, orphaned: 0 })
+  })
+
+  it('counts a file and its copy once, however long after each other they come, and says so', () => {
+    const told = Array.from({ length: 30 }, (_, n) => [request(n), pair(n)]).flat()
+    const once = recountOf([terms(), ...told], { mostOpen: 10 })
+    const twice = recountOf([terms(), ...told, ...told], { mostOpen: 10 })
+    expect(twice.tally).toMatchObject({ requests: 30, repeated: 60, lost: 0 })
+    expect(twice.keys.map(key => twice.countersOf(key))).toEqual(once.keys.map(key => once.countersOf(key)))
+    expect(notesOf(twice).join()).toContain('60 spans were there before: each counts once')
   })
 
   it('adds the periods of the last attempt up, in order, and leaves earlier attempts out', () => {

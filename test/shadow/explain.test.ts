@@ -68,7 +68,7 @@ describe('a request of which little is known', () => {
     const explanation = told(recordOf(), [mirrored(observation)], { compare: json })
     expect(explanation.versions[0]!.outputs).toMatchObject([{ output: '/outputs/0/data', values: [0.5] }])
     expect(versionOf(explanation, '2.0.0')).toMatchObject({ outputs: null, detail: 'its answer cannot be read' })
-    expect(explanation.comparisons).toMatchObject([{ result: 'unparseable' }])
+    expect(explanation.comparisons).toMatchObject([{ result: 'candidate_error' }])
   })
 })
 

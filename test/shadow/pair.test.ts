@@ -189,3 +189,59 @@ describe('segments', () => {
     expect(reversedPairOf(task({ segments }), failed('VERSION_FAILED')).segments).toEqual(['x=1'])
   })
 })
+
+describe('answers of a protocol without datatypes', () => {
+  const LIVE = { kind: 'url', protocol: 'v1' }
+  const v1 = (answer: object, compare: SnapshotRoute['compare'], body: object = { instances: [[1]] }) =>
+    new Task(
+      {
+        request: Buffer.from(JSON.stringify(body)),
+        answer: Buffer.from(JSON.stringify(answer)),
+        outcome: OUTCOME.ok,
+        errorType: '',
+        protocol: 'v1',
+        requestForm: '',
+        answerForm: '',
+        version: 0,
+      } as unknown as RequestRecord,
+      { ...route, live: '1.0.0', versions: [{ version: '1.0.0', target: LIVE }], compare } as unknown as SnapshotRoute,
+    )
+  const scored = [{ output: 'score', kind: undefined, tolerance: {} }]
+  const passed = (answer: object) =>
+    observed({
+      ok: true,
+      outputs: [],
+      raw: Buffer.from(JSON.stringify(answer)),
+      untyped: true,
+      inferMs: 1,
+      queueMs: 0,
+    })
+  const resultOf = (live: object, candidate: object, compare = scored) =>
+    pairOf(v1(live, compare), passed(candidate)).result
+
+  it('match where a client sees the same, whatever the spacing and whether 1 is written 1.0', () => {
+    expect(resultOf({ predictions: [0.5] }, { predictions: [0.5] })).toBe('match')
+    expect(resultOf({ predictions: [{ score: 1 }] }, { more: true, predictions: [{ score: 1 }] })).toBe('match')
+  })
+
+  it.each<[string, object, object]>([
+    ['a name that the candidate leaves out', { predictions: [{ score: 0.5 }] }, { predictions: [0.5] }],
+    ['a name that only the candidate gives', { predictions: [0.5] }, { predictions: [{ score: 0.5 }] }],
+    ['another shape', { predictions: [[0.5]] }, { predictions: [0.5] }],
+    ['another member', { predictions: [0.5] }, { outputs: [0.5] }],
+  ])('mismatch by %s, which a client would stumble over', (_, live, candidate) => {
+    expect(resultOf(live, candidate)).toBe('mismatch')
+  })
+
+  it('are an error of a candidate that answers what this protocol cannot carry', () => {
+    const rows = (count: number, name: string) => ({
+      name,
+      datatype: 'FP32' as const,
+      shape: [count],
+      data: new Float32Array(count),
+    })
+    const uneven = observed({ ok: true, outputs: [rows(1, 'a'), rows(2, 'b')], inferMs: 1, queueMs: 0 })
+    const pair = pairOf(v1({ predictions: [0.5] }, scored), uneven)
+    expect(pair).toMatchObject({ result: 'candidate_error', errors: { baseline: false, candidate: true } })
+  })
+})

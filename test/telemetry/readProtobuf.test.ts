@@ -20,6 +20,14 @@ describe('spans in protobuf', () => {
     expect(fromProtobuf(Uint8Array.of(0x0a, 0x04, 0x12, 0x02, 0x12, 0x00))).toEqual([undefined])
   })
 
+  it('are refused where a million empty groups would be read in one go', () => {
+    const empty = Buffer.alloc(2_000_000)
+    for (let at = 0; at < empty.length; at += 2) empty[at] = 0x0a
+    expect(() => fromProtobuf(empty)).toThrow(/more than 10000 resources and scopes/)
+    const groups = new Array(1_000_000).fill({})
+    expect([...spansOf({ resourceSpans: [{ scopeSpans: groups }] })]).toEqual([])
+  })
+
   it('are what the official encoders wrote, in protobuf as in JSON', async () => {
     const value = fc.oneof(
       fc.string({ unit: 'grapheme' }),
