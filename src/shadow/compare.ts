@@ -167,7 +167,10 @@ export class Comparer {
 
   #finished(task: Task, pairs: readonly Ended[], looks: readonly Look[], traces: Snapshot['traces']): void {
     const kept = this.#spans.finished(task, pairs, traces)
-    const isOrdinary = kept === undefined && task.servedOk && pairs.every(({ count }) => count.result === 'match')
+    const isOrdinary =
+      kept === undefined &&
+      task.servedOk &&
+      pairs.every(({ count: { result } }) => result === 'match' || result === 'dropped')
     this.#explanations.keep(task, looks, kept, isOrdinary)
   }
 

@@ -21,7 +21,7 @@ export interface ExplanationBounds {
 
 // Collecting what was kept for a while costs this thread more than keeping it, so ordinary requests are kept at a bounded
 // rate: whatever the traffic they then stay for more than a minute, and a request that somebody sends by hand is among them.
-const BOUNDS: ExplanationBounds = { requests: 10_000, bytes: 64 * 1024 * 1024, perSecond: 100 }
+const BOUNDS: ExplanationBounds = { requests: 10_000, bytes: 24 * 1024 * 1024, perSecond: 100 }
 /** Of requests with one id: a client that sends the same id for ever must not push out everybody else's. */
 const MOST_OF_ONE_ID = 8
 /** What a request takes beside its bodies, and each version that was asked beside its answer; measured, rounded up. */
@@ -49,7 +49,7 @@ export class Explanations {
     this.#kept = new LRUCache({ max: bounds.requests, maxSize: bounds.bytes, sizeCalculation: ({ bytes }) => bytes })
   }
 
-  /** @param isOrdinary nothing failed and nothing differs: one of many like it */
+  /** @param isOrdinary nothing failed and nothing differs, or a shadow that hangs drops everything: one of many like it */
   keep({ record, route }: Task, looks: readonly Look[], kept: Kept | undefined, isOrdinary: boolean): void {
     if (isOrdinary && !this.#takeToken(record.startMs)) {
       this.#passedOver++
