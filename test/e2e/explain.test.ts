@@ -217,7 +217,7 @@ describe('the command', () => {
     const { code, out, err } = await cli('alone-1')
     expect([code, out]).toEqual([1, ''])
     expect(err).toMatch(
-      /request "alone-1" is not kept\. Kept are the newest 10,000 \(64 MiB at most; \d+ now, back to 20/,
+      /request "alone-1" is not kept\. Kept are the newest 10,000 \(24 MiB at most; \d+ now, back to 20/,
     )
   })
 
