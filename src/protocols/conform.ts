@@ -6,10 +6,10 @@ import { type Reading, readValues } from './values.ts'
 
 /**
  * V1 and MLflow answer with plain numbers, and with no name for a single output, so that an answer of theirs and one of a
- * V2 server or an embedded model have neither names nor families of datatypes in common. With the signature of the route's
- * other version: a single unnamed output takes the name of the only output whose shape it has; an output takes the datatype
- * declared under its name where every value is one of that datatype, and [n] for [n,1] and the other way round. What does
- * not fit stays as it is.
+ * V2 server or an embedded model have neither names nor families of datatypes in common. With a signature to compare under
+ * (one that a server declares, or the route's other version): a single unnamed output takes the name of the only output
+ * whose shape it has; an output takes the datatype declared under its name where every value is one of that datatype, and
+ * [n] for [n,1] and the other way round. What does not fit stays as it is.
  */
 export function conformOutputs(outputs: readonly Tensor[], signature: readonly TensorShape[]): readonly Tensor[] {
   return outputs.map(output => {
