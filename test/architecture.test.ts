@@ -196,6 +196,8 @@ interface Source {
   readonly text: string
   readonly code: string
   readonly imports: readonly string[]
+  /** Of them those that are there when it runs: no types. */
+  readonly loads: readonly string[]
   /** Files named by URL: entries of threads and processes, which are started and not imported. */
   readonly starts: readonly string[]
 }
@@ -209,6 +211,7 @@ const sources: readonly Source[] = readdirSync(SRC, { recursive: true, encoding:
       text,
       code: withoutComments(text),
       imports: importsOf(text),
+      loads: importsOf(text.replace(/\b(import|export) type\b[^'"`;]*?\bfrom\s*['"][^'"]+['"]/g, '')),
       starts: startsOf(text),
     }
   })
@@ -320,6 +323,23 @@ describe('the architecture', () => {
     expect(started.get('serving/thread')).toEqual(['control'])
     expect(started.get('shadow/thread')).toEqual(['control'])
     expect(started.get('scoring/child')).toEqual(['scoring'])
+  })
+
+  // Marking what lives is what a collection costs, and bodies cause many: a megabyte of schemas would be marked each time.
+  it.each(['serving/thread', 'shadow/thread', 'scoring/child'])('%s loads no parser of configuration', entry => {
+    const loaded = new Set<string>()
+    const visit = (name: string) => {
+      if (loaded.has(name)) return
+      loaded.add(name)
+      for (const specifier of sources.find(each => each.name === name)?.loads ?? []) {
+        if (specifier.startsWith('.')) visit(target(name, specifier))
+        else loaded.add(specifier)
+      }
+    }
+    visit(entry)
+    expect(loaded).toContain('errors')
+    const heavy = ['zod', 'yaml', 'semver', 'commander', 'prom-client', 'diff']
+    expect(heavy.filter(library => loaded.has(library))).toEqual([])
   })
 
   it.each(PURE)('keeps %s pure: no files, sockets, processes, clocks or randomness', name => {

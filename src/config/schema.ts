@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { messageOf } from '../errors.ts'
 import { nearest } from './nearest.ts'
+import { PROTOCOLS, type Protocol } from './protocols.ts'
 import { bytes, durationMs, listenAddress, percent, ratePerSecond, regexName, semverString, show } from './units.ts'
 import { parseWindow } from './window.ts'
 
@@ -123,13 +124,6 @@ const Identity = z.union([
   z.strictObject({ header: z.string().min(1).describe('response header that holds it') }),
   z.strictObject({ path: z.string().startsWith('/').describe('metadata path that is polled for it') }),
 ])
-
-/**
- * Wire protocols. `v2`: Open Inference Protocol; `v1`: TensorFlow Serving and KServe V1; `mlflow`: its scoring server;
- * `json`: whatever else, passed through and compared by JSON pointer.
- */
-export const PROTOCOLS = ['v2', 'v1', 'mlflow', 'json'] as const
-export type Protocol = (typeof PROTOCOLS)[number]
 
 const ALSO_CALLED: Readonly<Record<string, Protocol>> = {
   tensorflow: 'v1',

@@ -1,10 +1,10 @@
 // Reads model folders: manifest and bytes, checked against each other. Scores nothing.
-import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join, resolve, sep } from 'node:path'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { messageOf, UnderstudyError } from '../errors.ts'
+import { sha256Of } from './digest.ts'
 import { Manifest } from './manifest.ts'
 
 export interface ModelFolder {
@@ -40,11 +40,6 @@ export async function readModelFolder(root: string, folder: string): Promise<Mod
     )
   }
   return { manifest, file, sha256 }
-}
-
-/** Lower-case hexadecimal sha256. */
-export function sha256Of(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex')
 }
 
 async function readManifest(directory: string, folder: string): Promise<Manifest> {

@@ -1,5 +1,5 @@
 // What a serving thread tells the shadow thread of one request: ids, times, status and bytes, packed for the ring.
-import { PROTOCOLS, type Protocol } from '../config/schema.ts'
+import { PROTOCOLS, type Protocol } from '../config/protocols.ts'
 import type { RingProducer } from './ring.ts'
 
 /** How the live side of a request ended. */

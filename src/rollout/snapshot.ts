@@ -1,5 +1,6 @@
 // One configuration revision as the threads see it: immutable, structured-cloneable, every decision already taken.
-import type { CompareKind, Loss, Protocol, Route, RoutesFile, Tolerance } from '../config/schema.ts'
+import type { Protocol } from '../config/protocols.ts'
+import type { CompareKind, Loss, Route, RoutesFile, Tolerance } from '../config/schema.ts'
 import type { TensorSpec } from '../models/manifest.ts'
 
 /** An embedded ONNX model, verified: the bytes that were hashed are the bytes that load. */

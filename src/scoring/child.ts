@@ -1,7 +1,7 @@
 // Entry of a scoring process: holds ONNX sessions away from the gateway, so that a crash is an error of the version.
 import { readFile } from 'node:fs/promises'
 import { messageOf } from '../errors.ts'
-import { sha256Of } from '../models/source.ts'
+import { sha256Of } from '../models/digest.ts'
 import { goldenMismatch, tensorOf } from './golden.ts'
 import type { FromChild, LoadedModel, ToChild } from './message.ts'
 import { createOnnxScorer, type OnnxScorer } from './onnx.ts'

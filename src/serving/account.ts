@@ -1,6 +1,6 @@
 // What a serving thread counts of a request and tells the shadow thread of it. Nothing here can change its answer.
 
-import { PROTOCOLS, type Protocol } from '../config/schema.ts'
+import { PROTOCOLS, type Protocol } from '../config/protocols.ts'
 import { packForm } from '../protocols/content.ts'
 import { monotonicMs } from '../record/clock.ts'
 import type { Book } from '../record/epochs.ts'

@@ -1,5 +1,5 @@
 // What the control thread and a serving thread say to each other.
-import type { Protocol } from '../config/schema.ts'
+import type { Protocol } from '../config/protocols.ts'
 import type { EpochPost } from '../evidence/epochPost.ts'
 import type { Snapshot } from '../rollout/snapshot.ts'
 import type { DurationDelta } from '../telemetry/durations.ts'

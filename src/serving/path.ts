@@ -1,5 +1,5 @@
 // Reads the raw path of a request. Names are looked up in a map and never joined to a file path.
-import type { Protocol } from '../config/schema.ts'
+import type { Protocol } from '../config/protocols.ts'
 
 export interface ModelPath {
   readonly model: string

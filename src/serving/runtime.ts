@@ -1,7 +1,7 @@
 // Turns a snapshot into things that score, loads before it swaps, and frees the old when its last request is done.
 import { readFile } from 'node:fs/promises'
 import { messageOf, UnderstudyError } from '../errors.ts'
-import { sha256Of } from '../models/source.ts'
+import { sha256Of } from '../models/digest.ts'
 import type { Signature } from '../protocols/codec.ts'
 import { codecOf } from '../protocols/codecs.ts'
 import { signatureToClient } from '../protocols/rename.ts'

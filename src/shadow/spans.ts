@@ -1,5 +1,5 @@
 // Decides which finished requests are told as spans, and puts together what is known of them. The only teller of spans.
-import type { Protocol } from '../config/schema.ts'
+import type { Protocol } from '../config/protocols.ts'
 import { messageOf } from '../errors.ts'
 import { codecOf } from '../protocols/codecs.ts'
 import { OUTCOME } from '../record/format.ts'

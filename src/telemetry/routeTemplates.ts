@@ -1,5 +1,5 @@
 // The path template that a prediction is told under, in metrics and spans: of few values, whatever clients write.
-import type { Protocol } from '../config/schema.ts'
+import type { Protocol } from '../config/protocols.ts'
 
 /**
  * @param paths that the route has of its own, from the configuration

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { PROTOCOLS } from '../../src/config/schema.ts'
+import { PROTOCOLS } from '../../src/config/protocols.ts'
 import { OUTCOME, type RequestRecord, readRecord, writeRecord } from '../../src/record/format.ts'
 import { createDoorbell, createRing, RingConsumer, RingProducer } from '../../src/record/ring.ts'
 
