@@ -342,6 +342,18 @@ describe('the architecture', () => {
     expect(heavy.filter(library => loaded.has(library))).toEqual([])
   })
 
+  // V8 allocates such a function where old objects are, and what it holds then lives until the next full collection: for a
+  // request, everything of it. A name in between is enough. What is made once may do so.
+  it('writes no function straight into a property where requests pass', () => {
+    const HOT = ['serving', 'scoring', 'record', 'shadow', 'evidence']
+    const straight =
+      /^\s*[\w#$.]+(\.[#\w]+|\[[^\]]+\]) (\?\?)?= (async )?(function\b|\([^()]*\)(: [\w<>| ]+)? =>|\w+ =>)/m
+    expect('  this.#x = () => 1').toMatch(straight)
+    expect('  a.b[3] ??= async (y) => y').toMatch(straight)
+    const wrong = sources.filter(({ name, code }) => HOT.includes(folderOf(name)) && straight.test(code))
+    expect(wrong.map(({ name }) => name)).toEqual([])
+  })
+
   it.each(PURE)('keeps %s pure: no files, sockets, processes, clocks or randomness', name => {
     const source = sources.find(each => each.name === name)
     if (source === undefined) throw new Error(`src/${name}.ts is not there any more: take it off the list`)

@@ -4,6 +4,7 @@ import { cpus } from 'node:os'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { v2 } from '../../src/protocols/openInference.ts'
 import { OUTCOME, readRecord, writeRecord } from '../../src/record/format.ts'
+import { Pieces } from '../../src/record/pieces.ts'
 import { createDoorbell, createRing, RingConsumer, RingProducer } from '../../src/record/ring.ts'
 import type { SnapshotRoute } from '../../src/rollout/snapshot.ts'
 import { explain } from '../../src/shadow/explain.ts'
@@ -139,8 +140,8 @@ function bodiesOf(index: number) {
   const inputs = [{ name: 'features', datatype: 'FP32', shape: [1, FEATURES], data }]
   const answer = { modelName: 'm', modelVersion: '1.0.0', id: undefined, outputs: outputsOf(index) }
   return {
-    request: Buffer.from(JSON.stringify({ inputs })),
-    answer: Buffer.from(v2.encodeResponse(answer, NOTHING_ASKED).body),
+    request: Pieces.of(Buffer.from(JSON.stringify({ inputs }))),
+    answer: Pieces.of(Buffer.from(v2.encodeResponse(answer, NOTHING_ASKED).body)),
   }
 }
 

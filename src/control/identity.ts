@@ -124,7 +124,8 @@ export class Identities {
     })
     // A server that is down says nothing about its build.
     if (!answer.ok || answer.status !== 200) return
-    const value = 'path' in identity ? answer.body.toString('utf8') : answer.headers[identity.header.toLowerCase()]
+    const value =
+      'path' in identity ? answer.body.whole.toString('utf8') : answer.headers[identity.header.toLowerCase()]
     if (typeof value !== 'string' || value === '' || value === watched.read) return
     // Another question is asked by now.
     if (this.#watched.get(key) !== watched) return

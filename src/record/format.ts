@@ -1,5 +1,6 @@
 // What a serving thread tells the shadow thread of one request: ids, times, status and bytes, packed for the ring.
 import { PROTOCOLS, type Protocol } from '../config/protocols.ts'
+import type { Pieces } from './pieces.ts'
 import type { RingProducer } from './ring.ts'
 
 /** How the live side of a request ended. */
@@ -62,6 +63,12 @@ export interface RequestRecord {
   readonly answer: Uint8Array
 }
 
+/** What is packed: bodies as they came. */
+export interface PackedRecord extends Omit<RequestRecord, 'request' | 'answer'> {
+  readonly request: Pieces
+  readonly answer: Pieces
+}
+
 const FIXED_BYTES = 104
 const HEX_IDS = 16 + 8 + 8 + 8
 
@@ -69,7 +76,7 @@ const HEX_IDS = 16 + 8 + 8 + 8
  * Packs a record into the ring.
  * @returns false when the ring is too full: the caller counts the drop
  */
-export function writeRecord(ring: RingProducer, record: RequestRecord): boolean {
+export function writeRecord(ring: RingProducer, record: PackedRecord): boolean {
   const { requestId, errorType, tracestate, path, requestForm, answerForm, request, answer } = record
   const idBytes = Buffer.byteLength(requestId)
   const texts = idBytes + errorType.length + tracestate.length + path.length + requestForm.length + answerForm.length
@@ -112,13 +119,13 @@ export function writeRecord(ring: RingProducer, record: RequestRecord): boolean 
   if (path !== '') at += bytes.write(path, at, 'latin1')
   if (requestForm !== '') at += bytes.write(requestForm, at, 'latin1')
   if (answerForm !== '') at += bytes.write(answerForm, at, 'latin1')
-  bytes.set(request, at)
-  bytes.set(answer, at + request.length)
+  request.copyTo(bytes, at)
+  answer.copyTo(bytes, at + request.length)
   ring.publish()
   return true
 }
 
-function flagsOf(record: RequestRecord): number {
+function flagsOf(record: PackedRecord): number {
   const { forced, headSampled, paired, labelled, counted, timed, tooLarge, streamed } = record
   const wanted = (paired ? 4 : 0) | (labelled ? 8 : 0)
   const counts = (counted ? 16 : 0) | (timed ? 32 : 0)

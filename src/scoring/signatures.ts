@@ -45,7 +45,7 @@ export class SignatureSource {
     const answer = await this.#upstream.send({ method: 'GET', path, headers: [], body: undefined, deadlineMs })
     if (!answer.ok || answer.status !== 200) return
     try {
-      const signature = this.#codec.decodeMetadata(answer.body, ANSWER_LIMITS)
+      const signature = this.#codec.decodeMetadata(answer.body.whole, ANSWER_LIMITS)
       if (signature === undefined) return
       this.#known = signature
       this.#askAgainAt = performance.now() + KNOWN_MS

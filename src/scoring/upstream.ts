@@ -1,5 +1,6 @@
 // Model servers behind HTTP: sends bytes, gives back bytes and what went wrong. The only door to undici's dispatcher.
-import { Pool } from 'undici'
+import { type Dispatcher, Pool } from 'undici'
+import { Pieces } from '../record/pieces.ts'
 import { Exchange, type UpstreamAnswer, type UpstreamCall } from './exchange.ts'
 
 export interface UpstreamOptions {
@@ -45,9 +46,7 @@ export class Upstream {
         {
           method: call.method,
           path: prefix + call.path,
-          headers: call.headers as string[],
-          // undici's types know buffers and node's streams; it takes whatever can be iterated.
-          body: (call.body as Buffer | undefined) ?? null,
+          ...content(call),
         },
         handler,
       )
@@ -61,5 +60,16 @@ export class Upstream {
   /** Ends at once; calls under way fail. */
   async destroy(): Promise<void> {
     await Promise.all(this.#pools.map(({ pool }) => pool.destroy()))
+  }
+}
+
+/** Several pieces are sent one after another, and then nobody but us knows how long they are together. */
+function content({ headers, body }: UpstreamCall): Pick<Dispatcher.DispatchOptions, 'headers' | 'body'> {
+  const several = body instanceof Pieces && body.pieces.length > 1
+  const sent = !(body instanceof Pieces) ? body : several ? body.pieces : body.whole
+  return {
+    headers: (several ? [...headers, 'content-length', String(body.length)] : headers) as string[],
+    // undici's types know buffers and node's streams; it takes whatever can be iterated.
+    body: (sent as Buffer | undefined) ?? null,
   }
 }

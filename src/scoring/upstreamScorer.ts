@@ -86,7 +86,7 @@ export function outcomeOf(answer: UpstreamAnswer, codec: Codec | undefined): Sco
     return { ok: false, code: 'VERSION_FAILED', message: `the version answered ${status}`, inferMs, queueMs }
   }
   try {
-    const body = wireBodyOf(answer.body, answer.headers)
+    const body = wireBodyOf(answer.body.whole, answer.headers)
     if (codec === undefined) JSON.parse(textOf(body.bytes))
     const outputs = codec?.decodeResponse(body, ANSWER_LIMITS).outputs ?? []
     // Pointers are followed in its JSON, not in raw tensors behind that.

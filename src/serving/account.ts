@@ -4,7 +4,8 @@ import { PROTOCOLS, type Protocol } from '../config/protocols.ts'
 import { packForm } from '../protocols/content.ts'
 import { monotonicMs } from '../record/clock.ts'
 import type { Book } from '../record/epochs.ts'
-import { OUTCOME, type OutcomeCode, type RequestRecord, writeRecord } from '../record/format.ts'
+import { OUTCOME, type OutcomeCode, type PackedRecord, writeRecord } from '../record/format.ts'
+import { NO_PIECES, Pieces } from '../record/pieces.ts'
 import type { RingProducer } from '../record/ring.ts'
 import { DurationCounts, REQUEST_BUCKETS_S } from '../telemetry/durations.ts'
 import type { Answer, Incoming } from './answer.ts'
@@ -42,7 +43,6 @@ export interface Admitted extends Choice {
 // The first scores after a load run cold code and cold caches: they say nothing about the version, and as long as one arm
 // leaves them out, the others must: the odds of an event would else fall on those that are counted.
 const WARM_UP_SCORES = 100
-const NO_BYTES = new Uint8Array(0)
 
 /** Counts a request into its arm at the moment of assignment: the split check needs every one of them. */
 export function countAssigned(
@@ -69,7 +69,7 @@ export function countGone(ring: RingProducer, admitted: Admitted): void {
   const inferMs = monotonicMs() - startMs
   // The time of a client that has not sent everything is its own.
   const { body } = admitted.incoming
-  const timed = counts !== undefined && areWarm(route) && (Buffer.isBuffer(body) || body.hasEnded())
+  const timed = counts !== undefined && areWarm(route) && (body instanceof Pieces || body.hasEnded())
   if (timed) counts.latency(version.index, inferMs)
   recordEnd(ring, admitted, { status: 0, errorType: 'CLIENT_GONE', inferMs, timed })
 }
@@ -96,8 +96,8 @@ export function recordEnd(
     errorType,
     streamed: false,
     answerForm: '',
-    request: NO_BYTES,
-    answer: NO_BYTES,
+    request: NO_PIECES,
+    answer: NO_PIECES,
   }
   writeRecord(ring, recordOf(admitted, told))
 }
@@ -121,7 +121,7 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
   const wanted = wantedBy(admitted, outcome)
   const { traces } = runtime.snapshot
   const { mirrored } = route.snapshot.limits
-  const body = Buffer.isBuffer(incoming.body) ? incoming.body : incoming.body.kept()
+  const body = incoming.body instanceof Pieces ? incoming.body : incoming.body.kept()
   const answerBytes = typeof answer.body === 'string' ? Buffer.byteLength(answer.body) : answer.body.length
   const tooLarge = body === undefined || body.length > mirrored || (answer.streamedBytes ?? answerBytes) > mirrored
   if (tooLarge) countDrops(admitted, wanted, 'tooLarge')
@@ -136,14 +136,14 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
     status: answer.status,
     timed,
     tooLarge,
-    streamed: answer.streamedBytes !== undefined || !Buffer.isBuffer(incoming.body),
+    streamed: answer.streamedBytes !== undefined || !(incoming.body instanceof Pieces),
     durationMs,
     inferMs: answer.inferMs,
     queueMs: answer.queueMs,
     errorType: answer.errorType,
     answerForm: packForm(answer.form),
-    request: tooLarge ? NO_BYTES : body,
-    answer: tooLarge ? NO_BYTES : typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body,
+    request: tooLarge ? NO_PIECES : body,
+    answer: tooLarge ? NO_PIECES : typeof answer.body === 'string' ? Pieces.of(Buffer.from(answer.body)) : answer.body,
   }
   const written = writeRecord(ring, recordOf(admitted, end))
   if (isWanted && !written) countDrops(admitted, wanted, 'ringFull')
@@ -151,7 +151,7 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
 
 /** What is known of a request only when it has ended. */
 type RecordEnd = Pick<
-  RequestRecord,
+  PackedRecord,
   | 'candidates'
   | 'paired'
   | 'labelled'
@@ -173,7 +173,7 @@ type RecordEnd = Pick<
 function recordOf(
   { runtime, book, route, version, forced, counts, cohorts, startMs, incoming }: Admitted,
   end: RecordEnd,
-): RequestRecord {
+): PackedRecord {
   const { trace, asked } = incoming
   return {
     revision: runtime.snapshot.revision,

@@ -5,6 +5,7 @@ import type { Codec, EncodedBody, InferRequest } from '../protocols/codec.ts'
 import { type BodyForm, codingFor, encoded } from '../protocols/content.ts'
 import type { Tensor } from '../protocols/tensor.ts'
 import { OUTCOME, type OutcomeCode } from '../record/format.ts'
+import { Pieces } from '../record/pieces.ts'
 import type { ComingBody } from './body.ts'
 import type { Asked } from './path.ts'
 import type { RuntimeRoute, RuntimeVersion } from './runtime.ts'
@@ -15,7 +16,7 @@ export interface Answer {
   readonly status: number
   readonly headers: readonly string[]
   /** Where it was streamed: what was kept for the record, empty when it was too long. */
-  readonly body: Uint8Array | string
+  readonly body: Pieces | string
   readonly form: BodyForm
   /** Its length where it was streamed: it went to the client while it came, and there is nothing more to send. */
   readonly streamedBytes: number | undefined
@@ -31,7 +32,7 @@ export interface Incoming {
   readonly asked: Asked
   readonly request: IncomingMessage
   readonly response: ServerResponse
-  readonly body: Buffer | ComingBody
+  readonly body: Pieces | ComingBody
   readonly form: BodyForm
   readonly requestId: string
   readonly trace: RequestTrace
@@ -75,9 +76,13 @@ export async function encodedPrediction(
   const form = { contentType, coding: '', jsonBytes }
   const times = { streamedBytes: undefined, outcome: OUTCOME.ok, errorType: '', inferMs, queueMs }
   const coding = codingFor(incoming.request.headers['accept-encoding'] as string | undefined, body.length)
-  if (coding === undefined) return { status: 200, headers, body, form, ...times }
+  if (coding === undefined) return { status: 200, headers, body: bodyOf(body), form, ...times }
   headers.push('content-encoding', coding, 'vary', 'accept-encoding')
-  return { status: 200, headers, body: await encoded(body, coding), form: { ...form, coding }, ...times }
+  return { status: 200, headers, body: Pieces.of(await encoded(body, coding)), form: { ...form, coding }, ...times }
+}
+
+function bodyOf(body: Uint8Array | string): Pieces | string {
+  return typeof body === 'string' ? body : Pieces.of(body)
 }
 
 export function failed(

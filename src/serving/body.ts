@@ -1,6 +1,7 @@
 // Reads a request body within a limit: whole, or as it comes where it is long and may be passed on like that.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { UnderstudyError } from '../errors.ts'
+import { Pieces } from '../record/pieces.ts'
 import { BodyBroken, WHOLE_BYTES } from '../scoring/exchange.ts'
 
 /** A body that is passed on while it comes. Bytes for the record are kept beside it, up to a limit. */
@@ -12,7 +13,7 @@ export interface ComingBody extends AsyncIterable<Buffer> {
   /** So far. */
   readonly bytes: () => number
   /** All of it; undefined when it was longer than is kept, or did not come to its end. */
-  readonly kept: () => Buffer | undefined
+  readonly kept: () => Pieces | undefined
   /** It was longer than the limit, and was broken off for that. */
   readonly isTooLarge: () => boolean
 }
@@ -27,7 +28,7 @@ export async function readBody(
   response: ServerResponse,
   limitBytes: number,
   keptBytes?: number,
-): Promise<Buffer | ComingBody> {
+): Promise<Pieces | ComingBody> {
   const declared = Number(request.headers['content-length'] ?? 0)
   if (declared > limitBytes) throw tooLarge(limitBytes)
   letContinue(request, response)
@@ -42,7 +43,7 @@ export async function readBody(
     let bytes = 0
     while (bytes <= WHOLE_BYTES) {
       const next = await nextChunk(chunks)
-      if (next === undefined) return first.length === 1 ? first[0]! : Buffer.concat(first, bytes)
+      if (next === undefined) return new Pieces(first, bytes)
       first.push(next)
       bytes += next.length
       if (bytes > limitBytes) throw tooLarge(limitBytes)
@@ -56,10 +57,9 @@ export function letContinue({ headers, httpVersion }: IncomingMessage, response:
   if (headers.expect !== undefined && httpVersion === '1.1') response.writeContinue()
 }
 
-function wholeBody(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
+function wholeBody(request: IncomingMessage, limitBytes: number): Promise<Pieces> {
   return new Promise((resolve, reject) => {
-    let only: Buffer | undefined
-    let chunks: Buffer[] | undefined
+    const chunks: Buffer[] = []
     let length = 0
     request.on('data', (chunk: Buffer) => {
       length += chunk.length
@@ -67,11 +67,9 @@ function wholeBody(request: IncomingMessage, limitBytes: number): Promise<Buffer
         request.removeAllListeners('data')
         request.pause()
         reject(tooLarge(limitBytes))
-      } else if (only === undefined) only = chunk
-      else if (chunks === undefined) chunks = [only, chunk]
-      else chunks.push(chunk)
+      } else chunks.push(chunk)
     })
-    request.on('end', () => resolve(chunks === undefined ? (only ?? Buffer.alloc(0)) : Buffer.concat(chunks, length)))
+    request.on('end', () => resolve(new Pieces(chunks, length)))
     request.on('error', cause => reject(gone(cause)))
     request.on('close', () => {
       if (!request.complete) reject(gone())
@@ -104,7 +102,7 @@ function flowing(
     waitMs: () => waitedMs + (waitsSince === undefined ? 0 : performance.now() - waitsSince),
     bytes: () => bytes,
     isTooLarge: () => isTooLarge,
-    kept: () => (kept === undefined || !hasEnded ? undefined : Buffer.concat(kept, bytes)),
+    kept: () => (kept === undefined || !hasEnded ? undefined : new Pieces(kept, bytes)),
     async *[Symbol.asyncIterator]() {
       for (const chunk of first) yield seen(chunk)
       for (;;) {

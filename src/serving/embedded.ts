@@ -6,6 +6,7 @@ import { decoded } from '../protocols/content.ts'
 import { jsonBytesOf } from '../protocols/openInference.ts'
 import { toClient, toVersion } from '../protocols/rename.ts'
 import type { Tensor } from '../protocols/tensor.ts'
+import type { Pieces } from '../record/pieces.ts'
 import type { SnapshotVersion } from '../rollout/snapshot.ts'
 import { type Answer, encodedPrediction, failed, type Incoming } from './answer.ts'
 import type { RuntimeRoute, RuntimeVersion } from './runtime.ts'
@@ -30,7 +31,7 @@ export async function embedded(
 
 /** The request's body, ready to be decoded. Only called where it was read whole. @throws what it blames the client for */
 export async function wireBodyOf({ body, form, request }: Incoming, { snapshot }: RuntimeRoute): Promise<WireBody> {
-  const bytes = await decoded(body as Buffer, form.coding, snapshot.limits.body)
+  const bytes = await decoded((body as Pieces).whole, form.coding, snapshot.limits.body)
   const jsonBytes = jsonBytesOf(request.headers['inference-header-content-length'] as string | undefined, bytes.length)
   return { bytes, jsonBytes, contentType: form.contentType }
 }

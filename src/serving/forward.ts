@@ -2,6 +2,7 @@
 import { codecOf } from '../protocols/codecs.ts'
 import { codingOf, passableCodings } from '../protocols/content.ts'
 import { OUTCOME } from '../record/format.ts'
+import { Pieces } from '../record/pieces.ts'
 import type { UpstreamTarget } from '../rollout/snapshot.ts'
 import type { AnswerHeaders, AnswerSink, UpstreamAnswer } from '../scoring/exchange.ts'
 import { type Answer, failed, type Incoming, outcomeOfStatus } from './answer.ts'
@@ -22,15 +23,15 @@ export async function forward(
   headers.push(...ownHeaders(version, route, incoming))
   const codings = passableCodings(request.headers['accept-encoding'] as string | undefined)
   if (codings !== undefined) headers.push('accept-encoding', codings)
-  const isComing = !Buffer.isBuffer(body)
+  const comes = !(body instanceof Pieces)
   const declared = request.headers['content-length']
-  if (isComing && declared !== undefined) headers.push('content-length', declared)
+  if (comes && declared !== undefined) headers.push('content-length', declared)
   const answer = await version.engine!.upstream!.send({
     method: 'POST',
     path: pathOf(target, incoming) + asked.query,
     headers,
     body,
-    bodyWaitMs: isComing ? body.waitMs : undefined,
+    bodyWaitMs: comes ? body.waitMs : undefined,
     deadlineMs: version.snapshot.deadlineMs,
     client: response,
     sink: new ClientSink(incoming),
@@ -64,7 +65,7 @@ function asAnswer(answer: UpstreamAnswer, { asked, body }: Incoming, limitBytes:
     const { code, message, latencyMs: inferMs, queueMs, streamed } = answer
     if (code !== 'CLIENT_GONE')
       return failed(code, message, codecOf(asked.protocol), { inferMs, queueMs, ...(streamed && { streamedBytes: 0 }) })
-    if (!Buffer.isBuffer(body) && body.isTooLarge()) throw tooLarge(limitBytes)
+    if (!(body instanceof Pieces) && body.isTooLarge()) throw tooLarge(limitBytes)
     return undefined
   }
   const { status, headers, bytes, streamed } = answer

@@ -1,5 +1,6 @@
 // Lets a client that is still sending its request read the answer that has come already. Knows no limits on requests.
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Pieces } from '../record/pieces.ts'
 
 /** A client that sends nothing for this long has read its answer, or waits for a 100 Continue that does not come. */
 const QUIET_MS = 1_000
@@ -11,13 +12,15 @@ const MOST_BYTES = 64 * 1024 * 1024
  * is closed with bytes unread is reset, and the reset takes the answer away from clients that write before they read
  * (RFC 9112 section 9.6).
  */
-export function endAfterRequest(request: IncomingMessage, response: ServerResponse, body: string | Uint8Array): void {
+export function endAfterRequest(request: IncomingMessage, response: ServerResponse, body: string | Pieces): void {
   if (request.complete || request.destroyed) {
-    response.end(body)
+    if (typeof body === 'string') response.end(body)
+    else endWith(response, body)
     return
   }
   response.flushHeaders()
-  if (body.length > 0) response.write(body)
+  if (typeof body !== 'string') for (const piece of body.pieces) response.write(piece)
+  else if (body !== '') response.write(body)
   let left = MOST_BYTES
   const end = () => {
     clearTimeout(quiet)
@@ -36,4 +39,16 @@ export function endAfterRequest(request: IncomingMessage, response: ServerRespon
   // Whoever read the body before may have left an iterator behind, and a stream with one does not flow.
   request.removeAllListeners('readable')
   request.resume()
+}
+
+/** In one system call, head and all. */
+function endWith(response: ServerResponse, { pieces }: Pieces): void {
+  if (pieces.length < 2) {
+    response.end(pieces[0])
+    return
+  }
+  response.cork()
+  for (const piece of pieces) response.write(piece)
+  response.end()
+  response.uncork()
 }

@@ -7,6 +7,7 @@ import { type BodyForm, codingOf, decoded } from '../protocols/content.ts'
 import { jsonBytesOf } from '../protocols/openInference.ts'
 import { epochAt, monotonicMs } from '../record/clock.ts'
 import type { Book, EpochLedger } from '../record/epochs.ts'
+import { Pieces } from '../record/pieces.ts'
 import type { RingProducer } from '../record/ring.ts'
 import { assign } from '../routing/assign.ts'
 import type { DurationCounts } from '../telemetry/durations.ts'
@@ -77,7 +78,7 @@ export async function predict(
     const early = readsBody(route) ? undefined : choose(route, asked, request, undefined)
     const mayFlow = early !== undefined && allPassUntouched(route, asked)
     const body = await readBody(request, response, limitBytes, mayFlow ? mirrored : undefined)
-    const choice = early ?? choose(route, asked, request, await jsonOf(body as Buffer, form, request, limitBytes))
+    const choice = early ?? choose(route, asked, request, await jsonOf(body as Pieces, form, request, limitBytes))
     // Only now: a client that sends its body slowly must not hold back the evidence of everybody's epoch; see `letGo`.
     book = context.ledger.book(epochAt(monotonicMs(), context.originMs))
     book.underWay++
@@ -110,7 +111,7 @@ export async function predict(
       book.underWay--
       book = undefined
     }
-    if (!Buffer.isBuffer(body)) flowing = setTimeout(letGo, letGoMs)
+    if (!(body instanceof Pieces)) flowing = setTimeout(letGo, letGoMs)
     const answer = await answerBy(version, route, incoming)
     if (answer === undefined) {
       if (admitted !== undefined) countGone(context.ring, admitted)
@@ -181,12 +182,12 @@ function readsBody({ snapshot: { sticky }, sole }: RuntimeRoute): boolean {
 
 /** The JSON in a body. @throws what it blames the client for */
 async function jsonOf(
-  body: Buffer,
+  body: Pieces,
   { coding }: BodyForm,
   { headers }: IncomingMessage,
   limitBytes: number,
 ): Promise<Uint8Array> {
-  const bytes = await decoded(body, coding, limitBytes)
+  const bytes = await decoded(body.whole, coding, limitBytes)
   const jsonBytes = jsonBytesOf(headers['inference-header-content-length'] as string | undefined, bytes.length)
   return jsonBytes === undefined ? bytes : bytes.subarray(0, jsonBytes)
 }

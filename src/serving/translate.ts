@@ -54,7 +54,7 @@ export async function translate(
   let outputs: readonly Tensor[]
   try {
     const coding = codingOf([answer.headers['content-encoding'] ?? ''].flat().join(','))
-    const bytes = await decoded(answer.body, coding, route.snapshot.limits.body)
+    const bytes = await decoded(answer.body.whole, coding, route.snapshot.limits.body)
     const response = theirs.decodeResponse(decodedBodyOf(bytes, answer.headers), ANSWER_LIMITS)
     outputs = toClient(conformOutputs(response.outputs, signature?.outputs ?? []), snapshot.rename)
   } catch {
@@ -115,7 +115,7 @@ const MOST_SAID_BYTES = 16 * 1024
 function saidOf({ status, body, headers }: Extract<UpstreamAnswer, { ok: true }>): string | undefined {
   if (status >= 500 || body.length > MOST_SAID_BYTES) return undefined
   try {
-    const { error, message } = JSON.parse(Buffer.from(answerBodyOf(body, headers).bytes).toString('utf8'))
+    const { error, message } = JSON.parse(Buffer.from(answerBodyOf(body.whole, headers).bytes).toString('utf8'))
     const text = typeof error === 'string' ? error : message
     return typeof text === 'string' ? text.slice(0, 500) : undefined
   } catch {

@@ -1,15 +1,27 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { PROTOCOLS } from '../../src/config/protocols.ts'
-import { OUTCOME, type RequestRecord, readRecord, writeRecord } from '../../src/record/format.ts'
+import { OUTCOME, type PackedRecord, type RequestRecord, readRecord, writeRecord } from '../../src/record/format.ts'
+import { Pieces } from '../../src/record/pieces.ts'
 import { createDoorbell, createRing, RingConsumer, RingProducer } from '../../src/record/ring.ts'
 
 function throughRing(record: RequestRecord, bytes = 1 << 20): RequestRecord | undefined {
   const ring = createRing(bytes)
-  if (!writeRecord(new RingProducer(ring, createDoorbell()), record)) return undefined
+  if (!writeRecord(new RingProducer(ring, createDoorbell()), packed(record))) return undefined
   let read: RequestRecord | undefined
   new RingConsumer(ring).drain(packed => (read = readRecord(packed)))
   return read
+}
+
+/** Its bodies in pieces of 700 bytes, as they might have come. */
+function packed(record: RequestRecord): PackedRecord {
+  const inPieces = (bytes: Uint8Array) =>
+    new Pieces(
+      Array.from({ length: Math.ceil(bytes.length / 700) }, (_, index) =>
+        Buffer.from(bytes.subarray(index * 700, (index + 1) * 700)),
+      ),
+    )
+  return { ...record, request: inPieces(record.request), answer: inPieces(record.answer) }
 }
 
 const hex = (length: number) =>
@@ -85,7 +97,7 @@ describe('a record', () => {
     const read: RequestRecord[] = []
     for (let round = 0; round < 50; round++) {
       const bytes = Buffer.alloc(500, round)
-      expect(writeRecord(producer, { ...record, request: bytes, answer: bytes })).toBe(true)
+      expect(writeRecord(producer, packed({ ...record, request: bytes, answer: bytes }))).toBe(true)
       consumer.drain(packed => read.push(readRecord(packed)))
     }
     for (const [round, { request, answer }] of read.entries()) {
@@ -97,8 +109,8 @@ describe('a record', () => {
     const ring = createRing(4096)
     const producer = new RingProducer(ring, createDoorbell())
     const record = { ...fc.sample(records, { seed: 2, numRuns: 1 })[0]!, answer: Buffer.from('small') }
-    expect(writeRecord(producer, { ...record, request: Buffer.alloc(5000) })).toBe(false)
-    expect(writeRecord(producer, { ...record, request: Buffer.from('fits') })).toBe(true)
+    expect(writeRecord(producer, packed({ ...record, request: Buffer.alloc(5000) }))).toBe(false)
+    expect(writeRecord(producer, packed({ ...record, request: Buffer.from('fits') }))).toBe(true)
     const read: RequestRecord[] = []
     new RingConsumer(ring).drain(packed => read.push(readRecord(packed)))
     expect(read.map(({ request }) => String(request))).toEqual(['fits'])

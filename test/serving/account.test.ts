@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { PLAIN_JSON } from '../../src/protocols/content.ts'
 import type { Book } from '../../src/record/epochs.ts'
 import { OUTCOME, type RequestRecord, readRecord } from '../../src/record/format.ts'
+import { Pieces } from '../../src/record/pieces.ts'
 import { createDoorbell, createRing, RingConsumer, RingProducer } from '../../src/record/ring.ts'
 import {
   type Admitted,
@@ -61,7 +62,7 @@ function world({
   const runtime = {
     snapshot: { revision: 1, traces: { ratio: 0, slow: 1e9 } },
   } as unknown as Runtime
-  const admit = (choice: Partial<Admitted> & { version: RuntimeVersion }, body = Buffer.from('{}')): Admitted => {
+  const admit = (choice: Partial<Admitted> & { version: RuntimeVersion }, bytes = Buffer.from('{}')): Admitted => {
     const chosen = { forced: false, unit: undefined, cohorts: 0, ...choice }
     return {
       ...chosen,
@@ -75,7 +76,7 @@ function world({
         trace: { traceId: '1'.repeat(32), spanId: '2'.repeat(16), parentSpanId: '', flags: 0, tracestate: '' },
         inferSpanId: '3'.repeat(16),
         form: PLAIN_JSON,
-        body,
+        body: Pieces.of(bytes),
       } as unknown as Incoming,
       counts: countAssigned(book, route, chosen, chosen.cohorts),
     }

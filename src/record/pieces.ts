@@ -1,0 +1,37 @@
+// A body in the pieces that it came in, joined only for whoever must read it.
+
+/**
+ * The bytes of a body. Passing them on and recording them needs no copy; a copy of a long body is memory that is soon
+ * garbage, and V8 marks everything that lives for every few dozen of those.
+ */
+export class Pieces {
+  readonly pieces: readonly Buffer[]
+  /** Bytes in all. */
+  readonly length: number
+  #whole: Buffer | undefined
+
+  constructor(pieces: readonly Buffer[], length = pieces.reduce((sum, piece) => sum + piece.length, 0)) {
+    this.pieces = pieces
+    this.length = length
+  }
+
+  static of(bytes: Uint8Array): Pieces {
+    return new Pieces([Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)], bytes.length)
+  }
+
+  /** All of it in one piece, joined at the first call. */
+  get whole(): Buffer {
+    this.#whole ??= this.pieces.length === 1 ? this.pieces[0]! : Buffer.concat(this.pieces, this.length)
+    return this.#whole
+  }
+
+  /** Writes all of it to `bytes` from `at` on. */
+  copyTo(bytes: Uint8Array, at: number): void {
+    for (const piece of this.pieces) {
+      bytes.set(piece, at)
+      at += piece.length
+    }
+  }
+}
+
+export const NO_PIECES = new Pieces([], 0)
