@@ -121,8 +121,13 @@ export function writeRecord(ring: RingProducer, record: PackedRecord): boolean {
   if (answerForm !== '') at += bytes.write(answerForm, at, 'latin1')
   request.copyTo(bytes, at)
   answer.copyTo(bytes, at + request.length)
-  ring.publish()
+  ring.publish(isAwaited(record))
   return true
+}
+
+/** Whether a candidate, a comparison or a label waits for it; the others are told for spans and explanations alone. */
+export function isAwaited({ candidates, paired, labelled }: PackedRecord | RequestRecord): boolean {
+  return candidates !== 0 || paired || labelled
 }
 
 function flagsOf(record: PackedRecord): number {

@@ -7,6 +7,8 @@ const SETTLED_EPOCH = 32
 const CONTROL_BYTES = 256
 const FRAME_BYTES = 8
 const PADDING = 0xffff_ffff
+/** A ring that is full to this part is emptied, whoever waits for what is in it. */
+const FILLING = 4
 
 /** Memory of one ring with at least `bytes` for records, rounded up to a power of two (at most 1 GiB). */
 export function createRing(bytes: number): SharedArrayBuffer {
@@ -58,16 +60,26 @@ export class RingProducer {
     return at + FRAME_BYTES
   }
 
-  /** Makes the reserved record visible and wakes the consumer if it sleeps. */
-  publish(): void {
+  /**
+   * Makes the reserved record visible, and wakes the consumer if it sleeps and must not. To be woken costs the consumer's
+   * thread more than a record does, so what nobody waits for lies there until it looks by itself, or room becomes scarce.
+   */
+  publish(isAwaited = true): void {
     this.#head = (this.#head + this.#reserved) >>> 0
     Atomics.store(this.#control, HEAD, this.#head | 0)
-    if (Atomics.load(this.#doorbell, SLEEPING) === 1) this.#ring()
+    if ((isAwaited || this.#isFilling()) && Atomics.load(this.#doorbell, SLEEPING) === 1) this.#ring()
   }
 
   /** Says that every record of requests admitted up to `epoch` has been published or dropped. */
   settle(epoch: number): void {
     Atomics.store(this.#control, SETTLED_EPOCH, epoch)
+  }
+
+  #isFilling(): boolean {
+    const most = this.#capacity / FILLING
+    if ((this.#head - this.#cachedTail) >>> 0 <= most) return false
+    this.#cachedTail = Atomics.load(this.#control, TAIL) >>> 0
+    return (this.#head - this.#cachedTail) >>> 0 > most
   }
 
   #fits(needed: number): boolean {

@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../errors.ts'
 import { EPOCH_MS, epochAt, monotonicMs } from '../record/clock.ts'
-import { readRecord } from '../record/format.ts'
+import { isAwaited, readRecord } from '../record/format.ts'
 import { RingConsumer, waitForDoorbell } from '../record/ring.ts'
 import type { Snapshot } from '../rollout/snapshot.ts'
 import { ScoringProcess } from '../scoring/pool.ts'
@@ -55,6 +55,8 @@ async function receive(message: ToShadow): Promise<void> {
 /** A request that cannot be explained must not end this thread. */
 function explained(requestId: string, route: string | undefined): Found | undefined {
   try {
+    // What nobody waits for may still lie in a ring.
+    drain()
     return comparer.explain(requestId, route)
   } catch {
     return undefined
@@ -106,30 +108,37 @@ async function loop(): Promise<void> {
   const isEmpty = () => [...rings.values()].every(({ consumer }) => consumer.isEmpty())
   let quietRounds = 0
   while (!stopping) {
-    const records = drain()
-    quietRounds = records > 0 ? 0 : quietRounds + 1
-    if (records > 0) comparer.pump()
+    const awaited = drain()
+    quietRounds = awaited > 0 ? 0 : quietRounds + 1
+    if (awaited > 0) comparer.pump()
     if (quietRounds < QUIET_ROUNDS) {
       await new Promise(resolve => setTimeout(resolve, BUSY_POLL_MS))
     } else await waitForDoorbell(doorbell, isEmpty, IDLE_WAIT_MS)
   }
 }
 
-/** Takes everything out of the rings, always: a slow candidate fills its own queue and never a ring. */
+/**
+ * Takes everything out of the rings, always: a slow candidate fills its own queue and never a ring.
+ * @returns how many records somebody waits for: the others come 100 ms later as well, and keep nobody awake
+ */
 function drain(): number {
   // After a restart the rings are full of records whose snapshot is on its way.
   if (!comparer.hasSnapshot) return 0
-  let records = 0
+  let awaited = 0
   let settled = Number.POSITIVE_INFINITY
   for (const [thread, { consumer, ended }] of rings) {
     // Read first: all records of the epochs up to this one are then among those drained below.
     const epoch = consumer.settledEpoch()
-    records += consumer.drain(packed => comparer.take(readRecord(packed)))
+    consumer.drain(packed => {
+      const record = readRecord(packed)
+      if (isAwaited(record)) awaited++
+      comparer.take(record)
+    })
     if (ended) rings.delete(thread)
     else settled = Math.min(settled, epoch)
   }
   if (settled !== Number.POSITIVE_INFINITY) settledEpoch = Math.max(settledEpoch, settled)
-  return records
+  return awaited
 }
 
 function tick(): void {

@@ -8,11 +8,11 @@ function open(bytes = 4096) {
   return { ring, producer: new RingProducer(ring, createDoorbell()), consumer: new RingConsumer(ring) }
 }
 
-function put(producer: RingProducer, record: Uint8Array): boolean {
+function put(producer: RingProducer, record: Uint8Array, isAwaited = true): boolean {
   const at = producer.reserve(record.length)
   if (at < 0) return false
   producer.bytes.set(record, at)
-  producer.publish()
+  producer.publish(isAwaited)
   return true
 }
 
@@ -210,6 +210,39 @@ describe('a consumer that sleeps', () => {
     const startedAt = performance.now()
     await waitForDoorbell(createDoorbell(), () => consumer.isEmpty(), 10_000)
     expect(performance.now() - startedAt).toBeLessThan(2_000)
+  })
+
+  it('is left to sleep by a record that nobody waits for, and finds it when it looks', async () => {
+    const ring = createRing(4096)
+    const doorbell = createDoorbell()
+    const producer = new RingProducer(ring, doorbell)
+    const consumer = new RingConsumer(ring)
+    let isAwake = false
+    const sleeping = waitForDoorbell(doorbell, () => consumer.isEmpty(), 60_000).then(() => (isAwake = true))
+    put(producer, Buffer.alloc(100), false)
+    await new Promise(resolve => setTimeout(resolve, 100))
+    expect(isAwake).toBe(false)
+    expect(takeAll(consumer)).toHaveLength(1)
+    put(producer, Buffer.from('wake'))
+    await sleeping
+    expect(takeAll(consumer).map(String)).toEqual(['wake'])
+  })
+
+  it('is woken by a record that nobody waits for when it leaves little room, and not again before there is as little', async () => {
+    const ring = createRing(4096)
+    const doorbell = createDoorbell()
+    const producer = new RingProducer(ring, doorbell)
+    const consumer = new RingConsumer(ring)
+    for (let round = 0; round < 3; round++) {
+      let isAwake = false
+      const sleeping = waitForDoorbell(doorbell, () => consumer.isEmpty(), 60_000).then(() => (isAwake = true))
+      for (let index = 0; index < 4; index++) put(producer, Buffer.alloc(200), false)
+      await new Promise(resolve => setTimeout(resolve, 20))
+      expect(isAwake).toBe(false)
+      put(producer, Buffer.alloc(200), false)
+      await sleeping
+      expect(takeAll(consumer)).toHaveLength(5)
+    }
   })
 
   it('wakes at its timeout when nothing comes', async () => {
