@@ -53,6 +53,7 @@ const PURE = [
   'routing/assign',
   'protocols/binaryTensors',
   'protocols/checkTensors',
+  'protocols/finite',
   'protocols/inferTensors',
   'protocols/json',
   'protocols/jsonTensors',

@@ -2,6 +2,7 @@
 // Wire format: triton-inference-server/server, docs/protocol/extension_binary_data.md. Hosts are little-endian too.
 import { isUtf8 } from 'node:buffer'
 import { UnderstudyError } from '../errors.ts'
+import { areFinite } from './finite.ts'
 import { wrongValue } from './quote.ts'
 import { type Datatype, ELEMENT_ARRAYS, type Tensor, type TensorData } from './tensor.ts'
 
@@ -45,7 +46,7 @@ export function decodeRaw(
 
 /** The bytes of a tensor's values; numbers are a view of the tensor's own memory. */
 export function encodeRaw({ data }: Tensor): Uint8Array {
-  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  if (ArrayBuffer.isView(data)) return bytesOf(data)
   let size = 0
   for (const text of data) size += LENGTH_BYTES + Buffer.byteLength(text)
   const bytes = Buffer.allocUnsafe(size)
@@ -60,39 +61,13 @@ export function encodeRaw({ data }: Tensor): Uint8Array {
 
 /** Whether no value is NaN or infinite; integers and texts never are. */
 export function isFiniteData(data: TensorData): boolean {
-  if (data instanceof Float32Array) return areFiniteSingles(new Int32Array(data.buffer, data.byteOffset, data.length))
-  if (data instanceof Float64Array) return areFiniteDoubles(data)
-  return !(data instanceof Float16Array) || areFiniteHalves(new Uint16Array(data.buffer, data.byteOffset, data.length))
+  if (data instanceof Float32Array) return areFinite(bytesOf(data), 'FP32')
+  if (data instanceof Float64Array) return areFinite(bytesOf(data), 'FP64')
+  return !(data instanceof Float16Array) || areFinite(bytesOf(data), 'FP16')
 }
 
-/**
- * An exponent of ones is NaN or infinity, and only such a one carries into the sign bit when its last place is added. Without
- * branches and by fours: a quarter million values take 0.15 ms instead of 0.3.
- */
-function areFiniteSingles(words: Int32Array): boolean {
-  const fours = words.length & ~3
-  let carried = 0
-  let at = 0
-  for (; at < fours; at += 4) {
-    carried |= (words[at]! & 0x7fffffff) + 0x00800000
-    carried |= (words[at + 1]! & 0x7fffffff) + 0x00800000
-    carried |= (words[at + 2]! & 0x7fffffff) + 0x00800000
-    carried |= (words[at + 3]! & 0x7fffffff) + 0x00800000
-  }
-  for (; at < words.length; at++) carried |= (words[at]! & 0x7fffffff) + 0x00800000
-  return carried >= 0
-}
-
-function areFiniteDoubles(values: Float64Array): boolean {
-  for (let index = 0; index < values.length; index++) {
-    if (!(Math.abs(values[index]!) < Number.POSITIVE_INFINITY)) return false
-  }
-  return true
-}
-
-function areFiniteHalves(words: Uint16Array): boolean {
-  for (let index = 0; index < words.length; index++) if ((words[index]! & 0x7c00) === 0x7c00) return false
-  return true
+function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength)
 }
 
 /** Triton hands these bytes on unread, and to its backends whatever is not 0 is true. */

@@ -368,6 +368,25 @@ describe('finiteness', () => {
     }
   })
 
+  it.each([Float16Array, Float32Array, Float64Array])(
+    'of %o is found in long tensors, at their edges too',
+    TypedArray => {
+      const perPage = 65_536 / TypedArray.BYTES_PER_ELEMENT
+      for (const length of [1, 31, 32, 33, perPage - 1, perPage, perPage + 1, 3 * perPage + 7]) {
+        const data = new TypedArray(length).fill(-1.5)
+        for (const at of new Set([0, 1, 15, 16, perPage - 1, perPage, length - 2, length - 1])) {
+          if (at < 0 || at >= length) continue
+          data[at] = Number.NaN
+          expect(isFiniteData(data), `${length} values, NaN at ${at}`).toBe(false)
+          data[at] = -1.5
+          // Nothing is left of what was looked at before.
+          expect(isFiniteData(data), `${length} values`).toBe(true)
+          expect(isFiniteData(data.subarray(0, at))).toBe(true)
+        }
+      }
+    },
+  )
+
   it('of NaN with any payload and sign is none', () => {
     for (const bits of [0x7f800001, 0x7fffffff, 0xff800001, 0xffffffff]) {
       expect(isFiniteData(new Float32Array(Uint32Array.of(bits).buffer))).toBe(false)
