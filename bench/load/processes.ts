@@ -3,6 +3,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { pinned } from './pinning.ts'
 
 export interface Running {
   readonly pid: number
@@ -13,14 +14,24 @@ export interface Running {
 const READY_DEADLINE_MS = 30_000
 const END_DEADLINE_MS = 30_000
 
-/** Starts bench/load/peers/`peer`.ts and waits until it listens. @throws when it does not */
+/** As `understudy serve` does it: types are stripped once and not in every thread. */
+const COMPILED = fileURLToPath(new URL('../../node_modules/.cache/compiled', import.meta.url))
+
+/**
+ * Starts bench/load/peers/`peer`.ts and waits until it listens.
+ * @param processor where it is to run alone, see pinning.ts
+ * @throws when it does not
+ */
 export async function startPeer(
   peer: string,
   args: readonly string[],
   flags: readonly string[] = [],
+  processor?: number,
 ): Promise<Running> {
   const file = fileURLToPath(new URL(`./peers/${peer}.ts`, import.meta.url))
-  const child = spawn(process.execPath, [...flags, file, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const [command, ...rest] = pinned(processor, [process.execPath, ...flags, file, ...args])
+  const env = { NODE_COMPILE_CACHE: COMPILED, ...process.env }
+  const child = spawn(command!, rest, { stdio: ['pipe', 'pipe', 'inherit'], env })
   try {
     const ready = JSON.parse(await firstLine(child, peer)) as Running['ready']
     return { pid: child.pid!, ready, close: () => end(child) }

@@ -9,7 +9,7 @@ export interface Spread {
   readonly windows: number
 }
 
-/** A ratio of paired windows with its bootstrap interval. */
+/** A ratio, or a difference, of paired windows with its bootstrap interval. */
 export interface Ratio {
   readonly median: number
   /** 95 % percentile interval of the median, by resampling pairs. */
@@ -45,7 +45,21 @@ const RESAMPLES = 10_000
 
 /** The median of `over[i] / under[i]`, windows of one round each, and the interval of resampled rounds. */
 export function pairedRatio(over: readonly number[], under: readonly number[], seed = 1): Ratio {
-  const ratios = over.map((value, index) => value / under[index]!)
+  return resampled(
+    over.map((value, index) => value / under[index]!),
+    seed,
+  )
+}
+
+/** The same of `over[i] − under[i]`. */
+export function pairedDifference(over: readonly number[], under: readonly number[], seed = 1): Ratio {
+  return resampled(
+    over.map((value, index) => value - under[index]!),
+    seed,
+  )
+}
+
+function resampled(ratios: readonly number[], seed: number): Ratio {
   const random = seededRandom(seed)
   const medians: number[] = []
   for (let resample = 0; resample < RESAMPLES; resample++) {

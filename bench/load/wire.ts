@@ -9,10 +9,11 @@ import { Generator } from '../../src/load/generator.ts'
 import type { PlanInput } from '../../src/load/plan.ts'
 import { seededRandom } from '../../src/load/schedule.ts'
 import { commit } from '../commit.ts'
+import { canPin, MEASURED, pinToFirst } from './pinning.ts'
 import { type Running, startPeer } from './processes.ts'
 import { machineLoad } from './procfs.ts'
 import { flightRequests } from './rows.ts'
-import { judgeTarget, pairedRatio, spreadOf } from './statistics.ts'
+import { judgeTarget, pairedDifference, pairedRatio, spreadOf } from './statistics.ts'
 import type { System } from './systems.ts'
 import { pause, runWindows, type Window } from './windows.ts'
 import { renderWire, type WireResults } from './wireTable.ts'
@@ -20,8 +21,8 @@ import { renderWire, type WireResults } from './wireTable.ts'
 const { values: given } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, out: { type: 'string' }, rounds: { type: 'string' } },
 })
-const rounds = given.rounds === undefined ? (given.quick ? 3 : 60) : Number(given.rounds)
-const WINDOW_SECONDS = 0.5
+const rounds = given.rounds === undefined ? (given.quick ? 3 : 160) : Number(given.rounds)
+const WINDOW_SECONDS = 0.4
 const CONNECTIONS = 8
 const WARM_UP = given.quick ? 500 : 5_000
 const PASSED_BYTES = 64 * 1024
@@ -32,6 +33,8 @@ const SEED = 20_130_101
 const random = seededRandom(SEED)
 const folder = mkdtempSync(join(tmpdir(), 'understudy-wire-'))
 const running: Running[] = []
+// Before anything is started: it inherits where it may run.
+pinToFirst()
 const generator = new Generator()
 try {
   const results = await measure()
@@ -49,7 +52,7 @@ async function measure(): Promise<WireResults> {
   const loadBefore = machineLoad()
   const echo = await start('echo')
   const model = await start('upstream')
-  const proxy = await start('proxy', [`http://127.0.0.1:${echo.ready.port}`])
+  const proxy = await start('proxy', [`http://127.0.0.1:${echo.ready.port}`], MEASURED)
   const passing = [
     {
       name: 'bare proxy',
@@ -92,8 +95,8 @@ async function measure(): Promise<WireResults> {
       verdict: target === undefined || given.quick ? undefined : judgeTarget(found, target),
     }
   }
-  const apart = figures('spans of 1 %', 'treeUs').map((us, index) => us - figures('spans off', 'treeUs')[index]!)
-  const noise = figures('spans off again', 'treeUs').map((us, index) => us - figures('spans off', 'treeUs')[index]!)
+  const apart = pairedDifference(figures('spans of 1 %', 'treeUs'), figures('spans off', 'treeUs'))
+  const noise = pairedDifference(figures('spans off again', 'treeUs'), figures('spans off', 'treeUs'))
   return {
     resultsVersion: 1,
     date: new Date().toISOString(),
@@ -107,7 +110,13 @@ async function measure(): Promise<WireResults> {
     node: process.version,
     commit: commit(),
     quick: given.quick,
-    method: { rounds, windowSeconds: WINDOW_SECONDS, connections: CONNECTIONS, passedBytes: large[0]!.length },
+    method: {
+      rounds,
+      windowSeconds: WINDOW_SECONDS,
+      connections: CONNECTIONS,
+      passedBytes: large[0]!.length,
+      pinned: canPin,
+    },
     systems: [...passing, ...telling].map(({ name }) => ({ system: name, ...summary(windows.get(name)!) })),
     comparisons: [
       ratio('CPU of all processes, 64 KB passed, gateway / bare proxy', 'gateway', 'bare proxy', 'treeUs', PASS_TARGET),
@@ -116,12 +125,17 @@ async function measure(): Promise<WireResults> {
       ratio('serving-thread CPU, spans of 1 % / off', 'spans of 1 %', 'spans off', 'servingUs'),
       ratio('spans off / off: what noise alone makes', 'spans off again', 'spans off', 'servingUs'),
     ],
-    spans: { apartUs: spreadOf(apart), noiseUs: spreadOf(noise), targetUs: SPANS_TARGET_US },
+    spans: {
+      apartUs: apart,
+      noiseUs: noise,
+      targetUs: SPANS_TARGET_US,
+      verdict: given.quick ? undefined : judgeTarget(apart, SPANS_TARGET_US),
+    },
   }
 }
 
-async function start(peer: string, args: readonly string[] = []): Promise<Running> {
-  const process = await startPeer(peer, args)
+async function start(peer: string, args: readonly string[] = [], processor?: number): Promise<Running> {
+  const process = await startPeer(peer, args, [], processor)
   running.push(process)
   return process
 }
@@ -140,7 +154,7 @@ routes:
     versions: { 1.0.0: { url: "http://127.0.0.1:${to.ready.port}", weight: 100 } }
 `,
   )
-  const { pid, ready } = await start('gateway', [routes, join(home, 'state')])
+  const { pid, ready } = await start('gateway', [routes, join(home, 'state')], MEASURED)
   return { name, pid, url: `http://127.0.0.1:${ready.port}/v2/models/m/infer`, adminUrl: undefined }
 }
 

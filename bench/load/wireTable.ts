@@ -20,6 +20,8 @@ export interface WireResults {
     readonly windowSeconds: number
     readonly connections: number
     readonly passedBytes: number
+    /** What is measured had a processor of its own. */
+    readonly pinned: boolean
   }
   readonly systems: readonly {
     readonly system: string
@@ -35,7 +37,12 @@ export interface WireResults {
     readonly verdict: 'met' | 'missed' | 'unresolved' | undefined
   }[]
   /** CPU of all processes a request, with spans of 1 % less without, and what two gateways without differ by. */
-  readonly spans: { readonly apartUs: Spread; readonly noiseUs: Spread; readonly targetUs: number }
+  readonly spans: {
+    readonly apartUs: Ratio
+    readonly noiseUs: Ratio
+    readonly targetUs: number
+    readonly verdict: 'met' | 'missed' | 'unresolved' | undefined
+  }
 }
 
 export function renderWire({ machine, method, systems, comparisons, spans, ...results }: WireResults): string {
@@ -62,9 +69,14 @@ ${table(
   ]),
 )}
 
-Spans of one request in a hundred cost ${cell(spans.apartUs, 2)} µs of all processes a request (target: under ${spans.targetUs}), where two gateways without
-spans differ by ${cell(spans.noiseUs, 2)} µs. Medians of ${method.rounds} windows of ${method.windowSeconds} s in random order, quarters in brackets, ${method.connections} connections;
+Spans of one request in a hundred cost ${interval(spans.apartUs)} µs of all processes a request (target: under ${spans.targetUs}${spans.verdict === undefined ? '' : `, ${spans.verdict}`}), where two
+gateways without spans differ by ${interval(spans.noiseUs)} µs: medians of paired windows with their 95 % intervals. Above, medians of ${method.rounds} windows of
+${method.windowSeconds} s in random order, quarters in brackets, ${method.connections} connections${method.pinned ? ', what is measured on a processor of its own' : ''};
 ${method.passedBytes} bytes in each direction for the passed bodies, rows of flight-delay for the spans. ${machine.cpu}, ${machine.cores} cores, load ${loadBefore} before and
 ${loadAfter} after, Node ${results.node}, commit ${results.commit}, ${results.date.slice(0, 10)}${results.quick ? ', quick run: too short to judge by' : ''}.
 `
+}
+
+function interval({ median, low, high }: Ratio): string {
+  return `${median.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`
 }
