@@ -53,11 +53,14 @@ export async function watchMemory(generator: Generator, system: System, plan: Pl
   }
 }
 
-/** The account of the only shadow of a gateway, once nothing is under way or `waitMs` have passed. */
-export async function mirrorAccount(system: System, waitMs: number): Promise<MirrorAccount> {
+/**
+ * The account of a gateway's shadow, of the first candidate where no version is named, once nothing is under way or
+ * `waitMs` have passed.
+ */
+export async function mirrorAccount(system: System, waitMs: number, version?: string): Promise<MirrorAccount> {
   const deadline = performance.now() + waitMs
   while (true) {
-    const account = accountOf(await statusOf(system))
+    const account = accountOf(await statusOf(system), version)
     if ((account.inFlight === 0 && account.missing === 0) || performance.now() > deadline) return account
     await pause(500)
   }
@@ -69,8 +72,9 @@ async function statusOf(system: System): Promise<Status> {
   return (await answer.json()) as Status
 }
 
-function accountOf(status: Status): MirrorAccount {
-  const account = status.routes[0]?.candidates[0]?.account
+function accountOf(status: Status, version: string | undefined): MirrorAccount {
+  const candidates = status.routes[0]?.candidates ?? []
+  const account = candidates.find(each => version === undefined || each.version === version)?.account
   if (account === undefined) throw new Error('the gateway has no candidate')
   const { eligible, notSampled, dropped, failed, compared, inFlight, lost } = account
   const settled = notSampled + sum(dropped) + sum(failed) + compared + inFlight + lost

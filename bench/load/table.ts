@@ -1,6 +1,6 @@
 // Writes the results as Markdown: for a terminal and for README. Pure.
 import type { MemoryRun, MirrorAccount } from './hang.ts'
-import type { LoadResults, WindowFigures } from './results.ts'
+import type { Comparison, LoadResults, WindowFigures } from './results.ts'
 import type { Spread } from './statistics.ts'
 
 export function renderLoad(results: LoadResults): string {
@@ -29,16 +29,7 @@ export function renderLoad(results: LoadResults): string {
     ]),
   )}
 
-${table(
-  ['ratio of paired windows', 'median', '95 % interval', 'target', ''],
-  results.comparisons.map(({ question, ratio, target, verdict }) => [
-    question,
-    ratio.median.toFixed(3),
-    `${ratio.low.toFixed(3)} to ${ratio.high.toFixed(3)}`,
-    target === undefined ? '–' : `≤ ${target.toFixed(2)}`,
-    verdict ?? '',
-  ]),
-)}
+${ratioTable(results.comparisons)}
 
 ${hungText(results)}
 
@@ -59,14 +50,11 @@ function hungText({ hung }: LoadResults): string {
     [memoryRow('HTTP, shadow off', hung.shadowOff), memoryRow('HTTP, shadow hung', hung.shadowHung)],
   )}
 
-${table(
-  ['mirrored requests', 'eligible', 'compared', 'failed', 'dropped', 'in flight', 'unaccounted'],
-  [
-    accountRow('HTTP, shadow hung', hung.account),
-    accountRow('embedded, shadow on', hung.shadowOnEmbedded),
-    accountRow('HTTP, shadow on', hung.shadowOnHttp),
-  ],
-)}
+${accountTable([
+  ['HTTP, shadow hung', hung.account],
+  ['embedded, shadow on', hung.shadowOnEmbedded],
+  ['HTTP, shadow on', hung.shadowOnHttp],
+])}
 
 Live p99 in turns of a quarter of a second: ${cell(shadowOff, 2)} ms without a shadow, ${cell(shadowHung, 2)} ms with a hung one, ${
     hung.failures
@@ -86,6 +74,13 @@ function memoryRow(name: string, run: MemoryRun): string[] {
   ]
 }
 
+export function accountTable(rows: readonly (readonly [name: string, account: MirrorAccount])[]): string {
+  return table(
+    ['mirrored requests', 'eligible', 'compared', 'failed', 'dropped', 'in flight', 'unaccounted'],
+    rows.map(([name, account]) => accountRow(name, account)),
+  )
+}
+
 function accountRow(name: string, account: MirrorAccount): string[] {
   const counts = (by: Readonly<Record<string, number>>) =>
     Object.entries(by)
@@ -101,6 +96,19 @@ function accountRow(name: string, account: MirrorAccount): string[] {
     String(account.inFlight),
     String(account.missing),
   ]
+}
+
+export function ratioTable(comparisons: readonly Omit<Comparison, 'over' | 'under'>[]): string {
+  return table(
+    ['ratio of paired windows', 'median', '95 % interval', 'target', ''],
+    comparisons.map(({ question, ratio, target, verdict }) => [
+      question,
+      ratio.median.toFixed(3),
+      `${ratio.low.toFixed(3)} to ${ratio.high.toFixed(3)}`,
+      target === undefined ? '–' : `≤ ${target.toFixed(2)}`,
+      verdict ?? '',
+    ]),
+  )
 }
 
 export function cell(spread: Spread | WindowFigures['servingUs'], digits: number): string {

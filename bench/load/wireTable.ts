@@ -1,6 +1,6 @@
 // The form of bench/results/wire.json, and its tables for a terminal and for README. Pure.
 import type { Ratio, Spread } from './statistics.ts'
-import { cell, table } from './table.ts'
+import { cell, ratioTable, table } from './table.ts'
 
 export interface WireResults {
   readonly resultsVersion: 1
@@ -58,20 +58,11 @@ export function renderWire({ machine, method, systems, comparisons, spans, ...re
     ]),
   )}
 
-${table(
-  ['ratio of paired windows', 'median', '95 % interval', 'target', ''],
-  comparisons.map(({ question, ratio, target, verdict }) => [
-    question,
-    ratio.median.toFixed(3),
-    `${ratio.low.toFixed(3)} to ${ratio.high.toFixed(3)}`,
-    target === undefined ? '–' : `≤ ${target.toFixed(2)}`,
-    verdict ?? '',
-  ]),
-)}
+${ratioTable(comparisons)}
 
 Spans of one request in a hundred cost ${interval(spans.apartUs)} µs of all processes a request (target: under ${spans.targetUs}${spans.verdict === undefined ? '' : `, ${spans.verdict}`}), where two
 gateways without spans differ by ${interval(spans.noiseUs)} µs: medians of paired windows with their 95 % intervals. Above, medians of ${method.rounds} windows of
-${method.windowSeconds} s in random order, quarters in brackets, ${method.connections} connections${method.pinned ? ', what is measured on a processor of its own' : ''};
+${method.windowSeconds} s (a quarter of them for the passed bodies) in random order, quarters in brackets, ${method.connections} connections${method.pinned ? ', what is measured on a processor of its own' : ''};
 ${method.passedBytes} bytes in each direction for the passed bodies, rows of flight-delay for the spans. ${machine.cpu}, ${machine.cores} cores, load ${loadBefore} before and
 ${loadAfter} after, Node ${results.node}, commit ${results.commit}, ${results.date.slice(0, 10)}${results.quick ? ', quick run: too short to judge by' : ''}.
 `

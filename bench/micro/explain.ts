@@ -156,7 +156,7 @@ const fixed = {
   streamed: false,
   counted: true,
   timed: true,
-  tooLarge: false,
+  withheld: undefined,
   cohorts: 0,
   protocol: 'v2' as const,
   path: '',

@@ -2,13 +2,15 @@
 import type { Counters } from './counters.ts'
 
 /**
- * Why a request came to no pair: it did not reach the version that was to be asked, or (`expired`, `not_ready`) live was not
+ * Why a request came to no pair: it did not reach the version that was to be asked (`incomplete`: it was answered before all
+ * of it had come, so nobody has it), or (`expired`, `not_ready`) live was not
  * to be had for a canary's request. Where traffic is served elsewhere: one side's span did not come in time (`unpaired`), or
  * more traces were open than are kept (`evicted`).
  */
 export const DROP_REASONS = [
   'ring_full',
   'too_large',
+  'incomplete',
   'queue_full',
   'expired',
   'stalled',
@@ -32,7 +34,7 @@ export const MIRROR = {
 } as const
 
 /** Why an answer could not be kept for its label: it never came to the shadow thread. */
-export const RECORD_DROP_REASONS = ['ring_full', 'too_large'] as const
+export const RECORD_DROP_REASONS = ['ring_full', 'too_large', 'incomplete'] as const
 export type RecordDropReason = (typeof RECORD_DROP_REASONS)[number]
 
 /** Live answers that were to wait for their label, by arm: see `labels.affectedByAnswer`. */

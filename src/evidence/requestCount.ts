@@ -1,4 +1,5 @@
 // What one request counts besides its pairs, as plain data: its arm, and whom it could be mirrored to. Pure.
+import type { Withheld } from '../record/format.ts'
 import { MIRROR, RECORD } from './accounting.ts'
 import { type Counters, count, SLOT } from './counters.ts'
 import { type CounterDeltas, slotsOf } from './epochPost.ts'
@@ -17,7 +18,7 @@ export interface RequestCount {
   /** Evidence in whose cohorts it is compared by blocks. */
   readonly cohorts: readonly string[]
   /** Whether its answer waits for a label as one of its arm; undefined: not. */
-  readonly label: 'kept' | 'too_large' | undefined
+  readonly label: 'kept' | Withheld | undefined
   /** Evidence that gets a pair of it, whatever becomes of the pair. */
   readonly mirrored: readonly string[]
   /** Evidence that could have had one: it was not in the sample, or over `shadow.max`. */
@@ -48,7 +49,7 @@ function addArm(slots: Counters, { arm, failed, latencyMs, label }: RequestCount
   if (latencyMs !== undefined) countLatency(slots, `lat.${arm}`, latencyMs, amount)
   if (label === undefined) return
   count(slots, RECORD.all(arm), amount)
-  if (label === 'too_large') count(slots, RECORD.dropped(arm, 'too_large'), amount)
+  if (label !== 'kept') count(slots, RECORD.dropped(arm, label), amount)
 }
 
 const ARM = {

@@ -7,6 +7,10 @@ import type { RingProducer } from './ring.ts'
 export const OUTCOME = { ok: 0, clientError: 1, failed: 2, deadline: 3, unreachable: 4 } as const
 export type OutcomeCode = (typeof OUTCOME)[keyof typeof OUTCOME]
 
+/** Why the bodies of a request are not told: one is larger than is mirrored, or it was answered before all of it had come. */
+export const WITHHELD = ['too_large', 'incomplete'] as const
+export type Withheld = (typeof WITHHELD)[number]
+
 export interface RequestRecord {
   /** Configuration revision that served it; route and version are indices into that snapshot. */
   readonly revision: number
@@ -33,8 +37,8 @@ export interface RequestRecord {
   readonly counted: boolean
   /** Its latency (`inferMs`) counts in its arm. */
   readonly timed: boolean
-  /** The bodies were left out: what was wanted of it besides its answer is dropped. */
-  readonly tooLarge: boolean
+  /** Why the bodies were left out, and what was wanted of it besides its answer is dropped. */
+  readonly withheld: Withheld | undefined
   /** Cohorts that it is compared in by blocks, one bit per version index of the route. */
   readonly cohorts: number
   /** traceparent's flags. */
@@ -94,6 +98,7 @@ export function writeRecord(ring: RingProducer, record: PackedRecord): boolean {
   view.setUint8(start + 19, flagsOf(record))
   view.setUint8(start + 20, record.traceFlags)
   view.setUint8(start + 21, PROTOCOLS.indexOf(record.protocol))
+  view.setUint8(start + 22, record.withheld === undefined ? 0 : WITHHELD.indexOf(record.withheld) + 1)
   view.setUint32(start + 24, idBytes, true)
   view.setUint32(start + 28, errorType.length, true)
   view.setUint32(start + 32, tracestate.length, true)
@@ -131,10 +136,10 @@ export function isAwaited({ candidates, paired, labelled }: PackedRecord | Reque
 }
 
 function flagsOf(record: PackedRecord): number {
-  const { forced, headSampled, paired, labelled, counted, timed, tooLarge, streamed } = record
+  const { forced, headSampled, paired, labelled, counted, timed, streamed } = record
   const wanted = (paired ? 4 : 0) | (labelled ? 8 : 0)
   const counts = (counted ? 16 : 0) | (timed ? 32 : 0)
-  return (forced ? 1 : 0) | (headSampled ? 2 : 0) | wanted | counts | (tooLarge ? 64 : 0) | (streamed ? 128 : 0)
+  return (forced ? 1 : 0) | (headSampled ? 2 : 0) | wanted | counts | (streamed ? 128 : 0)
 }
 
 /** Unpacks a record, copying every byte out of shared memory. */
@@ -184,7 +189,7 @@ export function readRecord(packed: Buffer): RequestRecord {
     labelled: (flags & 8) !== 0,
     counted: (flags & 16) !== 0,
     timed: (flags & 32) !== 0,
-    tooLarge: (flags & 64) !== 0,
+    withheld: WITHHELD[view.getUint8(22) - 1],
     streamed: (flags & 128) !== 0,
     cohorts: view.getUint32(100, true),
     protocol: PROTOCOLS[view.getUint8(21)]!,

@@ -4,7 +4,7 @@ import { PROTOCOLS, type Protocol } from '../config/protocols.ts'
 import { packForm } from '../protocols/content.ts'
 import { monotonicMs } from '../record/clock.ts'
 import type { Book } from '../record/epochs.ts'
-import { OUTCOME, type OutcomeCode, type PackedRecord, writeRecord } from '../record/format.ts'
+import { OUTCOME, type OutcomeCode, type PackedRecord, type Withheld, writeRecord } from '../record/format.ts'
 import { NO_PIECES, Pieces } from '../record/pieces.ts'
 import type { RingProducer } from '../record/ring.ts'
 import { DurationCounts, REQUEST_BUCKETS_S } from '../telemetry/durations.ts'
@@ -89,7 +89,7 @@ export function recordEnd(
     outcome: OUTCOME.clientError,
     status,
     timed,
-    tooLarge: false,
+    withheld: undefined,
     durationMs: monotonicMs() - admitted.startMs,
     inferMs,
     queueMs: 0,
@@ -121,12 +121,11 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
   const wanted = wantedBy(admitted, outcome)
   const { traces } = runtime.snapshot
   const { mirrored } = route.snapshot.limits
-  const body = incoming.body instanceof Pieces ? incoming.body : incoming.body.kept()
   const answerBytes = typeof answer.body === 'string' ? Buffer.byteLength(answer.body) : answer.body.length
-  const tooLarge = body === undefined || body.length > mirrored || (answer.streamedBytes ?? answerBytes) > mirrored
-  if (tooLarge) countDrops(admitted, wanted, 'tooLarge')
+  const withheld = whyWithheld(incoming, (answer.streamedBytes ?? answerBytes) > mirrored, mirrored)
+  if (withheld !== undefined) countDrops(admitted, wanted, withheld === 'incomplete' ? 'incomplete' : 'tooLarge')
   const { candidates, paired, labelled } = wanted
-  const isWanted = !tooLarge && (candidates !== 0 || paired || labelled)
+  const isWanted = withheld === undefined && (candidates !== 0 || paired || labelled)
   if (!isWanted && !incoming.trace.headSampled && !failed && durationMs < traces.slow) return
   const end = {
     candidates,
@@ -135,18 +134,34 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
     outcome,
     status: answer.status,
     timed,
-    tooLarge,
+    withheld,
     streamed: answer.streamedBytes !== undefined || !(incoming.body instanceof Pieces),
     durationMs,
     inferMs: answer.inferMs,
     queueMs: answer.queueMs,
     errorType: answer.errorType,
     answerForm: packForm(answer.form),
-    request: tooLarge ? NO_PIECES : body,
-    answer: tooLarge ? NO_PIECES : typeof answer.body === 'string' ? Pieces.of(Buffer.from(answer.body)) : answer.body,
+    request: withheld === undefined ? keptOf(incoming) : NO_PIECES,
+    answer: withheld === undefined ? piecesOf(answer.body) : NO_PIECES,
   }
   const written = writeRecord(ring, recordOf(admitted, end))
   if (isWanted && !written) countDrops(admitted, wanted, 'ringFull')
+}
+
+/** Why the bodies cannot be told; undefined: they can. */
+function whyWithheld({ body }: Incoming, answerIsTooLarge: boolean, mostBytes: number): Withheld | undefined {
+  if (answerIsTooLarge) return 'too_large'
+  if (body instanceof Pieces) return body.length > mostBytes ? 'too_large' : undefined
+  if (body.bytes() > mostBytes) return 'too_large'
+  return body.hasEnded() ? undefined : 'incomplete'
+}
+
+function keptOf({ body }: Incoming): Pieces {
+  return body instanceof Pieces ? body : (body.kept() ?? NO_PIECES)
+}
+
+function piecesOf(body: Pieces | string): Pieces {
+  return typeof body === 'string' ? Pieces.of(Buffer.from(body)) : body
 }
 
 /** What is known of a request only when it has ended. */
@@ -158,7 +173,7 @@ type RecordEnd = Pick<
   | 'outcome'
   | 'status'
   | 'timed'
-  | 'tooLarge'
+  | 'withheld'
   | 'streamed'
   | 'durationMs'
   | 'inferMs'
@@ -191,7 +206,7 @@ function recordOf(
     headSampled: trace.headSampled,
     counted: counts !== undefined,
     timed: end.timed,
-    tooLarge: end.tooLarge,
+    withheld: end.withheld,
     cohorts: counts === undefined ? 0 : cohorts,
     traceFlags: trace.flags,
     startMs,
@@ -288,7 +303,11 @@ function isOfAnArm(route: RuntimeRoute, version: RuntimeVersion): boolean {
   return version === route.live || version.snapshot.evidenceKey !== undefined
 }
 
-function countDrops({ book, route, version }: Admitted, wanted: Wanted, reason: 'tooLarge' | 'ringFull'): void {
+function countDrops(
+  { book, route, version }: Admitted,
+  wanted: Wanted,
+  reason: 'tooLarge' | 'incomplete' | 'ringFull',
+): void {
   const { candidates, paired, labelled } = wanted
   if (candidates === 0 && !paired && !labelled) return
   const { intake, records } = countsOf(book, route)

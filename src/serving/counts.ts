@@ -18,6 +18,7 @@ export interface IntakeCounts {
   notSampled: number
   ringFull: number
   tooLarge: number
+  incomplete: number
 }
 
 /** Requests of a cohort that is compared by blocks, and their errors. */
@@ -31,6 +32,7 @@ export interface RecordCounts {
   answers: number
   ringFull: number
   tooLarge: number
+  incomplete: number
 }
 
 /** Counts of one route under one revision within one epoch; arrays by version index. */
@@ -44,10 +46,16 @@ export class RouteCounts {
 
   constructor(versions: number) {
     this.arms = Array.from({ length: versions }, () => ({ requests: 0, errors: 0, latency: new Map<number, number>() }))
-    this.intake = Array.from({ length: versions }, () => ({ eligible: 0, notSampled: 0, ringFull: 0, tooLarge: 0 }))
+    this.intake = Array.from({ length: versions }, () => ({
+      eligible: 0,
+      notSampled: 0,
+      ringFull: 0,
+      tooLarge: 0,
+      incomplete: 0,
+    }))
     this.controls = Array.from({ length: versions }, () => ({ requests: 0, errors: 0 }))
     this.thinned = Array.from({ length: versions }, () => ({ requests: 0, errors: 0 }))
-    this.records = Array.from({ length: versions }, () => ({ answers: 0, ringFull: 0, tooLarge: 0 }))
+    this.records = Array.from({ length: versions }, () => ({ answers: 0, ringFull: 0, tooLarge: 0, incomplete: 0 }))
   }
 
   /** One request that was given to an arm; `cohorts` as `cohortsOf` gives them. */
@@ -97,6 +105,7 @@ export function addRouteCounts(deltas: CounterDeltas, route: SnapshotRoute, coun
     if (intake.notSampled > 0) count(slots, MIRROR.notSampled, intake.notSampled)
     if (intake.ringFull > 0) count(slots, MIRROR.dropped('ring_full'), intake.ringFull)
     if (intake.tooLarge > 0) count(slots, MIRROR.dropped('too_large'), intake.tooLarge)
+    if (intake.incomplete > 0) count(slots, MIRROR.dropped('incomplete'), intake.incomplete)
   })
 }
 
@@ -111,9 +120,10 @@ function addCohort(slots: Counters, requests: string, errors: string, cohort: Co
   if (cohort.errors > 0) count(slots, errors, cohort.errors)
 }
 
-function addRecords(slots: Counters, arm: 'b' | 'c', { answers, ringFull, tooLarge }: RecordCounts): void {
+function addRecords(slots: Counters, arm: 'b' | 'c', { answers, ringFull, tooLarge, incomplete }: RecordCounts): void {
   if (answers === 0) return
   count(slots, RECORD.all(arm), answers)
   if (ringFull > 0) count(slots, RECORD.dropped(arm, 'ring_full'), ringFull)
   if (tooLarge > 0) count(slots, RECORD.dropped(arm, 'too_large'), tooLarge)
+  if (incomplete > 0) count(slots, RECORD.dropped(arm, 'incomplete'), incomplete)
 }

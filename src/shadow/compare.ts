@@ -93,7 +93,7 @@ export class Comparer {
     const route = snapshot?.routes[record.route]
     if (snapshot === undefined || route === undefined) return
     const task = new Task(record, route)
-    if (record.labelled && !record.tooLarge) {
+    if (record.labelled && record.withheld === undefined) {
       try {
         this.#keepAnswer(task)
       } catch {
@@ -102,9 +102,10 @@ export class Comparer {
     }
     const candidates = route.versions.filter((_, index) => (record.candidates & (1 << index)) !== 0)
     if (record.paired) candidates.push(route.versions[record.version]!)
-    if (candidates.length === 0 || record.tooLarge) {
+    if (candidates.length === 0 || record.withheld !== undefined) {
       // The serving thread has counted these drops.
-      const dropped = candidates.map(version => droppedEnd(version, record.paired, 'too_large'))
+      const reason = record.withheld ?? 'too_large'
+      const dropped = candidates.map(version => droppedEnd(version, record.paired, reason))
       this.#finished(task, dropped, [], snapshot.traces)
       return
     }

@@ -121,7 +121,10 @@ function servedVersion(task: Task, { version, digest }: SnapshotVersion): Explai
 function detailOf({ record, servedOk }: Task, outputs: ExplainedVersion['outputs']): string | null {
   if (servedOk) {
     if (outputs !== null) return null
-    return hasBytes(record) ? 'its answer cannot be read' : 'its answer was too large to be recorded'
+    if (record.withheld === undefined) return 'its answer cannot be read'
+    return record.withheld === 'too_large'
+      ? 'its answer was too large to be recorded'
+      : 'it answered before all of the request had come, and neither was recorded'
   }
   return record.outcome === OUTCOME.clientError ? 'it refused the request' : null
 }

@@ -25,7 +25,7 @@ export function requestCountOf({ record, route }: Task, ended: readonly Ended[])
     failed: outcome === OUTCOME.failed || outcome === OUTCOME.deadline || outcome === OUTCOME.unreachable,
     latencyMs: record.timed ? record.inferMs : undefined,
     cohorts: canaries.flatMap(({ index, key }) => ((record.cohorts & (1 << index)) === 0 ? [] : [key])),
-    label: record.labelled ? (record.tooLarge ? 'too_large' : 'kept') : undefined,
+    label: record.labelled ? (record.withheld ?? 'kept') : undefined,
     mirrored,
     notSampled: eligibleOf(route, served, record).filter(key => !mirrored.includes(key)),
   }

@@ -7,6 +7,7 @@ import type { Task } from './task.ts'
 const DROPPED: Readonly<Record<DropReason, string>> = {
   ring_full: 'the shadow thread was too far behind',
   too_large: 'a body was larger than mirror.bodyBytes',
+  incomplete: 'it was answered before all of it had come',
   queue_full: 'its queue was full (mirror.queue)',
   expired: 'it waited in the queue past its shadow.deadline',
   stalled: 'it had missed several deadlines in a row, and was asked one request at a time',
@@ -38,7 +39,7 @@ export function whyNotAsked(task: Task, version: SnapshotVersion): { reason: str
     return { reason: 'not_paired', detail: 'what did not answer in time, or at all, is left out on both sides' }
   if (!isLive && record.outcome === OUTCOME.clientError)
     return { reason: 'client_error', detail: "a request that live refuses is the client's mistake" }
-  if (record.request.length + record.answer.length === 0) return { reason: 'too_large', detail: DROPPED.too_large }
+  if (record.withheld !== undefined) return { reason: record.withheld, detail: DROPPED[record.withheld] }
   if (!route.mirrored) return { reason: 'mirror_off', detail: 'mirroring was off' }
   const share = isLive ? `gate.paired: ${route.paired} %` : `shadow: ${version.shadow.percent} %`
   return { reason: 'not_sampled', detail: `not in the sample (${share})` }

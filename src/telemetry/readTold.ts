@@ -4,6 +4,7 @@ import { QUANTILE_NAMES } from '../evidence/latency.ts'
 import type { Prediction } from '../evidence/loss.ts'
 import type { PairCount, PairResult } from '../evidence/pairCount.ts'
 import type { Told, ToldPlace } from '../evidence/told.ts'
+import { WITHHELD } from '../record/format.ts'
 import { SPAN } from './attributeNames.ts'
 import { BETWEEN_KEYS, BETWEEN_SEGMENTS, SIGNS } from './evidenceAttributes.ts'
 import { keepsHead } from './keep.ts'
@@ -13,6 +14,7 @@ import type { ReadSpan, SpanValue } from './readSpans.ts'
 export type Reading = Told | 'foreign' | 'other'
 
 const SERVER = 2
+const LABELS = ['kept', ...WITHHELD] as const
 
 /** What a span says of evidence. */
 export function readTold(span: ReadSpan): Reading {
@@ -38,7 +40,7 @@ export function readTold(span: ReadSpan): Reading {
       failed: attributes[SPAN.armFailed] === true,
       latencyMs: numberOf(attributes[SPAN.armLatencyMs]),
       cohorts: keysOf(attributes[SPAN.cohorts]),
-      label: label === 'kept' || label === 'too_large' ? label : undefined,
+      label: LABELS.find(each => each === label),
       mirrored: keysOf(attributes[SPAN.mirrored]),
       notSampled: keysOf(attributes[SPAN.notSampled]),
     },

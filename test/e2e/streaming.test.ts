@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer, request as httpRequest, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Report } from '../../src/report/status.ts'
 import { atEnd, getJson, routesOf, send, startGateway, type TestGateway, until } from './gateway.ts'
@@ -40,6 +41,10 @@ async function streamer(): Promise<Streamer> {
       told.coming = bytes
       if (!asked.has('answer')) parts.push(chunk)
     })
+    if (asked.has('early')) {
+      request.once('data', () => response.end('{"value":"yes"}'))
+      return
+    }
     request.on('end', () => {
       told.bodies.push({ sha: hash.digest('hex'), bytes })
       response.setHeader('content-type', 'application/json')
@@ -127,6 +132,27 @@ describe('a request and an answer of ten megabytes', () => {
       { what: () => 'two comparisons' },
     )
     expect(account.eligible).toBe(2)
+  })
+
+  it('are accounted for as incomplete where the version answers before it has the request', async () => {
+    const sent = body(6 * MIB)
+    const request = httpRequest(`${gateway.predictions}/kept?early`, {
+      method: 'POST',
+      headers: { 'content-length': String(sent.length) },
+    })
+    request.on('error', () => {})
+    request.write(sent.subarray(0, MIB))
+    const [response] = (await once(request, 'response')) as [IncomingMessage]
+    expect([response.statusCode, await text(response)]).toEqual([200, '{"value":"yes"}'])
+    request.destroy()
+    const account = await until(
+      async () => {
+        const told = await accountOf('kept')
+        return told.dropped.incomplete === 1 ? told : undefined
+      },
+      { what: () => 'a drop' },
+    )
+    expect(account).toMatchObject({ eligible: 3, compared: 2, dropped: { too_large: 0 } })
   })
 
   it('are accounted for past it, as too large', async () => {

@@ -1,7 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { PROTOCOLS } from '../../src/config/protocols.ts'
-import { OUTCOME, type PackedRecord, type RequestRecord, readRecord, writeRecord } from '../../src/record/format.ts'
+import {
+  OUTCOME,
+  type PackedRecord,
+  type RequestRecord,
+  readRecord,
+  WITHHELD,
+  writeRecord,
+} from '../../src/record/format.ts'
 import { Pieces } from '../../src/record/pieces.ts'
 import { createDoorbell, createRing, RingConsumer, RingProducer } from '../../src/record/ring.ts'
 
@@ -49,7 +56,7 @@ const records: fc.Arbitrary<RequestRecord> = fc.record({
   protocol: fc.constantFrom(...PROTOCOLS),
   counted: fc.boolean(),
   timed: fc.boolean(),
-  tooLarge: fc.boolean(),
+  withheld: fc.constantFrom(undefined, ...WITHHELD),
   cohorts: uint32,
   traceFlags: fc.nat(255),
   startMs: ms,

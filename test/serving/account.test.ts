@@ -159,7 +159,7 @@ describe('what a serving thread counts', () => {
     account(producer, admit({ version: live }, Buffer.alloc(101)), answer())
     account(producer, admit({ version: live }), answer({ status: 400, outcome: OUTCOME.clientError }))
     account(producer, admit({ version: canary }), answer())
-    expect(counts()!.intake[1]).toEqual({ eligible: 2, notSampled: 0, ringFull: 0, tooLarge: 1 })
+    expect(counts()!.intake[1]).toEqual({ eligible: 2, notSampled: 0, ringFull: 0, tooLarge: 1, incomplete: 0 })
     expect(records()).toBe(1)
   })
 
@@ -175,7 +175,7 @@ describe('what a serving thread counts', () => {
     account(producer, admit({ version: canary }), answer())
     account(producer, admit({ version: canary }), answer({ status: 400, outcome: OUTCOME.clientError }))
     account(producer, admit({ version: canary }), answer({ status: 500, outcome: OUTCOME.failed }))
-    expect(counts()!.intake[1]).toEqual({ eligible: 3, notSampled: 0, ringFull: 0, tooLarge: 0 })
+    expect(counts()!.intake[1]).toEqual({ eligible: 3, notSampled: 0, ringFull: 0, tooLarge: 0, incomplete: 0 })
     // What may be anybody's fault is left out on both sides.
     account(producer, admit({ version: canary }), answer({ status: 504, outcome: OUTCOME.deadline }))
     account(producer, admit({ version: canary }), answer({ status: 503, outcome: OUTCOME.unreachable }))
@@ -209,8 +209,8 @@ describe('what a serving thread counts', () => {
     account(producer, admit({ version: canary, forced: true }), answer())
     account(producer, admit({ version: canary }, Buffer.alloc(101)), answer())
     expect(counts()!.records).toEqual([
-      { answers: 1, ringFull: 0, tooLarge: 0 },
-      { answers: 3, ringFull: 0, tooLarge: 1 },
+      { answers: 1, ringFull: 0, tooLarge: 0, incomplete: 0 },
+      { answers: 3, ringFull: 0, tooLarge: 1, incomplete: 0 },
     ])
     records()
     expect(told.filter(({ labelled }) => labelled).map(({ version }) => version)).toEqual([0, 1, 1])
@@ -259,7 +259,7 @@ describe('what a serving thread tells of a request that no version answered', ()
     const { live, admit, producer, records, told } = world()
     account(producer, admit({ version: live }, Buffer.alloc(200)), answer({ status: 500, outcome: OUTCOME.failed }))
     records()
-    expect(told).toMatchObject([{ tooLarge: true, candidates: 2, counted: true, timed: false }])
+    expect(told).toMatchObject([{ withheld: 'too_large', candidates: 2, counted: true, timed: false }])
     expect(told[0]!.request).toHaveLength(0)
   })
 })

@@ -24,11 +24,17 @@ describe('a request of which little is known', () => {
   })
 
   it('whose bodies were too large to be recorded has neither digest nor outputs', () => {
-    const explanation = told(recordOf({ candidates: 0, request: '', answer: '' }))
+    const explanation = told(recordOf({ candidates: 0, request: '', answer: '', withheld: 'too_large' }))
     expect(explanation.input).toBeNull()
     expect(explanation.answered).toMatchObject({ status: 200, bytes: null, sha256: null })
     expect(explanation.versions[0]).toMatchObject({ outputs: null, detail: 'its answer was too large to be recorded' })
     expect(versionOf(explanation, '2.0.0')?.reason).toBe('too_large')
+  })
+
+  it('that was answered before all of it had come says so', () => {
+    const explanation = told(recordOf({ candidates: 0, request: '', answer: '', withheld: 'incomplete' }))
+    expect(explanation.versions[0]!.detail).toMatch(/^it answered before all of the request had come/)
+    expect(versionOf(explanation, '2.0.0')?.reason).toBe('incomplete')
   })
 
   it('that is no V2 request still has its digest', () => {

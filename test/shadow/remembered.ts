@@ -51,7 +51,7 @@ export function recordOf({
     streamed: false,
     counted: true,
     timed: true,
-    tooLarge: false,
+    withheld: undefined,
     cohorts: 0,
     protocol: 'v2',
     path: '',

@@ -95,7 +95,7 @@ describe('what is told of a request', () => {
       cohorts: ['k1', 'k2'],
       label: 'kept',
     })
-    expect(countOf({ version: 2, cohorts: 0b100, labelled: true, tooLarge: true })).toMatchObject({
+    expect(countOf({ version: 2, cohorts: 0b100, labelled: true, withheld: 'too_large' })).toMatchObject({
       cohorts: ['k2'],
       label: 'too_large',
     })

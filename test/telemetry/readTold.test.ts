@@ -26,7 +26,7 @@ const requestCounts: fc.Arbitrary<RequestCount> = fc.record({
   failed: fc.boolean(),
   latencyMs: fc.option(ms, { nil: undefined }),
   cohorts: keys,
-  label: fc.constantFrom('kept' as const, 'too_large' as const, undefined),
+  label: fc.constantFrom('kept' as const, 'too_large' as const, 'incomplete' as const, undefined),
   mirrored: keys,
   notSampled: keys,
 })
