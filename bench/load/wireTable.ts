@@ -36,10 +36,16 @@ export interface WireResults {
     readonly target: number | undefined
     readonly verdict: 'met' | 'missed' | 'unresolved' | undefined
   }[]
-  /** CPU of all processes a request, with spans of 1 % less without, and what two gateways without differ by. */
+  /** CPU a request, with spans of 1 % less without. */
   readonly spans: {
+    /** Of all threads but the serving thread, and of that a hundredth of what spans of all cost it. */
     readonly apartUs: Ratio
+    /** By which all threads but the serving thread of two gateways without spans differ. */
     readonly noiseUs: Ratio
+    /** Of all threads, as it was read: the serving thread's noise is in it. */
+    readonly wholeUs: Ratio
+    /** The serving thread's part of `apartUs`. */
+    readonly servingUs: Ratio
     readonly targetUs: number
     readonly verdict: 'met' | 'missed' | 'unresolved' | undefined
   }
@@ -60,9 +66,10 @@ export function renderWire({ machine, method, systems, comparisons, spans, ...re
 
 ${ratioTable(comparisons)}
 
-Spans of one request in a hundred cost ${interval(spans.apartUs)} µs of all processes a request (target: under ${spans.targetUs}${spans.verdict === undefined ? '' : `, ${spans.verdict}`}), where two
-gateways without spans differ by ${interval(spans.noiseUs)} µs: medians of paired windows with their 95 % intervals. Above, medians of ${method.rounds} windows of
-${method.windowSeconds} s (a quarter of them for the passed bodies) in random order, quarters in brackets, ${method.connections} connections${method.pinned ? ', what is measured on a processor of its own' : ''};
+Spans of one request in a hundred cost ${interval(spans.apartUs)} µs of CPU a request in all (target: under ${spans.targetUs}${spans.verdict === undefined ? '' : `, ${spans.verdict}`}): what the other
+threads cost more, where two gateways without spans differ by ${interval(spans.noiseUs)}, and ${interval(spans.servingUs)} of the serving thread, a hundredth of
+what spans of all cost it. Read as one difference of all threads it is ${interval(spans.wholeUs)}. Medians of paired windows with their 95 % intervals.
+Above, medians of ${method.rounds} windows of ${method.windowSeconds} s (half of them for the passed bodies) in random order, quarters in brackets, ${method.connections} connections${method.pinned ? ',\nwhat is measured on a processor of its own' : ''};
 ${method.passedBytes} bytes in each direction for the passed bodies, rows of flight-delay for the spans. ${machine.cpu}, ${machine.cores} cores, load ${loadBefore} before and
 ${loadAfter} after, Node ${results.node}, commit ${results.commit}, ${results.date.slice(0, 10)}${results.quick ? ', quick run: too short to judge by' : ''}.
 `
