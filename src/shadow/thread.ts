@@ -18,7 +18,7 @@ const rings = new Map<number, { consumer: RingConsumer; ended: boolean }>()
 
 // While records come, looking every 2 ms costs less than being woken for each of them.
 const BUSY_POLL_MS = 2
-const IDLE_WAIT_MS = 100
+const IDLE_WAIT_MS = 1_000
 /** Empty looks before sleeping: at a thousand requests a second a nap between them would make each one ring the bell. */
 const QUIET_ROUNDS = 10
 
@@ -119,7 +119,7 @@ async function loop(): Promise<void> {
 
 /**
  * Takes everything out of the rings, always: a slow candidate fills its own queue and never a ring.
- * @returns how many records somebody waits for: the others come 100 ms later as well, and keep nobody awake
+ * @returns how many records somebody waits for: the others can wait for the next tick, and keep nobody awake
  */
 function drain(): number {
   // After a restart the rings are full of records whose snapshot is on its way.
