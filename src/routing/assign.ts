@@ -43,6 +43,26 @@ export function assign(salt: string, unit: string, arms: readonly Arm[]): string
   return winner
 }
 
+/**
+ * The version of a request without a unit.
+ * @param drawn uniform in [0, 1)
+ * @returns undefined when no arm has weight
+ */
+export function assignDrawn(drawn: number, arms: readonly Arm[]): string | undefined {
+  let total = 0
+  for (const { weight } of arms) if (weight > 0) total += weight
+  let left = drawn * total
+  let last: string | undefined
+  for (const { version, weight } of arms) {
+    if (weight <= 0) continue
+    if (left < weight) return version
+    left -= weight
+    last = version
+  }
+  // Rounding may leave a little after the last arm.
+  return last
+}
+
 /** What `assign` compares, of every arm with weight: the least wins. For showing why a unit is where it is. */
 export function drawsOf(salt: string, unit: string, arms: readonly Arm[]): { version: string; draw: number }[] {
   return arms.filter(arm => arm.weight > 0).map(arm => ({ version: arm.version, draw: drawOf(salt, unit, arm) }))

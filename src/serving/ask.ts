@@ -16,13 +16,14 @@ export function passesUntouched({ protocol }: Asked, { snapshot: { target, renam
 /**
  * The version's answer; undefined when the client went away, which is nobody's failure. What the version gets wrong is
  * an answer too, with its outcome, and so are inputs that it does not take: another version may take them.
- * @throws UnderstudyError that blames the client: BAD_JSON, BAD_REQUEST, BAD_TENSOR, BAD_CONTENT_TYPE, NOT_SUPPORTED
+ * Not async: for what is passed on that would be one promise more.
+ * @throws UnderstudyError, or rejects with one, that blames the client: BAD_JSON, BAD_REQUEST, BAD_TENSOR, BAD_CONTENT_TYPE, NOT_SUPPORTED
  */
-export async function answerBy(
+export function answerBy(
   version: RuntimeVersion,
   route: RuntimeRoute,
   incoming: Incoming,
-): Promise<Answer | undefined> {
+): Promise<Answer | undefined> | Answer {
   const { engine, snapshot } = version
   const { protocol } = incoming.asked
   if (engine?.upstream !== undefined && passesUntouched(incoming.asked, version))

@@ -28,7 +28,7 @@ export async function forward(
   if (comes && declared !== undefined) headers.push('content-length', declared)
   const answer = await version.engine!.upstream!.send({
     method: 'POST',
-    path: pathOf(target, incoming) + asked.query,
+    path: (version.predictPath ?? (target.hasPath ? '' : asked.path)) + asked.query,
     headers,
     body,
     bodyWaitMs: comes ? body.waitMs : undefined,
@@ -53,11 +53,6 @@ export function ownHeaders(version: RuntimeVersion, route: RuntimeRoute, incomin
     role,
     ...traceHeaders(trace, inferSpanId),
   ]
-}
-
-/** What comes after the path of the server's address. */
-function pathOf({ protocol, hasPath, model }: UpstreamTarget, { asked }: Incoming): string {
-  return codecOf(protocol)?.predictPath(model) ?? (hasPath ? '' : asked.path)
 }
 
 function asAnswer(answer: UpstreamAnswer, { asked, body }: Incoming, limitBytes: number): Answer | undefined {

@@ -29,8 +29,10 @@ const REPLACED = new Set([
   'accept-encoding',
 ])
 
+const NOT_SENT = new Set([...HOP_BY_HOP, ...REPLACED])
+
 // What the gateway says of its answer itself.
-const OWN = new Set(['content-length', 'x-request-id'])
+const NOT_ANSWERED = new Set([...HOP_BY_HOP, 'content-length', 'x-request-id'])
 
 /**
  * The client's header fields that may go upstream, names and values in turn, hop-by-hop fields and those the gateway
@@ -41,7 +43,7 @@ export function requestHeaders(rawHeaders: readonly string[], connection: string
   const kept: string[] = []
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = rawHeaders[index]!.toLowerCase()
-    if (HOP_BY_HOP.has(name) || REPLACED.has(name) || name.startsWith('x-understudy-') || named?.has(name)) continue
+    if (NOT_SENT.has(name) || name.startsWith('x-understudy-') || named?.has(name)) continue
     kept.push(name, rawHeaders[index + 1]!)
   }
   return kept
@@ -52,7 +54,7 @@ export function answerHeaders(headers: Readonly<Record<string, string | string[]
   const named = connectionOptions(headers.connection as string | undefined)
   const kept: string[] = []
   for (const name in headers) {
-    if (HOP_BY_HOP.has(name) || OWN.has(name) || name.startsWith('x-understudy-') || named?.has(name)) continue
+    if (NOT_ANSWERED.has(name) || name.startsWith('x-understudy-') || named?.has(name)) continue
     const value = headers[name]
     if (typeof value === 'string') kept.push(name, value)
     else if (value) for (const each of value) kept.push(name, each)

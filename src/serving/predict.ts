@@ -9,7 +9,8 @@ import { epochAt, monotonicMs } from '../record/clock.ts'
 import type { Book, EpochLedger } from '../record/epochs.ts'
 import { Pieces } from '../record/pieces.ts'
 import type { RingProducer } from '../record/ring.ts'
-import { assign } from '../routing/assign.ts'
+import { assign, assignDrawn } from '../routing/assign.ts'
+import { draw } from '../routing/draw.ts'
 import type { DurationCounts } from '../telemetry/durations.ts'
 import { newSpanId } from '../telemetry/traceContext.ts'
 import {
@@ -211,8 +212,8 @@ function choose(route: RuntimeRoute, path: Asked, request: IncomingMessage, body
   }
   if (route.sole !== undefined) return { version: route.sole, forced: false, unit: undefined }
   const unit = sticky === undefined ? undefined : stickyUnit(route.snapshot, request, body)
-  // Without a key the unit is an id that the server makes: an id from the client would let it pick its version.
-  const assigned = assign(salts.split, unit ?? randomUUID(), route.arms)
+  // Without a key the server draws: an id from the client would let it pick its version.
+  const assigned = unit === undefined ? assignDrawn(draw(), route.arms) : assign(salts.split, unit, route.arms)
   const version = route.versions.find(({ snapshot }) => snapshot.version === assigned) ?? route.live
   return { version, forced: false, unit }
 }

@@ -31,6 +31,8 @@ export interface RuntimeVersion {
   /** Of an embedded model, in the clients' names. */
   readonly signature: Signature | undefined
   readonly engine: Engine | undefined
+  /** Where its protocol has predictions, after the server's address; undefined: the protocol says nothing, or it has no address. */
+  readonly predictPath: string | undefined
   /** Why it cannot answer here; undefined when it can. */
   readonly broken: string | undefined
   /** Durations of answered requests, by status code and protocol, see `durationsOf`. */
@@ -144,6 +146,8 @@ export class RuntimeBuilder {
       index,
       snapshot: version,
       signature: version.target.kind === 'onnx' ? signatureToClient(version.target, version.rename) : undefined,
+      predictPath:
+        version.target.kind === 'url' ? codecOf(version.target.protocol)?.predictPath(version.target.model) : undefined,
       answered: new Map<number, DurationCounts>(),
       assigned: { answers: 0, errors: 0 },
       inference: new DurationCounts(INFERENCE_BUCKETS_S),

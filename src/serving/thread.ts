@@ -100,10 +100,18 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
   }
 }
 
+// Most requests ask for what the one before them asked for.
+let lastUrl = ''
+let lastAsked: Asked | undefined
+
 /** The prediction that a POST asks for, at a path that every gateway has or at one that a route has of its own. */
 function askedOf(url: string): Asked | undefined {
-  const asked = askedAt(url)
-  if (asked !== undefined) return asked
+  const asked = url === lastUrl ? lastAsked : askedAt(url)
+  if (asked !== undefined) {
+    lastUrl = url
+    lastAsked = asked
+    return asked
+  }
   const mark = url.indexOf('?')
   const path = mark < 0 ? url : url.slice(0, mark)
   const route = runtime.paths.get(path)

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Arm, assign, drawsOf, sampled, uniform } from '../../src/routing/assign.ts'
+import { type Arm, assign, assignDrawn, drawsOf, sampled, uniform } from '../../src/routing/assign.ts'
+import { draw } from '../../src/routing/draw.ts'
 
 const salt = 'a salt of this test'
 const units = Array.from({ length: 100_000 }, (_, index) => `user-${index}`)
@@ -233,5 +234,59 @@ describe('the number of a unit', () => {
 
   it('keeps salt and unit apart: moving a character from one to the other changes it', () => {
     expect(uniform('ab', 'c')).not.toBe(uniform('a', 'bc'))
+  })
+})
+
+describe('a request without a unit', () => {
+  const arms = [
+    { version: '1.0.0', weight: 60 },
+    { version: '2.0.0', weight: 0 },
+    { version: '3.0.0', weight: 30 },
+  ]
+
+  it('gets the arm that its number falls into, each as wide as its weight', () => {
+    expect([0, 0.3, 0.6666, 0.6667, 0.9, 1 - 2 ** -48].map(drawn => assignDrawn(drawn, arms))).toEqual([
+      '1.0.0',
+      '1.0.0',
+      '1.0.0',
+      '3.0.0',
+      '3.0.0',
+      '3.0.0',
+    ])
+  })
+
+  it('gets no arm without weight, whatever the number and however many arms (property)', () => {
+    const anyArms = fc.array(fc.double({ min: -1, max: 100, noNaN: true }), { maxLength: 6 })
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), anyArms, (drawn, weights) => {
+        const all = weights.map((weight, index) => ({ version: String(index), weight }))
+        const version = assignDrawn(drawn, all)
+        if (weights.every(weight => weight <= 0)) expect(version).toBeUndefined()
+        else expect(all.find(arm => arm.version === version)!.weight).toBeGreaterThan(0)
+      }),
+      { seed: 11 },
+    )
+  })
+
+  it('is drawn in the shares of the weights: within five standard deviations of 90 to 10', () => {
+    const n = 200_000
+    let canary = 0
+    for (let index = 0; index < n; index++)
+      if (
+        assignDrawn(draw(), [
+          { version: 'canary', weight: 10 },
+          { version: 'live', weight: 90 },
+        ]) === 'canary'
+      )
+        canary++
+    expect(Math.abs(canary - n * 0.1)).toBeLessThan(5 * Math.sqrt(n * 0.1 * 0.9))
+  })
+
+  it('is drawn in [0, 1), over all of it', () => {
+    const drawn = Array.from({ length: 5_000 }, draw)
+    expect(drawn.every(value => value >= 0 && value < 1)).toBe(true)
+    expect(Math.min(...drawn)).toBeLessThan(0.01)
+    expect(Math.max(...drawn)).toBeGreaterThan(0.99)
+    expect(new Set(drawn).size).toBe(5_000)
   })
 })
