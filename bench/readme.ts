@@ -1,5 +1,6 @@
 // Copies the tables of bench/results into README.md, between `<!-- bench:NAME -->` and `<!-- end -->`.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { type ProxiesResults, renderProxies } from './load/proxiesTable.ts'
 import type { LoadResults } from './load/results.ts'
 import { renderLoad } from './load/table.ts'
 import { renderWire, type WireResults } from './load/wireTable.ts'
@@ -15,6 +16,7 @@ const RENDERERS: Readonly<Record<string, (results: never) => string>> = {
   models: renderModels as (results: ModelResults) => string,
   decode: renderDecode as (results: DecodeResults) => string,
   wire: renderWire as (results: WireResults) => string,
+  proxies: renderProxies as (results: ProxiesResults) => string,
   verdict: renderSummary as (results: VerdictResults) => string,
 }
 

@@ -1,0 +1,215 @@
+// What splitting and mirroring cost beside the proxies that a user would put in front instead, which compare nothing.
+// `node bench/load/proxies.ts [--quick] [--rounds N] [--out FILE]`; `node bench/load/rivals/install.ts` first.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpus, platform, release, tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { Generator } from '../../src/load/generator.ts'
+import type { PlanInput } from '../../src/load/plan.ts'
+import { seededRandom } from '../../src/load/schedule.ts'
+import { commit } from '../commit.ts'
+import { mirrorAccount } from './hang.ts'
+import { canPin, MEASURED, pinToFirst } from './pinning.ts'
+import { type Running, startPeer } from './processes.ts'
+import { machineLoad } from './procfs.ts'
+import { type ProxiesResults, renderProxies, type Work } from './proxiesTable.ts'
+import type { Backends } from './rivals/backends.ts'
+import { findRival, RIVALS, startRival } from './rivals/rivals.ts'
+import { judgeTarget, pairedRatio, spreadOf } from './statistics.ts'
+import type { System } from './systems.ts'
+import { pause, runWindows, type Window } from './windows.ts'
+
+const { values: given } = parseArgs({
+  options: { quick: { type: 'boolean', default: false }, out: { type: 'string' }, rounds: { type: 'string' } },
+})
+const rounds = given.rounds === undefined ? (given.quick ? 3 : 300) : Number(given.rounds)
+const WINDOW_SECONDS = 0.25
+const CONNECTIONS = 8
+const WARM_UP = given.quick ? 500 : 5_000
+const SEED = 20_130_102
+const PATH = '/v2/models/m/infer'
+/** Numbers of a request: with their JSON around them 1 KB. */
+const VALUES = 60
+
+const random = seededRandom(SEED)
+const folder = mkdtempSync(join(tmpdir(), 'understudy-proxies-'))
+const running: Running[] = []
+// Before anything is started: it inherits where it may run.
+pinToFirst()
+const generator = new Generator()
+try {
+  const results = await measure()
+  const file = given.out ?? fileURLToPath(new URL('../results/proxies.json', import.meta.url))
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`)
+  process.stdout.write(renderProxies(results))
+} finally {
+  await generator.close()
+  for (const each of running.toReversed()) await each.close()
+  rmSync(folder, { recursive: true, force: true })
+}
+
+interface Measured extends System {
+  readonly work: Work
+}
+
+async function measure(): Promise<ProxiesResults> {
+  const loadBefore = machineLoad()
+  const live = await start('upstream', ['1.0.0'])
+  const canary = await start('upstream', ['1.1.0'])
+  const shadow = await start('upstream', ['2.0.0'])
+  const split: Backends = { live: live.ready.port, canary: canary.ready.port, shadow: undefined }
+  const mirrored: Backends = { ...split, shadow: shadow.ready.port }
+  const proxy = await start('proxy', [`http://127.0.0.1:${live.ready.port}`], MEASURED)
+  const systems: Measured[] = [
+    systemOf('bare proxy', 'W1', proxy),
+    await gateway('Understudy', 'W1', split),
+    await gateway('Understudy again', 'W1', split),
+    await gateway('Understudy, shadow', 'W2', mirrored),
+    await gateway('Understudy, shadow, one by one', 'W2', mirrored, 'unbatched: 100'),
+  ]
+  const versions: Record<string, string> = {}
+  const missing: string[] = []
+  for (const name of RIVALS) {
+    const rival = findRival(name)
+    if (rival === undefined) {
+      missing.push(name)
+      continue
+    }
+    versions[name] = rival.version
+    const started = async (work: Work, backends: Backends) => {
+      const home = join(folder, `${name.replaceAll(/\W/g, '-')}-${work}`)
+      const process = await startRival(rival, backends, home, MEASURED)
+      running.push(process)
+      systems.push(systemOf(work === 'W1' ? name : `${name}, mirror`, work, process))
+    }
+    await started('W1', split)
+    if (rival.mirrors) await started('W2', mirrored)
+  }
+  const bodies = requests()
+  for (const system of systems) await generator.run({ ...plan(system, bodies), requests: WARM_UP, seconds: 60 })
+  await pause(1_000)
+  const windows = await runWindows(
+    generator,
+    [systems],
+    rounds,
+    random,
+    system => plan(system, bodies),
+    round => process.stderr.write(`round ${round} of ${rounds}\n`),
+  )
+  const of = (name: string) => windows.get(name)!
+  const ratio = (over: string, under: string, figure: 'treeUs' | 'servingUs', target?: number) => {
+    if (!windows.has(under)) return []
+    const found = pairedRatio(figures(of(over), figure), figures(of(under), figure))
+    const verdict = target === undefined || given.quick ? undefined : judgeTarget(found, target)
+    const what = figure === 'treeUs' ? 'CPU of all processes' : 'serving-thread CPU'
+    return [{ question: `${what}, ${over} / ${under}`, ratio: found, target, verdict }]
+  }
+  const gateways = systems.filter(({ name, adminUrl }) => adminUrl !== undefined && name.includes('shadow'))
+  await pause(2_000)
+  const accounts = []
+  for (const system of gateways)
+    accounts.push({ system: system.name, ...(await mirrorAccount(system, 5_000, '2.0.0')) })
+  return {
+    resultsVersion: 1,
+    date: new Date().toISOString(),
+    machine: {
+      cpu: cpus()[0]?.model ?? 'unknown',
+      cores: cpus().length,
+      system: `${platform()} ${release()}`,
+      loadBefore,
+      loadAfter: machineLoad(),
+    },
+    node: process.version,
+    commit: commit(),
+    quick: given.quick,
+    method: {
+      rounds,
+      windowSeconds: WINDOW_SECONDS,
+      connections: CONNECTIONS,
+      bodyBytes: bodies[0]!.length,
+      pinned: canPin,
+    },
+    versions,
+    missing,
+    systems: systems.map(({ name, work }) => ({ system: name, work, ...summary(of(name)) })),
+    comparisons: [
+      ...ratio('Understudy', 'bare proxy', 'treeUs', 1.1),
+      ...ratio('Understudy', 'bare proxy', 'servingUs'),
+      ...ratio('Understudy again', 'Understudy', 'treeUs'),
+      ...ratio('Understudy', '@fastify/http-proxy', 'treeUs', 1),
+      ...ratio('Understudy', 'Envoy', 'treeUs', 1),
+      ...ratio('Understudy', 'nginx', 'treeUs'),
+      ...ratio('Understudy', 'HAProxy', 'treeUs'),
+      ...ratio('Understudy, shadow', 'nginx, mirror', 'treeUs', 1),
+      ...ratio('Understudy, shadow', 'Envoy, mirror', 'treeUs', 0.9),
+      ...ratio('Understudy, shadow', 'Understudy', 'servingUs', 1.1),
+      ...ratio('Understudy, shadow, one by one', 'nginx, mirror', 'treeUs'),
+    ],
+    accounts,
+  }
+}
+
+async function start(peer: string, args: readonly string[], processor?: number): Promise<Running> {
+  const process = await startPeer(peer, args, [], processor)
+  running.push(process)
+  return process
+}
+
+async function gateway(name: string, work: Work, { live, canary, shadow }: Backends, more = ''): Promise<Measured> {
+  const home = join(folder, name.replaceAll(/\W/g, '-'))
+  mkdirSync(home)
+  const routes = join(home, 'routes.yaml')
+  const url = (port: number) => `url: "http://127.0.0.1:${port}"`
+  const shadowed =
+    shadow === undefined
+      ? ''
+      : `\n      2.0.0: { ${url(shadow)}, shadow: ${more === '' ? '100' : `{ percent: 100, ${more} }`}, mirrorable: true }`
+  writeFileSync(
+    routes,
+    `drain: { delay: 0s, deadline: 5s }
+traces: { ratio: 0 }
+routes:
+  m:
+    live: 1.0.0
+    versions:
+      1.0.0: { ${url(live)}, weight: 90 }
+      1.1.0: { ${url(canary)}, weight: 10 }${shadowed}
+    compare: { output: probability, tolerance: { absolute: 0.02 } }
+    expect: change
+`,
+  )
+  return systemOf(name, work, await start('gateway', [routes, join(home, 'state')], MEASURED))
+}
+
+function systemOf(name: string, work: Work, { pid, ready }: Running): Measured {
+  const adminUrl = ready.adminPort === undefined ? undefined : `http://127.0.0.1:${ready.adminPort}`
+  return { name, work, pid, url: `http://127.0.0.1:${ready.port}${PATH}`, adminUrl }
+}
+
+/** JSON of 1 KB: one row of numbers. */
+function requests(): string[] {
+  return Array.from({ length: 64 }, () => {
+    const data = Array.from({ length: VALUES }, () => Number((random() * 100).toFixed(12)))
+    return JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [1, VALUES], data }] })
+  })
+}
+
+/** At saturation: what a request costs when there is nothing else to do. */
+function plan({ url }: System, bodies: string[]): Extract<PlanInput, { mode: 'closed' }> {
+  return { mode: 'closed', url, bodies, connections: CONNECTIONS, warmUp: CONNECTIONS * 2, seconds: WINDOW_SECONDS }
+}
+
+function figures(windows: readonly Window[], figure: 'treeUs' | 'servingUs'): number[] {
+  return windows.map(window => window[figure] ?? Number.NaN)
+}
+
+function summary(windows: readonly Window[]) {
+  return {
+    perSecond: spreadOf(windows.map(({ perSecond }) => perSecond)),
+    servingUs: spreadOf(figures(windows, 'servingUs')),
+    treeUs: spreadOf(figures(windows, 'treeUs')),
+    failures: windows.reduce((sum, { failures }) => sum + failures, 0),
+  }
+}
