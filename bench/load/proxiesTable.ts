@@ -34,7 +34,8 @@ export interface ProxiesResults {
     readonly system: string
     readonly work: Work
     readonly perSecond: Spread
-    readonly servingUs: Spread
+    /** Of Node's systems. */
+    readonly servingUs: Spread | undefined
     readonly treeUs: Spread
     readonly failures: number
   }[]
@@ -65,8 +66,8 @@ ${ratioTable(comparisons)}
 
 ${accountTable(results.accounts.map(account => [account.system, account]))}
 
-W1: nine requests in ten to live, one to a canary, ${method.bodyBytes} bytes of JSON. W2: the same, and a copy of each to a shadow, which Understudy
-compares and the others throw away. Medians of ${method.rounds} windows of ${method.windowSeconds} s in random order, quarters in brackets,
+W1: nine requests in ten to live, one to a canary, ${method.bodyBytes} bytes of JSON. W2: the same, and copies to a shadow: Understudy's of what live
+answers, which it compares, the others' of every request, which they throw away. Medians of ${method.rounds} windows of ${method.windowSeconds} s in random order, quarters in brackets,
 ${method.connections} connections${method.pinned ? ', what is measured on a processor of its own, generator and model servers on the other' : ''}.
 ${versions.length === 0 ? '' : `${versions.join(', ')}. `}${results.missing.length === 0 ? '' : `Not installed and so not measured: ${results.missing.join(', ')}. `}${machine.cpu}, ${machine.cores} cores, load ${machine.loadBefore} before and
 ${machine.loadAfter} after, Node ${results.node}, commit ${results.commit}, ${results.date.slice(0, 10)}${results.quick ? ', quick run: too short to judge by' : ''}.
