@@ -38,7 +38,7 @@ export interface Incoming {
   readonly trace: RequestTrace
   readonly inferSpanId: string
   /** The answer's head, when its status line must go out before its end has come. */
-  readonly begin: (status: number, headers: readonly string[]) => void
+  readonly begin: (status: number, headers: string[]) => void
 }
 
 export const JSON_TYPE = ['content-type', 'application/json'] as const

@@ -20,7 +20,7 @@ export async function forward(
   const { request, response, body, asked } = incoming
   const target = version.snapshot.target as UpstreamTarget
   const headers = requestHeaders(request.rawHeaders, request.headers.connection)
-  headers.push(...ownHeaders(version, route, incoming))
+  addOwnHeaders(headers, version, route, incoming)
   const codings = passableCodings(request.headers['accept-encoding'] as string | undefined)
   if (codings !== undefined) headers.push('accept-encoding', codings)
   const comes = !(body instanceof Pieces)
@@ -40,19 +40,16 @@ export async function forward(
   return asAnswer(answer, incoming, route.snapshot.limits.body)
 }
 
-/** What we say of a request ourselves. */
-export function ownHeaders(version: RuntimeVersion, route: RuntimeRoute, incoming: Incoming): string[] {
-  const { requestId, trace, inferSpanId } = incoming
-  const role = version === route.live ? 'live' : 'canary'
-  return [
-    'via',
-    '1.1 understudy',
-    'x-request-id',
-    requestId,
-    'x-understudy-role',
-    role,
-    ...traceHeaders(trace, inferSpanId),
-  ]
+/** Adds what we say of a request ourselves. */
+export function addOwnHeaders(
+  headers: string[],
+  version: RuntimeVersion,
+  route: RuntimeRoute,
+  { requestId, trace, inferSpanId }: Incoming,
+): void {
+  headers.push('via', '1.1 understudy', 'x-request-id', requestId)
+  headers.push('x-understudy-role', version === route.live ? 'live' : 'canary')
+  headers.push(...traceHeaders(trace, inferSpanId))
 }
 
 function asAnswer(answer: UpstreamAnswer, { asked, body }: Incoming, limitBytes: number): Answer | undefined {

@@ -230,23 +230,25 @@ function respond(request: IncomingMessage, response: ServerResponse, answer: Ans
   const length = typeof answer.body === 'string' ? Buffer.byteLength(answer.body) : answer.body.length
   const { status } = answer
   // These two have no body, and a length would be that of one (RFC 9110 section 8.6).
-  const sized = status === 204 || status === 304 ? [] : ['content-length', String(length)]
-  writeHead(request, response, status, [...answer.headers, ...sized], said)
+  const headers = [...answer.headers]
+  if (status !== 204 && status !== 304) headers.push('content-length', String(length))
+  writeHead(request, response, status, headers, said)
   endAfterRequest(request, response, answer.body)
 }
 
+/** @param headers of the answer: what stands on every answer is added to them */
 function writeHead(
   request: IncomingMessage,
   response: ServerResponse,
   status: number,
-  answered: readonly string[],
+  headers: string[],
   { requestId, version, close }: Said,
 ): void {
-  const headers = [...answered, 'x-request-id', requestId]
-  if (version !== undefined) headers.push('x-understudy-version', version.snapshot.version)
   // A version that says when to come again knows it better.
-  if (status === 503 && !answered.some((name, index) => index % 2 === 0 && name === 'retry-after'))
+  if (status === 503 && !headers.some((name, index) => index % 2 === 0 && name === 'retry-after'))
     headers.push('retry-after', '1')
+  headers.push('x-request-id', requestId)
+  if (version !== undefined) headers.push('x-understudy-version', version.snapshot.version)
   // The rest of a body that is not wanted would otherwise be read as the next request.
   if (!request.complete || close) headers.push('connection', 'close')
   response.writeHead(status, headers)

@@ -13,7 +13,11 @@ export interface RequestTrace extends TraceContext {
 export function requestTrace(headers: IncomingHttpHeaders, ratio: number): RequestTrace {
   const context = traceContextOf(single(headers.traceparent), single(headers.tracestate), ratio)
   return {
-    ...context,
+    traceId: context.traceId,
+    spanId: context.spanId,
+    parentSpanId: context.parentSpanId,
+    flags: context.flags,
+    tracestate: context.tracestate,
     baggage: withoutOwnBaggage(single(headers.baggage)),
     headSampled: keepsHead(context.traceId, ratio),
   }

@@ -19,7 +19,7 @@ import {
   outcomeOfStatus,
 } from './answer.ts'
 import { selected, wireBodyOf } from './embedded.ts'
-import { ownHeaders } from './forward.ts'
+import { addOwnHeaders } from './forward.ts'
 import { requestHeaders } from './headers.ts'
 import type { RuntimeRoute, RuntimeVersion } from './runtime.ts'
 
@@ -36,7 +36,8 @@ export async function translate(
   const known = signature === undefined ? undefined : signatureToClient(signature, snapshot.rename)
   const request = codec.decodeRequest(await wireBodyOf(incoming, route), route.snapshot.limits, known)
   const sent = encodedCall(theirs, toVersion(request, snapshot.rename))
-  const headers = [...withoutContent(incoming), ...sent.headers, ...ownHeaders(version, route, incoming)]
+  const headers = [...withoutContent(incoming), ...sent.headers]
+  addOwnHeaders(headers, version, route, incoming)
   const answer = await engine!.upstream!.send({
     method: 'POST',
     path: theirs.predictPath(target.model),
