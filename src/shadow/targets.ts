@@ -18,6 +18,7 @@ export class Targets {
   readonly #process: ScoringProcess
   readonly #mirrors = new Map<string, Mirror>()
   readonly #closing = new Map<string, NodeJS.Timeout>()
+  readonly #keys = new WeakMap<SnapshotVersion, Map<Purpose, string>>()
 
   constructor(process: ScoringProcess) {
     this.#process = process
@@ -44,7 +45,18 @@ export class Targets {
 
   /** Undefined: it is not ready. */
   of(route: SnapshotRoute, version: SnapshotVersion, purpose: Purpose): Mirror | undefined {
-    return this.#mirrors.get(keyOf(route, version, purpose))
+    // A version of a snapshot does not change, and a key costs as much as counting a pair.
+    let keys = this.#keys.get(version)
+    if (keys === undefined) {
+      keys = new Map()
+      this.#keys.set(version, keys)
+    }
+    let key = keys.get(purpose)
+    if (key === undefined) {
+      key = keyOf(route, version, purpose)
+      keys.set(purpose, key)
+    }
+    return this.#mirrors.get(key)
   }
 
   pump(): void {
