@@ -84,6 +84,9 @@ export interface StateLock {
   release(): void
 }
 
+/** Held by this process: a connection that nobody refers to is closed by the collector, and its lock would go with it. */
+const held = new Set<DatabaseSync>()
+
 /**
  * Takes the folder for this process. The lock is an exclusive transaction held open on a file of its own, so the kernel
  * releases it with the process, however that ends. Not for network file systems without byte-range locks.
@@ -104,8 +107,10 @@ export function openStateLock(dir: string): StateLock {
         cause: error,
       })
     }
+    held.add(database)
     return {
       release() {
+        held.delete(database)
         if (database.isOpen) database.close()
       },
     }
