@@ -108,9 +108,7 @@ async function loop(): Promise<void> {
   const isEmpty = () => [...rings.values()].every(({ consumer }) => consumer.isEmpty())
   let quietRounds = 0
   while (!stopping) {
-    const awaited = drain()
-    quietRounds = awaited > 0 ? 0 : quietRounds + 1
-    if (awaited > 0) comparer.pump()
+    quietRounds = drain() > 0 ? 0 : quietRounds + 1
     if (quietRounds < QUIET_ROUNDS) {
       await new Promise(resolve => setTimeout(resolve, BUSY_POLL_MS))
     } else await waitForDoorbell(doorbell, isEmpty, IDLE_WAIT_MS)
@@ -138,6 +136,8 @@ function drain(): number {
     else settled = Math.min(settled, epoch)
   }
   if (settled !== Number.POSITIVE_INFINITY) settledEpoch = Math.max(settledEpoch, settled)
+  // Whoever drained: what came for a candidate does not wait for the next tick.
+  if (awaited > 0) comparer.pump()
   return awaited
 }
 
