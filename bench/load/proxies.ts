@@ -1,14 +1,12 @@
 // What splitting and mirroring cost beside the proxies that a user would put in front instead, which compare nothing.
 // `node bench/load/proxies.ts [--quick] [--rounds N] [--out FILE]`; `node bench/load/rivals/install.ts` first.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { cpus, platform, release, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { Generator } from '../../src/load/generator.ts'
-import type { PlanInput } from '../../src/load/plan.ts'
 import { seededRandom } from '../../src/load/schedule.ts'
-import { commit } from '../commit.ts'
 import { mirrorAccount } from './hang.ts'
 import { canPin, MEASURED, pinToFirst } from './pinning.ts'
 import { type Running, startPeer } from './processes.ts'
@@ -16,9 +14,10 @@ import { machineLoad } from './procfs.ts'
 import { type ProxiesResults, renderProxies, type Work } from './proxiesTable.ts'
 import type { Backends } from './rivals/backends.ts'
 import { findRival, RIVALS, startRival } from './rivals/rivals.ts'
-import { judgeTarget, pairedRatio, spreadOf } from './statistics.ts'
+import { runFacts, saturating, summaryOf, timesOf } from './saturation.ts'
+import { judgeTarget, pairedRatio } from './statistics.ts'
 import type { System } from './systems.ts'
-import { pause, runWindows, type Window } from './windows.ts'
+import { pause, runWindows } from './windows.ts'
 
 const { values: given } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, out: { type: 'string' }, rounds: { type: 'string' } },
@@ -88,20 +87,21 @@ async function measure(): Promise<ProxiesResults> {
     if (rival.mirrors) await started('W2', mirrored)
   }
   const bodies = requests()
-  for (const system of systems) await generator.run({ ...plan(system, bodies), requests: WARM_UP, seconds: 60 })
+  for (const system of systems)
+    await generator.run({ ...saturating(system, bodies, CONNECTIONS, WINDOW_SECONDS), requests: WARM_UP, seconds: 60 })
   await pause(1_000)
   const windows = await runWindows(
     generator,
     [systems],
     rounds,
     random,
-    system => plan(system, bodies),
+    system => saturating(system, bodies, CONNECTIONS, WINDOW_SECONDS),
     round => process.stderr.write(`round ${round} of ${rounds}\n`),
   )
   const of = (name: string) => windows.get(name)!
   const ratio = (over: string, under: string, figure: 'treeUs' | 'servingUs', target?: number) => {
     if (!windows.has(under)) return []
-    const found = pairedRatio(figures(of(over), figure), figures(of(under), figure))
+    const found = pairedRatio(timesOf(of(over), figure), timesOf(of(under), figure))
     const verdict = target === undefined || given.quick ? undefined : judgeTarget(found, target)
     const what = figure === 'treeUs' ? 'CPU of all processes' : 'serving-thread CPU'
     return [{ question: `${what}, ${over} / ${under}`, ratio: found, target, verdict }]
@@ -112,18 +112,7 @@ async function measure(): Promise<ProxiesResults> {
   for (const system of gateways)
     accounts.push({ system: system.name, ...(await mirrorAccount(system, 5_000, '2.0.0')) })
   return {
-    resultsVersion: 1,
-    date: new Date().toISOString(),
-    machine: {
-      cpu: cpus()[0]?.model ?? 'unknown',
-      cores: cpus().length,
-      system: `${platform()} ${release()}`,
-      loadBefore,
-      loadAfter: machineLoad(),
-    },
-    node: process.version,
-    commit: commit(),
-    quick: given.quick,
+    ...runFacts(loadBefore, given.quick),
     method: {
       rounds,
       windowSeconds: WINDOW_SECONDS,
@@ -134,7 +123,7 @@ async function measure(): Promise<ProxiesResults> {
     versions,
     missing,
     systems: systems.map(({ name, work }) => {
-      const { servingUs, ...others } = summary(of(name))
+      const { servingUs, ...others } = summaryOf(of(name))
       // Which thread of another's process serves is not known here.
       return {
         system: name,
@@ -203,22 +192,4 @@ function requests(): string[] {
     const data = Array.from({ length: VALUES }, () => Number((random() * 100).toFixed(12)))
     return JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [1, VALUES], data }] })
   })
-}
-
-/** At saturation: what a request costs when there is nothing else to do. */
-function plan({ url }: System, bodies: string[]): Extract<PlanInput, { mode: 'closed' }> {
-  return { mode: 'closed', url, bodies, connections: CONNECTIONS, warmUp: CONNECTIONS * 2, seconds: WINDOW_SECONDS }
-}
-
-function figures(windows: readonly Window[], figure: 'treeUs' | 'servingUs'): number[] {
-  return windows.map(window => window[figure] ?? Number.NaN)
-}
-
-function summary(windows: readonly Window[]) {
-  return {
-    perSecond: spreadOf(windows.map(({ perSecond }) => perSecond)),
-    servingUs: spreadOf(figures(windows, 'servingUs')),
-    treeUs: spreadOf(figures(windows, 'treeUs')),
-    failures: windows.reduce((sum, { failures }) => sum + failures, 0),
-  }
 }

@@ -1,24 +1,13 @@
 // The form of bench/results/proxies.json, and its tables for a terminal and for README. Pure.
 import type { MirrorAccount } from './hang.ts'
+import type { RunFacts } from './saturation.ts'
 import type { Ratio, Spread } from './statistics.ts'
 import { accountTable, cell, ratioTable, table } from './table.ts'
 
 /** W1: a split in ten to one. W2: the same, and a copy of what live answers to a shadow. */
 export type Work = 'W1' | 'W2'
 
-export interface ProxiesResults {
-  readonly resultsVersion: 1
-  readonly date: string
-  readonly machine: {
-    readonly cpu: string
-    readonly cores: number
-    readonly system: string
-    readonly loadBefore: number
-    readonly loadAfter: number
-  }
-  readonly node: string
-  readonly commit: string
-  readonly quick: boolean
+export interface ProxiesResults extends RunFacts {
   readonly method: {
     readonly rounds: number
     readonly windowSeconds: number

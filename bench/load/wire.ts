@@ -1,21 +1,20 @@
 // What the wire costs: 64 KB bodies that pass untouched beside a bare proxy, and spans of one request in a hundred.
 // `node bench/load/wire.ts [--quick] [--rounds N] [--out FILE]`
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { cpus, platform, release, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { Generator } from '../../src/load/generator.ts'
-import type { PlanInput } from '../../src/load/plan.ts'
 import { seededRandom } from '../../src/load/schedule.ts'
-import { commit } from '../commit.ts'
 import { canPin, MEASURED, pinToFirst } from './pinning.ts'
 import { type Running, startPeer } from './processes.ts'
 import { machineLoad } from './procfs.ts'
 import { flightRequests } from './rows.ts'
-import { judgeTarget, pairedDifference, pairedRatio, spreadOf } from './statistics.ts'
+import { runFacts, saturating, summaryOf, timesOf } from './saturation.ts'
+import { judgeTarget, pairedDifference, pairedRatio } from './statistics.ts'
 import type { System } from './systems.ts'
-import { pause, runWindows, type Window } from './windows.ts'
+import { pause, runWindows } from './windows.ts'
 import { renderWire, type WireResults } from './wireTable.ts'
 
 const { values: given } = parseArgs({
@@ -77,7 +76,8 @@ async function measure(): Promise<WireResults> {
   const small = flightRequests(64)
   const bodiesOf = (system: System) => (passing.includes(system as never) ? large : small)
   const warming = { requests: WARM_UP, seconds: 60, headers: ['content-type', 'application/json', ...KEPT] }
-  for (const system of [...passing, ...telling]) await generator.run({ ...plan(system, bodiesOf(system)), ...warming })
+  for (const system of [...passing, ...telling])
+    await generator.run({ ...saturating(system, bodiesOf(system), CONNECTIONS, WINDOW_SECONDS), ...warming })
   await pause(1_000)
   const measured = (block: readonly System[], rounds: number) =>
     runWindows(
@@ -85,12 +85,11 @@ async function measure(): Promise<WireResults> {
       [block],
       rounds,
       random,
-      system => plan(system, bodiesOf(system)),
+      system => saturating(system, bodiesOf(system), CONNECTIONS, WINDOW_SECONDS),
       round => process.stderr.write(`round ${round} of ${rounds}\n`),
     )
   const windows = new Map([...(await measured(passing, Math.ceil(rounds / 2))), ...(await measured(telling, rounds))])
-  const figures = (name: string, figure: 'treeUs' | 'servingUs') =>
-    windows.get(name)!.map(window => window[figure] ?? Number.NaN)
+  const figures = (name: string, figure: 'treeUs' | 'servingUs') => timesOf(windows.get(name)!, figure)
   const ratio = (question: string, over: string, under: string, figure: 'treeUs' | 'servingUs', target?: number) => {
     const found = pairedRatio(figures(over, figure), figures(under, figure))
     return {
@@ -113,18 +112,7 @@ async function measure(): Promise<WireResults> {
   const noise = pairedDifference(others('spans off again'), others('spans off'))
   const whole = pairedDifference(figures('spans of 1 %', 'treeUs'), figures('spans off', 'treeUs'))
   return {
-    resultsVersion: 1,
-    date: new Date().toISOString(),
-    machine: {
-      cpu: cpus()[0]?.model ?? 'unknown',
-      cores: cpus().length,
-      system: `${platform()} ${release()}`,
-      loadBefore,
-      loadAfter: machineLoad(),
-    },
-    node: process.version,
-    commit: commit(),
-    quick: given.quick,
+    ...runFacts(loadBefore, given.quick),
     method: {
       rounds,
       windowSeconds: WINDOW_SECONDS,
@@ -132,7 +120,7 @@ async function measure(): Promise<WireResults> {
       passedBytes: large[0]!.length,
       pinned: canPin,
     },
-    systems: [...passing, ...telling].map(({ name }) => ({ system: name, ...summary(windows.get(name)!) })),
+    systems: [...passing, ...telling].map(({ name }) => ({ system: name, ...summaryOf(windows.get(name)!) })),
     comparisons: [
       ratio('CPU of all processes, 64 KB passed, gateway / bare proxy', 'gateway', 'bare proxy', 'treeUs', PASS_TARGET),
       ratio('the same, serving thread', 'gateway', 'bare proxy', 'servingUs'),
@@ -176,18 +164,4 @@ routes:
   )
   const { pid, ready } = await start('gateway', [routes, join(home, 'state')], MEASURED)
   return { name, pid, url: `http://127.0.0.1:${ready.port}/v2/models/m/infer`, adminUrl: undefined }
-}
-
-/** At saturation: what a request costs when there is nothing else to do. */
-function plan({ url }: System, bodies: string[]): Extract<PlanInput, { mode: 'closed' }> {
-  return { mode: 'closed', url, bodies, connections: CONNECTIONS, warmUp: CONNECTIONS * 2, seconds: WINDOW_SECONDS }
-}
-
-function summary(windows: readonly Window[]) {
-  return {
-    perSecond: spreadOf(windows.map(({ perSecond }) => perSecond)),
-    servingUs: spreadOf(windows.map(({ servingUs }) => servingUs ?? Number.NaN)),
-    treeUs: spreadOf(windows.map(({ treeUs }) => treeUs ?? Number.NaN)),
-    failures: windows.reduce((sum, { failures }) => sum + failures, 0),
-  }
 }

@@ -1,20 +1,9 @@
 // The form of bench/results/wire.json, and its tables for a terminal and for README. Pure.
-import type { Ratio, Spread } from './statistics.ts'
+import type { RunFacts, SaturatedFigures } from './saturation.ts'
+import type { Ratio } from './statistics.ts'
 import { cell, ratioTable, table } from './table.ts'
 
-export interface WireResults {
-  readonly resultsVersion: 1
-  readonly date: string
-  readonly machine: {
-    readonly cpu: string
-    readonly cores: number
-    readonly system: string
-    readonly loadBefore: number
-    readonly loadAfter: number
-  }
-  readonly node: string
-  readonly commit: string
-  readonly quick: boolean
+export interface WireResults extends RunFacts {
   readonly method: {
     readonly rounds: number
     readonly windowSeconds: number
@@ -23,13 +12,7 @@ export interface WireResults {
     /** What is measured had a processor of its own. */
     readonly pinned: boolean
   }
-  readonly systems: readonly {
-    readonly system: string
-    readonly perSecond: Spread
-    readonly servingUs: Spread
-    readonly treeUs: Spread
-    readonly failures: number
-  }[]
+  readonly systems: readonly ({ readonly system: string } & SaturatedFigures)[]
   readonly comparisons: readonly {
     readonly question: string
     readonly ratio: Ratio
