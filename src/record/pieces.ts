@@ -1,5 +1,8 @@
 // A body in the pieces that it came in, joined only for whoever must read it.
 
+/** Writing a piece of its own costs about as much as copying this many bytes. */
+const WORTH_A_WRITE = 16 * 1024
+
 /**
  * The bytes of a body. Passing them on and recording them needs no copy; a copy of a long body is memory that is soon
  * garbage, and V8 marks everything that lives for every few dozen of those.
@@ -23,6 +26,12 @@ export class Pieces {
   get whole(): Buffer {
     this.#whole ??= this.pieces.length === 1 ? this.pieces[0]! : Buffer.concat(this.pieces, this.length)
     return this.#whole
+  }
+
+  /** What to write to a socket: long pieces as they are, short ones joined. A client that sends byte by byte costs one write. */
+  get writes(): readonly Buffer[] {
+    const { pieces } = this
+    return pieces.length < 2 || this.length >= pieces.length * WORTH_A_WRITE ? pieces : [this.whole]
   }
 
   /** Writes all of it to `bytes` from `at` on. */

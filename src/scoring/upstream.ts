@@ -65,8 +65,9 @@ export class Upstream {
 
 /** Several pieces are sent one after another, and then nobody but us knows how long they are together. */
 function content({ headers, body }: UpstreamCall): Pick<Dispatcher.DispatchOptions, 'headers' | 'body'> {
-  const several = body instanceof Pieces && body.pieces.length > 1
-  const sent = !(body instanceof Pieces) ? body : several ? body.pieces : body.whole
+  const writes = body instanceof Pieces ? body.writes : []
+  const several = body instanceof Pieces && writes.length > 1
+  const sent = !(body instanceof Pieces) ? body : several ? writes : body.whole
   return {
     headers: (several ? [...headers, 'content-length', String(body.length)] : headers) as string[],
     // undici's types know buffers and node's streams; it takes whatever can be iterated.

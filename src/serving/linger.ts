@@ -19,7 +19,7 @@ export function endAfterRequest(request: IncomingMessage, response: ServerRespon
     return
   }
   response.flushHeaders()
-  if (typeof body !== 'string') for (const piece of body.pieces) response.write(piece)
+  if (typeof body !== 'string') for (const piece of body.writes) response.write(piece)
   else if (body !== '') response.write(body)
   let left = MOST_BYTES
   const end = () => {
@@ -42,13 +42,13 @@ export function endAfterRequest(request: IncomingMessage, response: ServerRespon
 }
 
 /** In one system call, head and all. */
-function endWith(response: ServerResponse, { pieces }: Pieces): void {
-  if (pieces.length < 2) {
-    response.end(pieces[0])
+function endWith(response: ServerResponse, { writes }: Pieces): void {
+  if (writes.length < 2) {
+    response.end(writes[0])
     return
   }
   response.cork()
-  for (const piece of pieces) response.write(piece)
+  for (const piece of writes) response.write(piece)
   response.end()
   response.uncork()
 }

@@ -38,6 +38,15 @@ describe('a body in pieces', () => {
     expect(two.whole).toBe(two.whole)
   })
 
+  it('is written in its long pieces, and in one where they are short', () => {
+    const long = [Buffer.alloc(65_000), Buffer.alloc(500)]
+    expect(new Pieces(long).writes).toBe(long)
+    const short = Array.from({ length: 40_000 }, () => Buffer.from('x'))
+    expect(new Pieces(short).writes.map(({ length }) => length)).toEqual([40_000])
+    expect(new Pieces([...long, ...short]).writes).toHaveLength(1)
+    expect(NO_PIECES.writes).toHaveLength(0)
+  })
+
   it('of other memory shares it', () => {
     const bytes = new Uint8Array([1, 2, 3, 4]).subarray(1, 3)
     const body = Pieces.of(bytes)
