@@ -12,7 +12,7 @@ import { canPin, MEASURED, pinToFirst } from './pinning.ts'
 import { type Running, startPeer } from './processes.ts'
 import { machineLoad } from './procfs.ts'
 import { type ProxiesResults, renderProxies, type Work } from './proxiesTable.ts'
-import type { Backends } from './rivals/backends.ts'
+import { type Backends, CANARY_PERCENT } from './rivals/backends.ts'
 import { findRival, RIVALS, startRival } from './rivals/rivals.ts'
 import { runFacts, saturating, summaryOf, timesOf } from './saturation.ts'
 import { judgeTarget, pairedRatio } from './statistics.ts'
@@ -172,8 +172,8 @@ routes:
   m:
     live: 1.0.0
     versions:
-      1.0.0: { ${url(live)}, weight: 90 }
-      1.1.0: { ${url(canary)}, weight: 10 }${shadowed}
+      1.0.0: { ${url(live)}, weight: ${100 - CANARY_PERCENT} }
+      1.1.0: { ${url(canary)}, weight: ${CANARY_PERCENT} }${shadowed}
     compare: { output: probability, tolerance: { absolute: 0.02 } }
     expect: change
 `,

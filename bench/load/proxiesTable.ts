@@ -4,7 +4,7 @@ import type { RunFacts } from './saturation.ts'
 import type { Ratio, Spread } from './statistics.ts'
 import { accountTable, cell, ratioTable, table } from './table.ts'
 
-/** W1: a split in ten to one. W2: the same, and a copy of what live answers to a shadow. */
+/** W1: a split, one request in a hundred to the canary. W2: the same, and a copy of what live answers to a shadow. */
 export type Work = 'W1' | 'W2'
 
 export interface ProxiesResults extends RunFacts {
@@ -55,7 +55,7 @@ ${ratioTable(comparisons)}
 
 ${accountTable(results.accounts.map(account => [account.system, account]))}
 
-W1: nine requests in ten to live, one to a canary, ${method.bodyBytes} bytes of JSON. W2: the same, and copies to a shadow: Understudy's of what live
+W1: one request in a hundred to a canary, ${method.bodyBytes} bytes of JSON. W2: the same, and copies to a shadow: Understudy's of what live
 answers, which it compares, the others' of every request, which they throw away. Medians of ${method.rounds} windows of ${method.windowSeconds} s in random order, quarters in brackets,
 ${method.connections} connections${method.pinned ? ', what is measured on a processor of its own, generator and model servers on the other' : ''}.
 ${versions.length === 0 ? '' : `${versions.join(', ')}. `}${results.missing.length === 0 ? '' : `Not installed and so not measured: ${results.missing.join(', ')}. `}${machine.cpu}, ${machine.cores} cores, load ${machine.loadBefore} before and

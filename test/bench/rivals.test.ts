@@ -8,9 +8,9 @@ const split = { live: 7001, canary: 7002, shadow: undefined }
 const mirrored = { ...split, shadow: 7003 }
 
 describe('the other proxies get the work that ours gets', () => {
-  it('nginx: one request in ten to the canary, a copy to the shadow where there is one, connections kept', () => {
+  it('nginx: one request in a hundred to the canary, a copy to the shadow where there is one, connections kept', () => {
     const plain = nginxConfiguration(8000, split, '/tmp/x')
-    expect(plain).toContain('10% canary; * live;')
+    expect(plain).toContain('1% canary; * live;')
     expect(plain).toContain('server 127.0.0.1:7001; keepalive')
     expect(plain).not.toMatch(/mirror|7003/)
     const copied = nginxConfiguration(8000, mirrored, '/tmp/x')
@@ -25,8 +25,8 @@ describe('the other proxies get the work that ours gets', () => {
         .virtual_hosts[0].routes[0].route
     const weights = routeOf(envoyConfiguration(8000, split)).weighted_clusters.clusters
     expect(weights).toEqual([
-      { name: 'live', weight: 90 },
-      { name: 'canary', weight: 10 },
+      { name: 'live', weight: 99 },
+      { name: 'canary', weight: 1 },
     ])
     expect(routeOf(envoyConfiguration(8000, split)).request_mirror_policies).toBeUndefined()
     expect(routeOf(envoyConfiguration(8000, mirrored)).request_mirror_policies).toEqual([{ cluster: 'shadow' }])
@@ -35,8 +35,8 @@ describe('the other proxies get the work that ours gets', () => {
 
   it('HAProxy: weights on two servers', () => {
     const text = haproxyConfiguration(8000, split)
-    expect(text).toContain('server live 127.0.0.1:7001 weight 90')
-    expect(text).toContain('server canary 127.0.0.1:7002 weight 10')
+    expect(text).toContain('server live 127.0.0.1:7001 weight 99')
+    expect(text).toContain('server canary 127.0.0.1:7002 weight 1')
   })
 })
 

@@ -1,7 +1,10 @@
-// Where a proxy of the benchmark sends: ports of model servers on the loopback interface.
+// Where a proxy of the benchmark sends, and in what shares: ports of model servers on the loopback interface.
 export interface Backends {
   readonly live: number
   readonly canary: number
   /** Gets a copy of every request; undefined: nobody does. */
   readonly shadow: number | undefined
 }
+
+/** What a version without evidence may take: more would be held by our gate's lock, and the others would do another work. */
+export const CANARY_PERCENT = 1

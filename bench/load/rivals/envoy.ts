@@ -1,6 +1,6 @@
 // Envoy's configuration for one worker thread: weighted clusters, a mirror policy where there is a shadow, no access log.
 // envoy.config.route.v3.RouteAction: weighted_clusters, request_mirror_policies.
-import type { Backends } from './backends.ts'
+import { type Backends, CANARY_PERCENT } from './backends.ts'
 
 /** JSON is YAML, and has no indentation to get wrong. */
 export function envoyConfiguration(port: number, { live, canary, shadow }: Backends): string {
@@ -17,8 +17,8 @@ export function envoyConfiguration(port: number, { live, canary, shadow }: Backe
     timeout: '30s',
     weighted_clusters: {
       clusters: [
-        { name: 'live', weight: 90 },
-        { name: 'canary', weight: 10 },
+        { name: 'live', weight: 100 - CANARY_PERCENT },
+        { name: 'canary', weight: CANARY_PERCENT },
       ],
     },
     ...(shadow !== undefined && { request_mirror_policies: [{ cluster: 'shadow' }] }),

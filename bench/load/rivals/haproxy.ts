@@ -1,6 +1,6 @@
 // HAProxy's configuration for one thread: weights on two servers, kept-alive connections reused always, no log. It has no
 // mirror of its own, so it is measured without one.
-import type { Backends } from './backends.ts'
+import { type Backends, CANARY_PERCENT } from './backends.ts'
 
 export function haproxyConfiguration(port: number, { live, canary }: Backends): string {
   return `global
@@ -22,7 +22,7 @@ frontend data
   default_backend versions
 backend versions
   balance roundrobin
-  server live 127.0.0.1:${live} weight 90
-  server canary 127.0.0.1:${canary} weight 10
+  server live 127.0.0.1:${live} weight ${100 - CANARY_PERCENT}
+  server canary 127.0.0.1:${canary} weight ${CANARY_PERCENT}
 `
 }

@@ -1,8 +1,8 @@
 // nginx's configuration as its manual advises for one worker: keep-alive in both directions, bodies in memory, no log.
 // ngx_http_split_clients_module, ngx_http_mirror_module, ngx_http_upstream_module.
-import type { Backends } from './backends.ts'
+import { type Backends, CANARY_PERCENT } from './backends.ts'
 
-/** Nine in ten to live, one in ten to the canary; with a shadow, a copy of every request to it as well. */
+/** By share to live or the canary; with a shadow, a copy of every request to it as well. */
 export function nginxConfiguration(port: number, { live, canary, shadow }: Backends, folder: string): string {
   const pass = `proxy_http_version 1.1;
       proxy_set_header Connection "";
@@ -28,7 +28,7 @@ http {
   fastcgi_temp_path ${folder}/fastcgi;
   uwsgi_temp_path ${folder}/uwsgi;
   scgi_temp_path ${folder}/scgi;
-  split_clients $request_id $version { 10% canary; * live; }
+  split_clients $request_id $version { ${CANARY_PERCENT}% canary; * live; }
   upstream live { server 127.0.0.1:${live}; keepalive 64; keepalive_requests 100000000; }
   upstream canary { server 127.0.0.1:${canary}; keepalive 64; keepalive_requests 100000000; }
 ${shadow === undefined ? '' : `  upstream shadow { server 127.0.0.1:${shadow}; keepalive 64; keepalive_requests 100000000; }\n`}  server {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pinned } from '../pinning.ts'
 import type { Running } from '../processes.ts'
-import type { Backends } from './backends.ts'
+import { type Backends, CANARY_PERCENT } from './backends.ts'
 import { envoyConfiguration } from './envoy.ts'
 import { haproxyConfiguration } from './haproxy.ts'
 import { nginxConfiguration } from './nginx.ts'
@@ -87,7 +87,13 @@ export function findRival(name: RivalName): Found | undefined {
         version,
         mirrors: false,
         cwd: RIVALS_FOLDER,
-        command: (_port, { live, canary }) => [process.execPath, script, String(live), String(canary)],
+        command: (_port, { live, canary }) => [
+          process.execPath,
+          script,
+          String(live),
+          String(canary),
+          String(CANARY_PERCENT),
+        ],
       }
     }
   }
