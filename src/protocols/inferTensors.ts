@@ -28,7 +28,7 @@ export function decodeTensors(message: RawMessage, key: 'inputs' | 'outputs', li
   const raws = member(message.json, key) as readonly unknown[]
   let taken = 0
   const tensors = raws.map((raw, index) => {
-    const head = headOf(raw, key, index, limits)
+    const head = tensorHead(raw, key, index, limits)
     const again = () => (member(message.exact(), key) as readonly object[])[index]!
     const size = head.parameters && member(head.parameters, 'binary_data_size')
     if (size === undefined) return tensorOf(head, jsonData(head, again), again)
@@ -60,7 +60,7 @@ function headText({ name, datatype, shape }: Tensor): string {
 }
 
 /** All of a tensor but its values. */
-interface Head {
+export interface TensorHead {
   /** Such as `input "x"`. */
   readonly label: string
   readonly name: string
@@ -73,7 +73,13 @@ interface Head {
   readonly isAnswer: boolean
 }
 
-function headOf(raw: unknown, key: 'inputs' | 'outputs', index: number, { elements }: DecodeLimits): Head {
+/** @throws BAD_TENSOR, NOT_SUPPORTED */
+export function tensorHead(
+  raw: unknown,
+  key: 'inputs' | 'outputs',
+  index: number,
+  { elements }: DecodeLimits,
+): TensorHead {
   const where = `${key}[${index}]`
   if (!isObject(raw)) throw new UnderstudyError('BAD_TENSOR', `${where} must be an object`)
   const name = member(raw, 'name')
@@ -103,7 +109,7 @@ function isShape(value: unknown): value is readonly number[] {
 }
 
 /** @param again reads the tensor's JSON with exact integers */
-function jsonData({ label, datatype, shape, count, data, isAnswer }: Head, again: () => object): TensorData {
+function jsonData({ label, datatype, shape, count, data, isAnswer }: TensorHead, again: () => object): TensorData {
   if (!Array.isArray(data)) throw new UnderstudyError('BAD_TENSOR', `${label} needs "data", an array`)
   const values = decodeData(data, datatype, shape, count, label, isAnswer)
   if (values !== ROUNDED) return values
@@ -113,14 +119,18 @@ function jsonData({ label, datatype, shape, count, data, isAnswer }: Head, again
   return exact
 }
 
-function tensorOf({ name, datatype, shape, parameters, label }: Head, data: TensorData, again: () => object): Tensor {
+function tensorOf(
+  { name, datatype, shape, parameters, label }: TensorHead,
+  data: TensorData,
+  again: () => object,
+): Tensor {
   if (parameters === undefined) return { name, datatype, shape, data }
   const exact = holdsRounded(parameters) ? tensorParametersOf(again(), label) : parameters
   return { name, datatype, shape, data, ...passedOn(exact) }
 }
 
 /** The next `size` bytes behind the JSON, of which `taken` are read. */
-function rawBytes({ raw, isLengthTold }: RawMessage, head: Head, size: unknown, taken: number): Uint8Array {
+function rawBytes({ raw, isLengthTold }: RawMessage, head: TensorHead, size: unknown, taken: number): Uint8Array {
   const { label, shape, data } = head
   if (data !== undefined) {
     throw new UnderstudyError('BAD_TENSOR', `${label} has both "data" and a binary_data_size`)

@@ -160,7 +160,11 @@ function missingLength(cause: unknown): UnderstudyError {
   return new UnderstudyError('BAD_REQUEST', message, { cause })
 }
 
-function requestedOutputs({ json, exact }: RawMessage): readonly RequestedOutput[] | undefined {
+/** The outputs that a request asks for; undefined: all. @throws BAD_REQUEST, BAD_TENSOR, NOT_SUPPORTED */
+export function requestedOutputs({
+  json,
+  exact,
+}: Pick<RawMessage, 'json' | 'exact'>): readonly RequestedOutput[] | undefined {
   const raws = member(json, 'outputs') ?? undefined
   if (raws === undefined || (Array.isArray(raws) && raws.length === 0)) return undefined
   if (!Array.isArray(raws)) throw new UnderstudyError('BAD_REQUEST', '"outputs" must be an array')

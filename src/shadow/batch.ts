@@ -3,7 +3,11 @@ import type { InferRequest } from '../protocols/codec.ts'
 import type { Tensor, TensorData } from '../protocols/tensor.ts'
 
 /** What of a request decides with which others it goes. */
-export type Batchable = Pick<InferRequest, 'inputs' | 'outputs' | 'parameters'>
+export interface Batchable extends Pick<InferRequest, 'outputs' | 'parameters'> {
+  readonly inputs: readonly Pick<Tensor, 'name' | 'datatype' | 'shape' | 'parameters'>[]
+  /** Its numbers are text still, and join text only. */
+  readonly texts?: readonly Uint8Array[]
+}
 
 /**
  * Rows of a request: the first dimension that all its inputs share; undefined when they share none, and where parameters
@@ -17,19 +21,33 @@ export function rowsOf({ inputs, outputs, parameters }: Batchable): number | und
   return inputs.every(input => input.shape[0] === rows) ? rows : undefined
 }
 
-/** What must be equal for two requests to go together: names, datatypes, all dimensions but the first, wanted outputs. */
-export function batchKey({ inputs, outputs }: Batchable): string {
-  let key = outputs === undefined ? '' : `${outputs.map(({ name }) => name).join('\0')}\0\0`
-  for (const { name, datatype, shape } of inputs) key += `${name}\0${datatype}\0${shape.slice(1)}\0`
-  return key
+/** Whether two requests may go together: equal names, datatypes, all dimensions but the first, and wanted outputs. */
+export function goTogether(a: Batchable, b: Batchable): boolean {
+  if ((a.texts === undefined) !== (b.texts === undefined)) return false
+  // What is read once for all requests that differ in their numbers alone.
+  if (a.inputs === b.inputs && a.outputs === b.outputs) return true
+  return haveEqual(a.inputs, b.inputs, isAlike) && haveEqual(a.outputs ?? [], b.outputs ?? [], hasName)
 }
 
-/** Several requests as one. All must share their batch key. */
-export function joined<T extends Batchable>(requests: readonly T[]): T {
+function haveEqual<T>(a: readonly T[], b: readonly T[], isEqual: (one: T, other: T) => boolean): boolean {
+  return a.length === b.length && a.every((each, index) => isEqual(each, b[index]!))
+}
+
+function isAlike(a: Batchable['inputs'][number], b: Batchable['inputs'][number]): boolean {
+  if (a.name !== b.name || a.datatype !== b.datatype || a.shape.length !== b.shape.length) return false
+  return a.shape.every((dimension, axis) => axis === 0 || dimension === b.shape[axis])
+}
+
+function hasName(a: { readonly name: string }, b: { readonly name: string }): boolean {
+  return a.name === b.name
+}
+
+/** Several requests as one. All must go together. */
+export function joined<T extends Pick<InferRequest, 'inputs'>>(requests: readonly T[]): T {
   return { ...requests[0]!, inputs: joinInputs(requests.map(({ inputs }) => inputs)) }
 }
 
-/** The inputs of several requests, one after another along the first dimension. All must share their batch key. */
+/** The inputs of several requests, one after another along the first dimension. All must go together. */
 export function joinInputs(requests: readonly (readonly Tensor[])[]): Tensor[] {
   const [first] = requests
   if (first === undefined) return []

@@ -6,6 +6,7 @@ import { conformOutputs } from '../protocols/conform.ts'
 import { unpackForm } from '../protocols/content.ts'
 import { signatureToClient, toClient, toVersion } from '../protocols/rename.ts'
 import type { TensorShape } from '../protocols/tensor.ts'
+import { joinedText, type TextRequest } from '../protocols/textRequest.ts'
 import type { OnnxTarget, SnapshotRoute, SnapshotVersion, UpstreamTarget } from '../rollout/snapshot.ts'
 import type { ScoringProcess } from '../scoring/pool.ts'
 import type { ScoreOutcome, Scorer } from '../scoring/scorer.ts'
@@ -13,7 +14,8 @@ import { SignatureSource } from '../scoring/signatures.ts'
 import { Upstream } from '../scoring/upstream.ts'
 import { outcomeOf, upstreamScorer } from '../scoring/upstreamScorer.ts'
 import { formatTraceparent } from '../telemetry/traceContext.ts'
-import type { Candidate } from './mirror.ts'
+import { joined } from './batch.ts'
+import type { Candidate, MirroredRequest } from './mirror.ts'
 import { ownPathOf, type Task } from './task.ts'
 
 // A scoring process takes calls one after another: a second batch waits in its pipe and keeps it busy.
@@ -44,7 +46,8 @@ async function openEmbedded(
   const signature = signatureToClient(target, rename)
   return {
     requestFor: task => renamed(task, signature, rename),
-    score: (request, deadlineMs) => scored(scorer, request, deadlineMs, { rename, answers, declared: [] }),
+    score: (requests, deadlineMs) =>
+      scored(scorer, joined(requests.filter(isDecoded)), deadlineMs, { rename, answers, declared: [] }),
     sendRaw: undefined,
     concurrency: PROCESS_CONCURRENCY,
     close: () => scorer.close(),
@@ -75,11 +78,18 @@ async function openUpstream(
     requestFor(task) {
       // Only what is translated, or batched in a protocol that does not name its types, needs to know them.
       if (codec === undefined) return undefined
+      const text = passes(task) ? task.text : undefined
+      if (text !== undefined) return text
       if (task.needsSignature) void ask()
       return renamed(task, signature, rename)
     },
-    score: async (request, deadlineMs) =>
-      scorer === undefined ? untranslatable() : scored(scorer, request, deadlineMs, names()),
+    score: async (requests, deadlineMs) => {
+      if (scorer === undefined || codec === undefined) return untranslatable()
+      const texts = requests.filter(isText)
+      if (texts.length === 0) return scored(scorer, joined(requests.filter(isDecoded)), deadlineMs, names())
+      const call = textCall(joinedText(texts), codec.predictPath(target.model), deadlineMs)
+      return conformed(outcomeOf(await upstream.send(call), codec), requests[0]!.outputs, names())
+    },
     sendRaw: async (task, deadlineMs, spanId) => {
       if (passes(task)) return outcomeOf(await upstream.send(rawCall(task, target, deadlineMs, spanId)), codec)
       if (task.needsSignature && signature === undefined) await ask()
@@ -112,12 +122,40 @@ async function scored(
 ): Promise<ScoreOutcome> {
   const { inputs, outputs, parameters } = request
   const outcome = await scorer.score(inputs, deadlineMs, { outputs, ...(parameters && { parameters }) })
+  return conformed(outcome, outputs, { rename, answers, declared })
+}
+
+/** An answer in the clients' names, of the outputs that they asked for. */
+function conformed(
+  outcome: ScoreOutcome,
+  outputs: InferRequest['outputs'],
+  { rename, answers, declared }: Names,
+): ScoreOutcome {
   if (!outcome.ok) return outcome
   // Its own bytes are in its own protocol, or under its own names: pointers are followed in the client's.
   const { raw: _, ...rest } = outcome
   const named = toClient(conformOutputs(outcome.outputs, declared), rename)
   const given = outputs === undefined && answers !== undefined ? answers : undefined
   return { ...rest, outputs: given?.flatMap(name => named.find(output => output.name === name) ?? []) ?? named }
+}
+
+/** Requests that go together are all of one kind. */
+function isText(request: MirroredRequest): request is TextRequest {
+  return 'texts' in request
+}
+
+function isDecoded(request: MirroredRequest): request is InferRequest {
+  return !('texts' in request)
+}
+
+function textCall(body: Buffer, path: string, deadlineMs: number) {
+  return {
+    method: 'POST',
+    path,
+    headers: ['content-type', 'application/json', ...SHADOW_HEADERS],
+    body,
+    deadlineMs,
+  } as const
 }
 
 /** The client's bytes. Its own header fields, credentials among them, stay behind: a shadow gets the body and our role. */

@@ -1,19 +1,23 @@
 // Sends mirrored requests to one candidate: a bounded queue, batches, and nothing that another candidate could feel.
 import type { DropReason } from '../evidence/accounting.ts'
 import type { InferRequest } from '../protocols/codec.ts'
+import type { TextRequest } from '../protocols/textRequest.ts'
 import { monotonicMs } from '../record/clock.ts'
 import type { SnapshotVersion } from '../rollout/snapshot.ts'
 import type { ScoreOutcome } from '../scoring/scorer.ts'
 import { newSpanId } from '../telemetry/traceContext.ts'
-import { batchKey, joined, rowsOf, splitOutputs } from './batch.ts'
+import { goTogether, rowsOf, splitOutputs } from './batch.ts'
 import type { Observation, Task } from './task.ts'
+
+/** A request that may go with others: decoded, or with its numbers as they came. */
+export type MirroredRequest = InferRequest | TextRequest
 
 /** How a candidate is reached. */
 export interface Candidate {
   /** The client's request in this version's names; undefined when it cannot be read. */
-  requestFor(task: Task): InferRequest | undefined
-  /** Scores decoded tensors (batches, embedded models). The outputs come in the clients' names. */
-  score(request: InferRequest, deadlineMs: number): Promise<ScoreOutcome>
+  requestFor(task: Task): MirroredRequest | undefined
+  /** Scores requests that go together as one, in their order. The outputs come in the clients' names. */
+  score(requests: readonly MirroredRequest[], deadlineMs: number): Promise<ScoreOutcome>
   /** Sends one request as the client sent it; undefined where only tensors are understood. */
   readonly sendRaw: ((task: Task, deadlineMs: number, spanId: string) => Promise<ScoreOutcome>) | undefined
   /** Sends under way at once. */
@@ -173,12 +177,12 @@ export class Mirror {
       return [first]
     }
     const batch = [first]
-    const key = batchKey(request)
     let total = rows
     while (this.#head < this.#queue.length) {
       const next = this.#candidate.requestFor(this.#queue[this.#head]!.task)
-      const more = next === undefined ? undefined : rowsOf(next)
-      if (more === undefined || total + more > this.#settings.batch || batchKey(next!) !== key) break
+      if (next === undefined || !goTogether(request, next)) break
+      const more = rowsOf(next)
+      if (more === undefined || total + more > this.#settings.batch) break
       this.#unbatchedDebt += this.#settings.unbatched / 100
       total += more
       batch.push(this.#next()!)
@@ -209,7 +213,7 @@ export class Mirror {
     const outcome = await settled(async () => {
       if (sendRaw !== undefined) return sendRaw(task, deadline, spanId)
       const request = this.#candidate.requestFor(task)
-      return request === undefined ? unreadable() : this.#candidate.score(request, deadline)
+      return request === undefined ? unreadable() : this.#candidate.score([request], deadline)
     })
     ends.observed({ outcome, batched: false, sentMs, spanId })
     return outcome
@@ -218,7 +222,7 @@ export class Mirror {
   async #sendBatch(batch: Waiting[]): Promise<ScoreOutcome> {
     const requests = batch.map(({ task }) => this.#candidate.requestFor(task)!)
     const sentMs = monotonicMs()
-    const outcome = await settled(async () => this.#candidate.score(joined(requests), this.#settings.deadline))
+    const outcome = await settled(async () => this.#candidate.score(requests, this.#settings.deadline))
     const parts = outcome.ok
       ? splitOutputs(
           outcome.outputs,

@@ -7,6 +7,7 @@ import { type BodyForm, decodedNow, unpackForm } from '../protocols/content.ts'
 import { parseJson } from '../protocols/json.ts'
 import { signatureToClient } from '../protocols/rename.ts'
 import type { Tensor } from '../protocols/tensor.ts'
+import { type TextRequest, textRequestOf } from '../protocols/textRequest.ts'
 import { OUTCOME, type RequestRecord } from '../record/format.ts'
 import type { SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
 import type { ScoreOutcome } from '../scoring/scorer.ts'
@@ -32,6 +33,7 @@ export class Task {
   readonly record: RequestRecord
   readonly route: SnapshotRoute
   readonly #requests = new Map<Signature | undefined, InferRequest | null>()
+  #text: TextRequest | null | undefined
   #body: WireBody | null | undefined
   #served: Outputs | null | undefined
   #form: AnswerForm | undefined
@@ -61,6 +63,15 @@ export class Task {
     return this.requestFor(this.needsSignature ? liveSignature(this.route) : undefined)
   }
 
+  /** The request with its numbers as they came, where that is enough; undefined: it must be decoded to be understood. */
+  get text(): TextRequest | undefined {
+    if (this.#text === undefined) {
+      const isV2 = this.record.protocol === 'v2'
+      this.#text = isV2 ? attempt(() => textRequestOf(this.#requestBody, this.route.limits) ?? null) : null
+    }
+    return this.#text ?? undefined
+  }
+
   /** The request's JSON, without raw tensors behind it. @throws when it is none */
   get requestJson(): unknown {
     return this.#json(this.#requestBody)
@@ -80,7 +91,7 @@ export class Task {
 
   /** Names of the outputs that the client asked for; undefined: all. */
   get requestedOutputs(): readonly string[] | undefined {
-    return this.request?.outputs?.map(({ name }) => name)
+    return (this.text ?? this.request)?.outputs?.map(({ name }) => name)
   }
 
   /** Whether the compared outputs are JSON pointers into the answer, rather than tensors. */

@@ -1,7 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Tensor } from '../../src/protocols/tensor.ts'
-import { batchKey as batchKeyOf, joinInputs, rowsOf as rowsOfRequest, splitOutputs } from '../../src/shadow/batch.ts'
+import {
+  type Batchable,
+  goTogether,
+  joinInputs,
+  rowsOf as rowsOfRequest,
+  splitOutputs,
+} from '../../src/shadow/batch.ts'
 
 const tensor = (shape: number[], data: number[], name = 'x'): Tensor => ({
   name,
@@ -11,7 +17,10 @@ const tensor = (shape: number[], data: number[], name = 'x'): Tensor => ({
 })
 
 const rowsOf = (inputs: Tensor[]) => rowsOfRequest({ inputs, outputs: undefined })
-const batchKey = (inputs: Tensor[]) => batchKeyOf({ inputs, outputs: undefined })
+const asking = (inputs: Tensor[], ...names: string[]): Batchable => ({
+  inputs,
+  outputs: names.length === 0 ? undefined : names.map(name => ({ name, binary: undefined })),
+})
 
 describe('rows of a request', () => {
   it('are unknown without inputs, without a first dimension, with none and where inputs differ', () => {
@@ -38,21 +47,29 @@ describe('rows of a request', () => {
 describe('requests go together', () => {
   it('only where they ask for the same outputs', () => {
     const inputs = [tensor([1, 1], [1])]
-    const asking = (...names: string[]) =>
-      batchKeyOf({ inputs, outputs: names.map(name => ({ name, binary: undefined })) })
-    expect(asking('predict')).toBe(asking('predict'))
-    expect(asking('predict')).not.toBe(asking('predict_proba'))
-    expect(asking('predict')).not.toBe(batchKey(inputs))
+    expect(goTogether(asking(inputs, 'predict'), asking([...inputs], 'predict'))).toBe(true)
+    expect(goTogether(asking(inputs, 'predict'), asking(inputs, 'predict_proba'))).toBe(false)
+    expect(goTogether(asking(inputs, 'predict'), asking(inputs, 'predict', 'label'))).toBe(false)
+    expect(goTogether(asking(inputs, 'predict'), asking(inputs))).toBe(false)
   })
 
   it('only with equal names, datatypes and widths, whatever their rows', () => {
-    const key = batchKey([tensor([1, 2], [1, 2])])
-    expect(batchKey([tensor([5, 2], new Array(10).fill(0))])).toBe(key)
-    expect(batchKey([tensor([1, 3], [1, 2, 3])])).not.toBe(key)
-    expect(batchKey([tensor([1, 2], [1, 2], 'y')])).not.toBe(key)
-    expect(batchKey([{ ...tensor([1, 2], [1, 2]), datatype: 'FP64', data: new Float64Array(2) }])).not.toBe(key)
-    expect(batchKey([tensor([1, 2], [1, 2]), tensor([1], [1], 'y')])).not.toBe(key)
-    expect(batchKey([tensor([1], [1], 'ab')])).not.toBe(batchKey([tensor([1], [1], 'a'), tensor([1], [1], 'b')]))
+    const first = asking([tensor([1, 2], [1, 2])])
+    const goes = (...inputs: Tensor[]) => goTogether(first, asking(inputs))
+    expect(goes(tensor([5, 2], new Array(10).fill(0)))).toBe(true)
+    expect(goes(tensor([1, 3], [1, 2, 3]))).toBe(false)
+    expect(goes(tensor([1, 2, 1], [1, 2]))).toBe(false)
+    expect(goes(tensor([1, 2], [1, 2], 'y'))).toBe(false)
+    expect(goes({ ...tensor([1, 2], [1, 2]), datatype: 'FP64', data: new Float64Array(2) })).toBe(false)
+    expect(goes(tensor([1, 2], [1, 2]), tensor([1], [1], 'y'))).toBe(false)
+    expect(goTogether(asking([tensor([1], [1], 'ab')]), asking([tensor([1], [1], 'a'), tensor([1], [1], 'b')]))).toBe(
+      false,
+    )
+  })
+
+  it('never with one decoded and the other as text: they are joined in different ways', () => {
+    const decoded = asking([tensor([1, 2], [1, 2])])
+    expect(goTogether(decoded, { ...decoded, texts: [Buffer.from('1,2')] })).toBe(false)
   })
 })
 

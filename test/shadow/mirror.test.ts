@@ -4,7 +4,8 @@ import type { Tensor } from '../../src/protocols/tensor.ts'
 import { OUTCOME, type RequestRecord } from '../../src/record/format.ts'
 import type { SnapshotRoute, SnapshotVersion } from '../../src/rollout/snapshot.ts'
 import type { ScoreOutcome } from '../../src/scoring/scorer.ts'
-import { type Candidate, Mirror } from '../../src/shadow/mirror.ts'
+import { joined } from '../../src/shadow/batch.ts'
+import { type Candidate, Mirror, type MirroredRequest } from '../../src/shadow/mirror.ts'
 import { type Observation, Task } from '../../src/shadow/task.ts'
 
 type Settings = SnapshotVersion['shadow']
@@ -87,14 +88,15 @@ class FakeCandidate implements Candidate {
   constructor({ concurrency = 1, held = false, raw = false } = {}) {
     this.concurrency = concurrency
     if (held) this.#held = []
-    this.sendRaw = raw ? (sent: Task) => this.score(sent.request!) : undefined
+    this.sendRaw = raw ? (sent: Task) => this.score([sent.request!]) : undefined
   }
 
   requestFor(asked: Task): InferRequest | undefined {
     return asked.request
   }
 
-  async score({ inputs }: InferRequest): Promise<ScoreOutcome> {
+  async score(requests: readonly MirroredRequest[]): Promise<ScoreOutcome> {
+    const { inputs } = joined(requests as InferRequest[])
     this.calls.push(inputs[0]!.shape[0]!)
     this.mostUnderWay = Math.max(this.mostUnderWay, ++this.underWay)
     if (this.#held) await new Promise<void>(resolve => this.#held!.push(resolve))
@@ -409,7 +411,8 @@ describe('a candidate that misses one deadline after the other', () => {
     requestFor(asked: Task): InferRequest | undefined {
       return asked.request
     }
-    async score({ inputs }: InferRequest): Promise<ScoreOutcome> {
+    async score(requests: readonly MirroredRequest[]): Promise<ScoreOutcome> {
+      const { inputs } = joined(requests as InferRequest[])
       this.asked++
       return this.mended ? ok(inputs) : failure('VERSION_DEADLINE')
     }

@@ -1,0 +1,146 @@
+// V2 requests whose numbers stay the text that they came in: enough to send several as one, without reading a number.
+import type { DecodeLimits, RequestedOutput, WireBody } from './codec.ts'
+import { type TensorHead, tensorHead } from './inferTensors.ts'
+import { isObject, member, parseJson } from './json.ts'
+import { numbersIn } from './numberList.ts'
+import { requestedOutputs } from './openInference.ts'
+import type { Datatype } from './tensor.ts'
+
+/** A request without its numbers. */
+interface Frame {
+  readonly inputs: readonly Pick<TensorHead, 'name' | 'datatype' | 'shape' | 'count'>[]
+  /** In the order asked, by name alone; undefined: all. */
+  readonly outputs: readonly RequestedOutput[] | undefined
+}
+
+/** All of a request: the numbers of each input as JSON without the brackets around it. */
+export interface TextRequest extends Frame {
+  readonly texts: readonly Uint8Array[]
+}
+
+const NUMBERS: ReadonlySet<Datatype> = new Set<Datatype>([
+  'UINT8',
+  'UINT16',
+  'UINT32',
+  'UINT64',
+  'INT8',
+  'INT16',
+  'INT32',
+  'INT64',
+  'FP32',
+  'FP64',
+])
+const DATA = Buffer.from('"data"')
+const COLON = 0x3a
+const OPEN = 0x5b
+const CLOSE = 0x5d
+
+// Most requests of a route differ in their numbers alone: what stands around those is read once. By the route's limits,
+// which are the same object as long as its configuration is.
+const frames = new WeakMap<DecodeLimits, { readonly around: string; readonly frame: Frame | undefined }>()
+
+/**
+ * The request of a body that is all JSON, every input a flat list of numbers; undefined for any other body, which must be
+ * decoded to be understood. Numbers may be outside their datatype: whoever gets them decides.
+ */
+export function textRequestOf({ bytes, jsonBytes }: WireBody, limits: DecodeLimits): TextRequest | undefined {
+  if (jsonBytes !== undefined) return undefined
+  const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  const texts: Uint8Array[] = []
+  const counts: number[] = []
+  const around: Uint8Array[] = []
+  let aroundText = ''
+  let from = 0
+  for (let at = body.indexOf(DATA); at >= 0; at = body.indexOf(DATA, from)) {
+    const start = listStart(body, at + DATA.length)
+    const end = start < 0 ? -1 : body.indexOf(CLOSE, start)
+    // A list of lists, of texts, or an object ends elsewhere, and holds what no list of numbers does.
+    const count = end < 0 ? -1 : numbersIn(body, start, end)
+    if (count < 0) return undefined
+    counts.push(count)
+    texts.push(body.subarray(start, end))
+    around.push(body.subarray(from, start))
+    aroundText += body.toString('latin1', from, start)
+    from = end
+  }
+  if (texts.length === 0) return undefined
+  aroundText += body.toString('latin1', from)
+  let known = frames.get(limits)
+  if (known?.around !== aroundText) {
+    known = { around: aroundText, frame: frameOf(Buffer.concat([...around, body.subarray(from)]), limits) }
+    frames.set(limits, known)
+  }
+  const { frame } = known
+  if (frame === undefined || frame.inputs.length !== texts.length) return undefined
+  if (frame.inputs.some(({ count }, index) => counts[index] !== count)) return undefined
+  return { inputs: frame.inputs, outputs: frame.outputs, texts }
+}
+
+/** Several requests as the body of one, along the first dimension. All must go together, see shadow/batch.ts. */
+export function joinedText(requests: readonly TextRequest[]): Buffer {
+  const [first] = requests
+  if (first === undefined) return Buffer.alloc(0)
+  const pieces: Uint8Array[] = []
+  first.inputs.forEach(({ name, datatype, shape }, index) => {
+    const rows = requests.reduce((sum, { inputs }) => sum + inputs[index]!.shape[0]!, 0)
+    const head = JSON.stringify({ name, datatype, shape: [rows, ...shape.slice(1)] }).slice(0, -1)
+    pieces.push(Buffer.from(`${index === 0 ? '{"inputs":[' : ','}${head},"data":[`))
+    requests.forEach(({ texts }, request) => {
+      if (request > 0) pieces.push(COMMA)
+      pieces.push(texts[index]!)
+    })
+    pieces.push(LIST_END)
+  })
+  const outputs = first.outputs === undefined ? '' : `,"outputs":${JSON.stringify(first.outputs.map(nameOf))}`
+  pieces.push(Buffer.from(`]${outputs}}`))
+  return Buffer.concat(pieces)
+}
+
+const COMMA = Buffer.from(',')
+const LIST_END = Buffer.from(']}')
+
+function nameOf({ name }: { readonly name: string }): { readonly name: string } {
+  return { name }
+}
+
+/**
+ * What stands around the numbers, read with an empty list in the place of each. Undefined when it is no such request, and
+ * where it has parameters: those may mean something for it alone.
+ */
+function frameOf(around: Uint8Array, limits: DecodeLimits): Frame | undefined {
+  try {
+    const json = parseJson(around, limits.depth)
+    if (!isObject(json)) return undefined
+    const id = member(json, 'id') ?? undefined
+    const raws = member(json, 'inputs')
+    if ((id !== undefined && typeof id !== 'string') || !Array.isArray(raws)) return undefined
+    const inputs = raws.map((raw, index) => tensorHead(raw, 'inputs', index, limits))
+    const outputs = requestedOutputs({ json, exact: () => json })
+    const hasParameters = (each: object) => (member(each, 'parameters') ?? undefined) !== undefined
+    const asked = member(json, 'outputs')
+    if (hasParameters(json) || raws.some(hasParameters) || (Array.isArray(asked) && asked.some(hasParameters)))
+      return undefined
+    // Each list that was taken out is the data of one input, or the numbers of both would differ.
+    const isText = inputs.every(
+      ({ datatype, data }) => NUMBERS.has(datatype) && Array.isArray(data) && data.length === 0,
+    )
+    if (!isText) return undefined
+    return { inputs: inputs.map(({ name, datatype, shape, count }) => ({ name, datatype, shape, count })), outputs }
+  } catch {
+    return undefined
+  }
+}
+
+/** Where the values of a list begin behind `"data"` and a colon; −1 when no list follows. */
+function listStart(body: Buffer, after: number): number {
+  const colon = skipBlanks(body, after)
+  if (body[colon] !== COLON) return -1
+  const open = skipBlanks(body, colon + 1)
+  return body[open] === OPEN ? open + 1 : -1
+}
+
+function skipBlanks(body: Buffer, from: number): number {
+  let at = from
+  while (body[at] === 0x20 || body[at] === 0x09 || body[at] === 0x0a || body[at] === 0x0d) at++
+  return at
+}
