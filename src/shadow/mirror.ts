@@ -39,12 +39,16 @@ interface Waiting {
 }
 
 const MAX_QUEUED = 16_384
-/** Deadlines missed in a row after which a candidate counts as stalled. */
+/** Sends without an answer in a row after which a candidate counts as stalled. */
 const STALLED_AFTER = 8
+/** What a send without an answer ends with: too late, nobody there, or no end of it. */
+const NO_ANSWER: ReadonlySet<string> = new Set(['VERSION_DEADLINE', 'VERSION_UNREACHABLE', 'ANSWER_TOO_LARGE'])
+/** A stalled candidate is asked at most this often: where it is not there at all, each send would be over at once. */
+const PROBE_MS = 100
 
 /**
  * Drop policy: newest first when the queue is over its bytes or count; what waits past its deadline goes too. A candidate
- * that has missed several deadlines in a row is stalled: it gets one request at a time, to see whether it is back, and
+ * that has given no answer several times in a row is stalled: it gets one request at a time, to see whether it is back, and
  * the rest is dropped at once instead of being kept for a deadline each.
  */
 export class Mirror {
@@ -61,7 +65,8 @@ export class Mirror {
   #timer: NodeJS.Timeout | undefined
   #splits = true
   #unbatchedDebt = 0
-  #missedInARow = 0
+  #unansweredInARow = 0
+  #probedMs = Number.NEGATIVE_INFINITY
   #closing: (() => void) | undefined
 
   constructor(candidate: Candidate, settings: SnapshotVersion['shadow'], maxBytes: number) {
@@ -85,7 +90,7 @@ export class Mirror {
       ends.notSampled()
       return
     }
-    if (this.#stalled && this.inFlight > 0) {
+    if (this.#stalled && (this.inFlight > 0 || monotonicMs() - this.#probedMs < PROBE_MS)) {
       ends.dropped('stalled')
       return
     }
@@ -126,7 +131,7 @@ export class Mirror {
   }
 
   get #stalled(): boolean {
-    return this.#missedInARow >= STALLED_AFTER
+    return this.#unansweredInARow >= STALLED_AFTER
   }
 
   get #batches(): boolean {
@@ -198,8 +203,11 @@ export class Mirror {
     void sent.then(outcome => {
       this.#sends--
       this.#sending -= batch.length
-      this.#missedInARow = !outcome.ok && outcome.code === 'VERSION_DEADLINE' ? this.#missedInARow + 1 : 0
-      if (this.#stalled) while (this.#head < this.#queue.length) this.#next()?.ends.dropped('stalled')
+      this.#unansweredInARow = !outcome.ok && NO_ANSWER.has(outcome.code) ? this.#unansweredInARow + 1 : 0
+      if (this.#stalled) {
+        this.#probedMs = monotonicMs()
+        while (this.#head < this.#queue.length) this.#next()?.ends.dropped('stalled')
+      }
       this.pump()
     })
   }
@@ -241,12 +249,14 @@ export class Mirror {
       return outcome
     }
     // Either the model does not keep rows apart, or one request failed the others: live scored each alone, so each is
-    // asked for alone. What did not answer in time or cannot be reached would not for each of them either.
+    // asked for alone, as long as it has not waited past its deadline. What did not answer in time, without end or not at
+    // all would not for each of them either.
     if (outcome.ok) this.#splits = false
     const again = outcome.ok || !GIVEN_UP.has(outcome.code)
     for (const waiting of batch) {
-      if (again) await this.#sendOne(waiting)
-      else waiting.ends.observed({ outcome, batched: true, sentMs, spanId: '' })
+      if (!again) waiting.ends.observed({ outcome, batched: true, sentMs, spanId: '' })
+      else if (monotonicMs() - waiting.queuedMs > this.#settings.deadline) waiting.ends.dropped('expired')
+      else await this.#sendOne(waiting)
     }
     return outcome
   }
@@ -261,7 +271,7 @@ async function settled(score: () => Promise<ScoreOutcome>): Promise<ScoreOutcome
   }
 }
 
-const GIVEN_UP = new Set(['VERSION_DEADLINE', 'VERSION_UNREACHABLE', 'VERSION_NOT_READY'])
+const GIVEN_UP: ReadonlySet<string> = new Set([...NO_ANSWER, 'VERSION_NOT_READY'])
 
 function unreadable(): ScoreOutcome {
   return { ok: false, code: 'BAD_TENSOR', message: 'the request cannot be read', inferMs: 0, queueMs: 0 }

@@ -10,7 +10,7 @@ const DROPPED: Readonly<Record<DropReason, string>> = {
   incomplete: 'it was answered before all of it had come',
   queue_full: 'its queue was full (mirror.queue)',
   expired: 'it waited in the queue past its shadow.deadline',
-  stalled: 'it had missed several deadlines in a row, and was asked one request at a time',
+  stalled: 'it had given no answer several times in a row, and was asked one request at a time',
   not_ready: 'it was not ready',
   unpaired: "one side's span did not come in time (spans.within)",
   evicted: 'too many traces waited for a span',

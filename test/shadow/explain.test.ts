@@ -60,7 +60,7 @@ describe('a request of which little is known', () => {
 
   it.each([
     ['queue_full', 'its queue was full (mirror.queue)'],
-    ['stalled', 'it had missed several deadlines in a row, and was asked one request at a time'],
+    ['stalled', 'it had given no answer several times in a row, and was asked one request at a time'],
     ['not_sampled', 'left out by shadow.max (7 a second)'],
   ] as const)('whose candidate did not get it (%s) says why', (reason, detail) => {
     const explanation = told(recordOf(), [mirrored(reason)])

@@ -66,7 +66,9 @@ function offer(mirror: Mirror, offered: Task): End {
 }
 
 const ok = (outputs: readonly Tensor[]): ScoreOutcome => ({ ok: true, outputs, inferMs: 1, queueMs: 0 })
-const failure = (code: 'BAD_TENSOR' | 'VERSION_NOT_READY' | 'VERSION_DEADLINE'): ScoreOutcome => ({
+type FailureCode = Extract<ScoreOutcome, { ok: false }>['code']
+
+const failure = (code: FailureCode): ScoreOutcome => ({
   ok: false,
   code,
   message: code,
@@ -401,20 +403,28 @@ describe('closing', () => {
   })
 })
 
-describe('a candidate that misses one deadline after the other', () => {
-  /** Misses every deadline until it is mended. */
-  class Stalling implements Candidate {
+describe('a candidate that gives no answer', () => {
+  /** Fails in the same way until it is mended. */
+  class Silent implements Candidate {
     readonly concurrency = 4
     readonly sendRaw = undefined
+    readonly code: FailureCode
+    readonly tookMs: number
     asked = 0
     mended = false
+    constructor(code: FailureCode, tookMs = 0) {
+      this.code = code
+      this.tookMs = tookMs
+    }
     requestFor(asked: Task): InferRequest | undefined {
       return asked.request
     }
     async score(requests: readonly MirroredRequest[]): Promise<ScoreOutcome> {
       const { inputs } = joined(requests as InferRequest[])
       this.asked++
-      return this.mended ? ok(inputs) : failure('VERSION_DEADLINE')
+      if (this.mended) return ok(inputs)
+      if (this.tookMs > 0) await new Promise(resolve => setTimeout(resolve, this.tookMs))
+      return failure(this.code)
     }
     async close(): Promise<void> {}
   }
@@ -426,19 +436,44 @@ describe('a candidate that misses one deadline after the other', () => {
     return ends
   }
 
-  it('is asked one request at a time, drops the others at once, and has all again when it is back', async () => {
-    const candidate = new Stalling()
-    const mirror = new Mirror(candidate, settings({ batch: 1 }), 1e9)
-    const first = await send(mirror, 100)
-    expect(candidate.asked).toBeLessThan(20)
-    expect(first.filter(({ dropped }) => dropped === 'stalled')).toHaveLength(100 - candidate.asked)
-    const asked = candidate.asked
-    const probe = await send(mirror, 50)
-    expect(candidate.asked).toBe(asked + 1)
-    expect(probe.filter(({ dropped }) => dropped === 'stalled')).toHaveLength(49)
-    candidate.mended = true
-    await send(mirror, 1)
-    const after = await send(mirror, 20)
-    expect(after.every(({ observation }) => observation?.outcome.ok)).toBe(true)
+  it.each<FailureCode>(['VERSION_DEADLINE', 'VERSION_UNREACHABLE', 'ANSWER_TOO_LARGE'])(
+    'is asked one request at a time and not often, drops the others at once, and has all again when it is back: %s',
+    async code => {
+      const candidate = new Silent(code)
+      const mirror = new Mirror(candidate, settings({ batch: 1 }), 1e9)
+      const first = await send(mirror, 100)
+      expect(candidate.asked).toBeLessThan(20)
+      expect(first.filter(({ dropped }) => dropped === 'stalled')).toHaveLength(100 - candidate.asked)
+      const asked = candidate.asked
+      const soon = await send(mirror, 50)
+      expect(candidate.asked).toBe(asked)
+      expect(soon.filter(({ dropped }) => dropped === 'stalled')).toHaveLength(50)
+      await vi.advanceTimersByTimeAsync(100)
+      const probe = await send(mirror, 50)
+      expect(candidate.asked).toBe(asked + 1)
+      expect(probe.filter(({ dropped }) => dropped === 'stalled')).toHaveLength(49)
+      candidate.mended = true
+      await vi.advanceTimersByTimeAsync(100)
+      await send(mirror, 1)
+      const after = await send(mirror, 20)
+      expect(after.every(({ observation }) => observation?.outcome.ok)).toBe(true)
+    },
+  )
+
+  it('is asked for everything where it answers, even if only with failures', async () => {
+    const candidate = new Silent('VERSION_FAILED')
+    const ends = await send(new Mirror(candidate, settings({ batch: 1 }), 1e9), 100)
+    expect(candidate.asked).toBe(100)
+    expect(ends.filter(({ dropped }) => dropped !== undefined)).toEqual([])
+  })
+
+  it('as one is asked for each request of a batch alone only until that has waited past its deadline', async () => {
+    const candidate = new Silent('VERSION_BROKE_OFF', 400)
+    const mirror = new Mirror(candidate, settings({ batch: 32, deadline: 1_000 }), 1e9)
+    const ends = await send(mirror, 32)
+    await vi.advanceTimersByTimeAsync(10_000)
+    // The batch, and two alone.
+    expect(candidate.asked).toBe(1 + 2)
+    expect(ends.filter(({ dropped }) => dropped === 'expired')).toHaveLength(30)
   })
 })
