@@ -12,7 +12,8 @@ import type { Bench } from './bench.ts'
 import type { Judged } from './growthTable.ts'
 import { inferPaths, rotated, routesText } from './routesText.ts'
 
-export const ROUTES = 10_000
+/** A quick run starts no gateway that takes half a minute for it. */
+export const manyRoutes = (quick: boolean) => (quick ? 1_000 : 10_000)
 /** As many routes as see most of the traffic of a large gateway. */
 const BUSY = 100
 const CPU_TARGET = 1.05
@@ -35,21 +36,22 @@ interface Asked extends System {
 export async function requestCosts(bench: Bench): Promise<RequestCosts> {
   const upstream = await bench.start('upstream', ['1.0.0'])
   const url = `http://127.0.0.1:${upstream.ready.port}`
+  const routes = manyRoutes(bench.quick)
   const one = routesText({ routes: 1, url })
-  const asked = (name: string, { pid, ready }: Running, routes: number): Asked => {
-    const paths = inferPaths(routes)
+  const asked = (name: string, { pid, ready }: Running, count: number): Asked => {
+    const paths = inferPaths(count)
     return { name, pid, url: `http://127.0.0.1:${ready.port}${paths[0]}`, adminUrl: undefined, paths }
   }
   const small = asked('one route', await bench.gateway(one, { processor: MEASURED }), 1)
   const again = asked('one route again', await bench.gateway(one, { processor: MEASURED }), 1)
   const two = await bench.gateway(one, { threads: 2, processor: MEASURED })
   const threaded = asked('one route, two serving threads', two, 1)
-  bench.tell(`starting a gateway with ${ROUTES} routes`)
-  const many = await bench.gateway(routesText({ routes: ROUTES, url }), { processor: MEASURED })
-  const large = (what: string, routes: number) => asked(`${ROUTES} routes, ${what}`, many, routes)
+  bench.tell(`starting a gateway with ${routes} routes`)
+  const many = await bench.gateway(routesText({ routes, url }), { processor: MEASURED })
+  const large = (what: string, count: number) => asked(`${routes} routes, ${what}`, many, count)
   const single = large('one asked', 1)
   const busy = large(`${BUSY} asked`, BUSY)
-  const all = large('all asked', ROUTES)
+  const all = large('all asked', routes)
   const systems = [small, again, threaded, single, busy, all]
   const bodies = flightRequests(64)
   const planOf = (system: System) => ({

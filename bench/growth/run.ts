@@ -13,7 +13,7 @@ import { type GrowthResults, renderGrowth } from './growthTable.ts'
 import { fileCosts } from './largeFile.ts'
 import { MODELS, modelStarts, START_TARGET_SECONDS } from './models.ts'
 import { reportGrowth } from './reports.ts'
-import { CONNECTIONS, ROUTES, requestCosts, windowSeconds } from './routes.ts'
+import { CONNECTIONS, manyRoutes, requestCosts, windowSeconds } from './routes.ts'
 
 const QUESTIONS = ['requests', 'files', 'evidence', 'reports', 'models']
 
@@ -61,7 +61,7 @@ async function measure(): Promise<GrowthResults> {
   pinToFirst()
   const files = await asked('files', async () => [
     await fileCosts(bench, 1, quick ? 1 : 3),
-    await fileCosts(bench, ROUTES, quick ? 1 : 3),
+    await fileCosts(bench, manyRoutes(quick), quick ? 1 : 3),
   ])
   const requests = await asked('requests', () => requestCosts(bench))
   return {
