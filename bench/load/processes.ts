@@ -11,7 +11,7 @@ export interface Running {
   close(): Promise<void>
 }
 
-const READY_DEADLINE_MS = 30_000
+const READY_DEADLINE_MS = 120_000
 const END_DEADLINE_MS = 30_000
 
 /** As `understudy serve` does it: types are stripped once and not in every thread. */

@@ -49,16 +49,39 @@ export function editRoute(text: string, route: string, changes: RouteChanges): s
  * that uses anchors is written out as a flow map. Undefined: no such version.
  */
 export function entryText(text: string, route: string, version: string): string | undefined {
-  const pair = pairOf(versionsMap(text, route), version)
-  if (pair === undefined || !isCollection(pair.value)) {
-    const value = pair === undefined ? undefined : parse(text).getIn(['routes', route, 'versions', version])
-    return isMap(value) ? flow(value.toJSON()) : isAlias(pair?.value) ? flow(resolved(text, route, version)) : undefined
+  return entryReader(text)(route, version)
+}
+
+/** Reads the entries of one text as `entryText` does: with thousands of routes the text must not be parsed for each. */
+export type EntryReader = (route: string, version: string) => string | undefined
+
+export function entryReader(text: string): EntryReader {
+  // When the first entry is asked for: a file without routes has none.
+  let read: { readonly document: Document.Parsed; readonly routes: ReadonlyMap<string, Pair> } | undefined
+  let file: { routes?: Record<string, { versions?: Record<string, unknown> }> } | undefined
+  return (route, version) => {
+    read ??= routesOf(parse(text))
+    const { document, routes } = read
+    const resolved = () => {
+      file ??= document.toJS({ maxAliasCount: 1000 })
+      return file?.routes?.[route]?.versions?.[version]
+    }
+    const pair = pairOf(mapAt(mapOf(routes.get(route), route), 'versions'), version)
+    if (pair === undefined || !isCollection(pair.value)) {
+      const value = pair === undefined ? undefined : document.getIn(['routes', route, 'versions', version])
+      if (isMap(value)) return flow(value.toJSON())
+      return isAlias(pair?.value) ? flow(resolved()) : undefined
+    }
+    const [start, end] = pair.value.range!
+    if (usesAnchors(pair.value)) return flow(resolved())
+    const indent = columnOf(text, start)
+    const lines = text.slice(start, end).trimEnd().split(/\r?\n/)
+    return lines.map((line, index) => (index === 0 ? line : line.replace(new RegExp(`^ {0,${indent}}`), ''))).join('\n')
   }
-  const [start, end] = pair.value.range!
-  if (usesAnchors(pair.value)) return flow(resolved(text, route, version))
-  const indent = columnOf(text, start)
-  const lines = text.slice(start, end).trimEnd().split(/\r?\n/)
-  return lines.map((line, index) => (index === 0 ? line : line.replace(new RegExp(`^ {0,${indent}}`), ''))).join('\n')
+}
+
+function routesOf(document: Document.Parsed) {
+  return { document, routes: pairsByKey(mapAt(document.contents as YAMLMap, 'routes')) }
 }
 
 /** Whether two entries' texts say the same, their weights apart. */
@@ -90,7 +113,11 @@ function versionsMap(text: string, route: string): YAMLMap {
 }
 
 function mapAt(map: YAMLMap, key: string): YAMLMap {
-  const value = isMap(map) ? pairOf(map, key)?.value : undefined
+  return mapOf(isMap(map) ? pairOf(map, key) : undefined, key)
+}
+
+function mapOf(pair: Pair | undefined, key: string): YAMLMap {
+  const value = pair?.value
   if (isMap(value)) return value
   if (isAlias(value)) throw new UnderstudyError('CONFLICT', `\`${key}\` is an alias in routes.yaml: edit it by hand`)
   throw new UnderstudyError('CONFLICT', `routes.yaml has no \`${key}\` to edit`)
@@ -98,6 +125,17 @@ function mapAt(map: YAMLMap, key: string): YAMLMap {
 
 function pairOf(map: YAMLMap, key: string): Pair | undefined {
   return map.items.find(({ key: node }) => isScalar(node) && (node.value === key || node.source === key))
+}
+
+/** What {@link pairOf} finds, for every key. */
+function pairsByKey(map: YAMLMap): ReadonlyMap<string, Pair> {
+  const pairs = new Map<string, Pair>()
+  for (const pair of map.items) {
+    if (!isScalar(pair.key)) continue
+    for (const key of [pair.key.value, pair.key.source])
+      if (typeof key === 'string' && !pairs.has(key)) pairs.set(key, pair)
+  }
+  return pairs
 }
 
 function putScalar(text: string, map: YAMLMap, key: string, value: string | number): string {

@@ -54,14 +54,16 @@ export class Automatic {
     const standing = this.#parts.standing()
     const route = standing?.change.loaded.config.routes[name]
     const state = standing?.change.resolutions[name]?.state
-    const known = standing?.snapshot.routes.find(each => each.name === name)
-    if (route === undefined || state === undefined || known === undefined || this.#raising.has(name)) return
+    if (route === undefined || state === undefined || this.#raising.has(name)) return
     const nowMs = this.#parts.now()
     if (route.rollout.mode !== 'auto') {
       this.#failures.delete(name)
       this.#waitFor(name, undefined)
       return
     }
+    // Looked for only now: every route is judged every second, and a search for each of thousands costs the second.
+    const known = standing?.snapshot.routes.find(each => each.name === name)
+    if (known === undefined) return
     const digests = Object.fromEntries(
       known.versions.map(({ version, digest, broken }) => [version, broken === undefined ? digest : undefined]),
     )

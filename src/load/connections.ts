@@ -3,6 +3,8 @@ import { type Dispatcher, Pool } from 'undici'
 
 export interface ConnectionOptions {
   readonly url: string
+  /** Asked in turn instead of the url's own path. */
+  readonly paths?: readonly string[] | undefined
   readonly bodies: readonly string[]
   readonly headers: readonly string[]
   readonly connections: number
@@ -14,14 +16,14 @@ export type Ended = (status: number, error: string | undefined) => void
 /** Requests wait in the pool's queue when every connection is busy; nothing is retried. */
 export class Connections {
   readonly #pool: Pool
-  readonly #path: string
+  readonly #paths: readonly string[]
   readonly #headers: string[]
   readonly #bodies: readonly Buffer[]
   #turn = 0
 
-  constructor({ url, bodies, headers, connections }: ConnectionOptions) {
+  constructor({ url, paths, bodies, headers, connections }: ConnectionOptions) {
     const { origin, pathname, search } = new URL(url)
-    this.#path = pathname + search
+    this.#paths = paths ?? [pathname + search]
     this.#headers = [...headers]
     this.#bodies = bodies.map(body => Buffer.from(body))
     // Deadlines are the run's: undici's timers tick once in a second.
@@ -29,8 +31,10 @@ export class Connections {
   }
 
   send(ended: Ended): void {
-    const body = this.#bodies[this.#turn++ % this.#bodies.length]!
-    this.#pool.dispatch({ method: 'POST', path: this.#path, headers: this.#headers, body }, new Exchange(ended))
+    const turn = this.#turn++
+    const body = this.#bodies[turn % this.#bodies.length]!
+    const path = this.#paths[turn % this.#paths.length]!
+    this.#pool.dispatch({ method: 'POST', path, headers: this.#headers, body }, new Exchange(ended))
   }
 
   /** Ends every connection; requests under way end with an error. */

@@ -8,6 +8,11 @@ const MAX_REQUESTS = 50_000_000
 const Url = z.url({ protocol: /^http$/ })
 
 const Requests = {
+  paths: z
+    .array(z.string().startsWith('/'))
+    .min(1)
+    .optional()
+    .describe('paths that are asked in turn instead of the one of the url'),
   bodies: z.array(z.string()).min(1).describe('request bodies, sent in turn'),
   headers: z.array(z.string()).default(['content-type', 'application/json']).describe('names and values in turn'),
   connections: z.int().min(1).max(4096).default(8).describe('kept-alive connections, one request at a time on each'),

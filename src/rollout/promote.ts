@@ -1,6 +1,6 @@
 // Actions that write the log and routes.yaml: promote and set-weight, which are two writes and must survive a crash
 // between them. What may be raised is lock.ts's decision; rollback, abort and clear are in rollback.ts.
-import { diffText, editRoute, entryText } from '../config/edit.ts'
+import { diffText, editRoute, entryReader, entryText } from '../config/edit.ts'
 import { hashBytes } from '../config/load.ts'
 import type { Route } from '../config/schema.ts'
 import { messageOf, UnderstudyError } from '../errors.ts'
@@ -152,7 +152,7 @@ function raise(
     const hashAfter = hashBytes(after)
     const config = parseText(ports, after)
     const asWritten = config.routes[request.route]!
-    const input = lockInput(ports, request.route, asWritten, state, after, digests)
+    const input = lockInput(ports, request.route, asWritten, state, entryReader(after), digests)
     const resolution = resolve({
       ...input,
       verdicts: { ...input.verdicts, [version]: verdict },

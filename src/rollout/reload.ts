@@ -1,5 +1,5 @@
 // What happens when routes.yaml is read: at start, after an edit, after a restart. The lock decides, this records and applies.
-import { entryText } from '../config/edit.ts'
+import { type EntryReader, entryReader } from '../config/edit.ts'
 import { type LoadedRoutes, parseRoutes } from '../config/load.ts'
 import type { Route } from '../config/schema.ts'
 import { messageOf } from '../errors.ts'
@@ -31,12 +31,13 @@ export function reload(
     const loaded = typeof wanted === 'function' ? wanted() : wanted
     const resolutions: Record<string, Resolution> = {}
     const states: Record<string, RouteState> = {}
+    const entryAt = entryReader(loaded.text)
     for (const [name, asWritten] of Object.entries(loaded.config.routes)) {
       const { state } = readRoute(ports, name)
       const route = withRecordedLive(asWritten, state, ports.fileName, ports.env)
       const digests = await ports.digests(name, route.versions)
       const input: LockInput = {
-        ...lockInput(ports, name, asWritten, state, loaded.text, digests),
+        ...lockInput(ports, name, asWritten, state, entryAt, digests),
         fileHash:
           state !== null && !asksForRaise(asWritten, ports.current().config.routes[name])
             ? state.fileHash
@@ -87,7 +88,7 @@ export function lockInput(
   name: string,
   route: Route,
   state: RouteState | null,
-  text: string,
+  entryAt: EntryReader,
   digests: Readonly<Record<string, string | undefined>>,
 ): Omit<LockInput, 'fileHash'> {
   const versions = Object.keys(route.versions)
@@ -100,14 +101,14 @@ export function lockInput(
     const isTouched = verdict?.decision === 'promote' && touchesOverride(state, route, version)
     verdicts[version] = isTouched ? { ...verdict, decision: 'hold', reason: OVERRIDE_TOUCHED } : verdict
   }
-  return { route, state, digests, verdicts, entries: entriesOf(text, name, route) }
+  return { route, state, digests, verdicts, entries: entriesOf(entryAt, name, route) }
 }
 
 const OVERRIDE_TOUCHED = 'its override changes with this save: the next save, or promote, is judged by the new one'
 
 /** The YAML text of each of a route's versions. */
-export function entriesOf(text: string, name: string, route: Route): Record<string, string> {
-  const entries = Object.keys(route.versions).map(version => [version, entryText(text, name, version)] as const)
+export function entriesOf(entryAt: EntryReader, name: string, route: Route): Record<string, string> {
+  const entries = Object.keys(route.versions).map(version => [version, entryAt(name, version)] as const)
   return Object.fromEntries(entries.filter((pair): pair is readonly [string, string] => pair[1] !== undefined))
 }
 

@@ -1,6 +1,6 @@
 // Actions that make things safer at once, rollback and abort, and the one that lifts their latch, clear. Traffic comes
 // first here: neither a file nor a log that cannot be written keeps a bad version serving.
-import { diffText, entryText, type RouteChanges, sameEntry } from '../config/edit.ts'
+import { diffText, entryReader, entryText, type RouteChanges, sameEntry } from '../config/edit.ts'
 import { hashBytes } from '../config/load.ts'
 import type { Route } from '../config/schema.ts'
 import { UnderstudyError } from '../errors.ts'
@@ -285,7 +285,7 @@ async function resolvedAs(
     state,
     digests: known,
     verdicts: {},
-    entries: entriesOf(text, name, asWritten),
+    entries: entriesOf(entryReader(text), name, asWritten),
     fileHash,
   })
 }

@@ -7,6 +7,7 @@ import { codecOf } from '../protocols/codecs.ts'
 import { signatureToClient } from '../protocols/rename.ts'
 import type { OnnxTarget, Snapshot, SnapshotRoute, SnapshotVersion, UpstreamTarget } from '../rollout/snapshot.ts'
 import type { Arm } from '../routing/assign.ts'
+import { INLINE_P99_MS } from '../scoring/message.ts'
 import { createOnnxScorer } from '../scoring/onnx.ts'
 import { ScoringProcess } from '../scoring/pool.ts'
 import type { Scorer } from '../scoring/scorer.ts'
@@ -82,8 +83,6 @@ export interface Runtime {
 
 export const INVOCATIONS = '/invocations'
 
-// A session on the serving thread blocks it for its length: only a live model that is quick enough may stand there.
-const INLINE_P99_MS = 0.2
 /** Why a version that is known by its spans answers nothing here; nothing is wrong with it. */
 export const SERVED_ELSEWHERE = 'it is served elsewhere'
 const UPSTREAM_CONNECTIONS = 256

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { diffText, editRoute, entryText } from '../../src/config/edit.ts'
+import { diffText, editRoute, entryReader, entryText } from '../../src/config/edit.ts'
 
 const FLOW = `# who serves
 routes:
@@ -123,6 +123,18 @@ describe('editing a route', () => {
     expect(entryText(shared, 'm', '1.2.0')).toBe('{ onnx: a, weight: 50 }')
     expect(entryText(shared, 'm', '1.1.0')).toBe('{ onnx: b, weight: 50 }')
     expect(entryText(shared, 'm', '9.0.0')).toBeUndefined()
+  })
+
+  test('reads the entries of thousands of routes from one parse, and a text only when it is asked', () => {
+    const names = Array.from({ length: 3_000 }, (_, index) => `m${index}`)
+    const text = `routes:\n${names.map(name => `  ${name}: { versions: { 1.0.0: { onnx: ${name}, weight: 100 } } }\n`).join('')}`
+    const entryAt = entryReader(text)
+    const startedAt = performance.now()
+    expect(names.map(name => entryAt(name, '1.0.0'))).toEqual(names.map(name => `{ onnx: ${name}, weight: 100 }`))
+    // Parsed for each it takes minutes.
+    expect(performance.now() - startedAt).toBeLessThan(10_000)
+    expect(() => entryReader('# no routes')).not.toThrow()
+    expect(() => entryReader('# no routes')('m', '1.0.0')).toThrow('routes')
   })
 })
 

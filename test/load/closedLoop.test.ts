@@ -35,6 +35,17 @@ describe('a closed loop', () => {
     expect(server.requests()).toBe(3)
   })
 
+  it('asks several paths in turn where there are several', async () => {
+    const asked: string[] = []
+    server = await serve((request, response) => {
+      asked.push(request.url!)
+      response.end('{}')
+    })
+    const paths = ['/a', '/b', '/c?d=1']
+    await runLoad({ mode: 'closed', url: server.url, paths, bodies: ['{}'], connections: 1, requests: 5 })
+    expect(asked).toEqual(['/a', '/b', '/c?d=1', '/a', '/b'])
+  })
+
   it('ends when its time is over', async () => {
     server = await serve((_request, response) => setTimeout(() => response.end('{}'), 10))
     const result = await runLoad({ mode: 'closed', url: server.url, bodies: ['{}'], connections: 2, seconds: 0.2 })

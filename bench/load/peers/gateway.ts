@@ -1,15 +1,15 @@
 // A gateway process of the benchmark: what `understudy serve` starts, but ended when its parent ends, so that no run
-// leaves one behind. Arguments: routes file, state folder. Prints `{"port":…,"adminPort":…}`.
+// leaves one behind. Arguments: routes file, state folder, serving threads (1). Prints `{"port":…,"adminPort":…}`.
 import { startGateway } from '../../../src/gateway.ts'
 import { createLogger } from '../../../src/telemetry/log.ts'
 
-const [routesFile, stateDir] = process.argv.slice(2)
+const [routesFile, stateDir, threads = '1'] = process.argv.slice(2)
 const gateway = await startGateway({
   routesFile: routesFile!,
   stateDir: stateDir!,
   listen: '127.0.0.1:0',
   admin: '127.0.0.1:0',
-  threads: 1,
+  threads: Number(threads),
   log: createLogger({ level: 'error' }),
 })
 process.stdout.write(`${JSON.stringify({ port: gateway.dataPort, adminPort: gateway.adminPort })}\n`)
