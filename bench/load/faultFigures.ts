@@ -42,8 +42,10 @@ export interface Memory {
 export interface Taken {
   readonly shadow: Shadow
   readonly windows: readonly Window[]
-  /** One a round. */
+  /** One a round, or more. */
   readonly turns: readonly LoadResult[]
+  /** Of the proxy without a shadow, taken in turn with each of `turns`. */
+  readonly noneTurns: readonly LoadResult[]
   readonly bytes: SameBytes
   readonly beforeMiB: number | undefined
   readonly roundsMiB: readonly (number | undefined)[]
@@ -61,22 +63,23 @@ const MOST_FAILED = 0.01
 export function faultFigures(taken: readonly Taken[], timeoutMs: number, targets: Targets | undefined): FaultFigures[] {
   const none = taken.find(({ shadow }) => shadow === 'none')!
   return taken.map(each => {
-    const { shadow, windows, turns, bytes, beforeMiB, roundsMiB } = each
+    const { shadow, windows, turns, noneTurns, bytes, beforeMiB, roundsMiB } = each
     const limitOf = (figure: keyof Targets) => (shadow.startsWith('none') ? undefined : targets?.[figure])
-    const over = (figure: (of: Taken) => readonly number[], target?: number): Judged | undefined =>
-      each === none ? undefined : judged(figure(each), figure(none), target)
-    const cpu = (figure: 'servingUs' | 'treeUs') => (of: Taken) => timesOf(of.windows, figure)
+    const over = (figure: readonly number[], under: readonly number[], target?: number): Judged | undefined =>
+      each === none ? undefined : judged(figure, under, target)
+    const cpu = (figure: 'servingUs' | 'treeUs', target?: number) =>
+      over(timesOf(windows, figure), timesOf(none.windows, figure), target)
     const told = failedShare(windows) <= MOST_FAILED && timesOf(windows, 'treeUs').every(Number.isFinite)
-    const tail = ({ turns }: Taken) => turns.map(turn => tailMs(turn, timeoutMs))
+    const tails = (turns: readonly LoadResult[]) => turns.map(turn => tailMs(turn, timeoutMs))
     return {
       shadow,
       servingUs: told ? spreadOf(timesOf(windows, 'servingUs')) : undefined,
       treeUs: told ? spreadOf(timesOf(windows, 'treeUs')) : undefined,
-      serving: told ? over(cpu('servingUs'), limitOf('serving')) : undefined,
-      tree: told ? over(cpu('treeUs')) : undefined,
+      serving: told ? cpu('servingUs', limitOf('serving')) : undefined,
+      tree: told ? cpu('treeUs') : undefined,
       p50Ms: spreadOf(turns.map(turn => middleMs(turn, timeoutMs))),
-      p99Ms: spreadOf(tail(each)),
-      p99: over(tail, limitOf('p99')),
+      p99Ms: spreadOf(tails(turns)),
+      p99: over(tails(turns), tails(noneTurns), limitOf('p99')),
       sent: sum(windows.map(({ requests }) => requests)) + sum(turns.map(({ sent }) => sent)),
       failed: added([...windows.map(window => window.failedBy), ...turns.map(failedBy)]),
       bytes,

@@ -8,12 +8,15 @@ import { parseArgs } from 'node:util'
 import { Generator } from '../../src/load/generator.ts'
 import type { LoadResult } from '../../src/load/plan.ts'
 import { seededRandom } from '../../src/load/schedule.ts'
-import { faultFigures } from './faultFigures.ts'
+import { faultFigures, type Taken } from './faultFigures.ts'
 import {
   ENDLESS_BYTES_PER_SECOND,
+  FAULTS,
   type Family,
+  type Fault,
   type FaultSystems,
   SHADOW_DEADLINE_SECONDS,
+  type Shadow,
   SLOW_MS,
   startFaultSystems,
 } from './faultSystems.ts'
@@ -24,22 +27,38 @@ import { machineLoad } from './procfs.ts'
 import { expectedOf, type SameBytes, sameBytes } from './sameBytes.ts'
 import { runFacts } from './saturation.ts'
 import { splitRequests, systemOf } from './splitGateway.ts'
+import { shuffled } from './statistics.ts'
 import type { System } from './systems.ts'
-import { pause, runTurnRounds, runWindows, type Windows } from './windows.ts'
+import { pause, runWindows, type Windows } from './windows.ts'
 
 const { values: given } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, out: { type: 'string' }, rounds: { type: 'string' } },
 })
 const SETTINGS = given.quick
-  ? { rounds: 1, windowSeconds: 0.3, turnsSeconds: 1.75, warmUpSeconds: 0.3, giveUpMs: 1_000, settleMs: 5_000 }
-  : { rounds: 24, windowSeconds: 0.6, turnsSeconds: 7, warmUpSeconds: 2, giveUpMs: 6_000, settleMs: 12_000 }
+  ? {
+      rounds: 1,
+      windowSeconds: 0.3,
+      turnsSeconds: 0.75,
+      warmUpSeconds: 0.3,
+      giveUpMs: 1_000,
+      settleMs: 3_000,
+      timeoutMs: 500,
+    }
+  : {
+      rounds: 14,
+      windowSeconds: 0.8,
+      turnsSeconds: 2.25,
+      warmUpSeconds: 2,
+      giveUpMs: 6_000,
+      settleMs: 12_000,
+      timeoutMs: 1_000,
+    }
 const rounds = given.rounds === undefined ? SETTINGS.rounds : Number(given.rounds)
 /** nginx and Envoy have no target here, and a window of a proxy that hangs takes three times as long. */
-const rivalRounds = Math.max(1, Math.round(rounds / 4))
+const rivalRounds = Math.max(1, Math.round(rounds / 5))
 const CONNECTIONS = 8
-/** Of what the slowest can do without a shadow. */
-const RATE_SHARE = 0.28
-const TIMEOUT_MS = 1_000
+/** Of what the slowest can do without a shadow. Copies are as much work again: with them it is twice this share. */
+const RATE_SHARE = 0.14
 const TARGETS = { serving: 1.05, p99: 1.1 }
 const SEED = 20_130_103
 
@@ -75,7 +94,15 @@ interface Loaded {
   readonly before: ReadonlyMap<string, number | undefined>
   readonly rounds: Map<string, (number | undefined)[]>
   readonly windows: Windows
-  turns: readonly (readonly LoadResult[])[]
+  readonly turns: Turns[]
+}
+
+/** Found in one round: a fault, and its proxy without a shadow before, between and after. */
+interface Turns {
+  readonly fault: Fault
+  readonly own: LoadResult
+  readonly none: LoadResult
+  readonly again: LoadResult
 }
 
 async function measure({ live, canary, families, missing }: FaultSystems): Promise<FaultsResults> {
@@ -89,16 +116,16 @@ async function measure({ live, canary, families, missing }: FaultSystems): Promi
   for (const { family, before, rounds: roundsMiB, windows, turns } of loaded) {
     say(`${family.proxy}: the same bytes`)
     const bytes = await compareBytes(family, origins)
-    const taken = family.systems.map(({ name, shadow }, index) => ({
+    const taken = family.systems.map(({ name, shadow }) => ({
       shadow,
       windows: windows.get(name)!,
-      turns: turns.map(round => round[index]!),
+      ...turnsOf(shadow, turns),
       bytes: bytes.get(name)!,
       beforeMiB: before.get(name),
       roundsMiB: roundsMiB.get(name)!,
     }))
     const targets = family.proxy === 'Understudy' && !given.quick ? TARGETS : undefined
-    proxies.push({ proxy: family.proxy, figures: faultFigures(taken, TIMEOUT_MS, targets) })
+    proxies.push({ proxy: family.proxy, figures: faultFigures(taken, SETTINGS.timeoutMs, targets) })
   }
   const accounts = []
   for (const system of families.flatMap(family => family.systems)) {
@@ -116,7 +143,7 @@ async function measure({ live, canary, families, missing }: FaultSystems): Promi
       connections: CONNECTIONS,
       bodyBytes: bodies[0]!.length,
       comparedBodies: [bodies, ...large].map(of => ({ bytes: of[0]!.length, requests: of.length })),
-      timeoutMs: TIMEOUT_MS,
+      timeoutMs: SETTINGS.timeoutMs,
       shadowDeadlineSeconds: SHADOW_DEADLINE_SECONDS,
       slowMs: SLOW_MS,
       liveMs,
@@ -145,7 +172,7 @@ async function warmAndRate(
       connections,
       warmUp: connections,
       seconds: SETTINGS.warmUpSeconds,
-      timeoutMs: TIMEOUT_MS,
+      timeoutMs: SETTINGS.timeoutMs,
     })
   await saturate(live, 1)
   const liveMs = (await saturate(live, 1)).latency.p50Ms!
@@ -179,19 +206,30 @@ async function takeWindows(family: Family, rate: number): Promise<Loaded> {
   return { family, before, rounds: memory, windows, turns: [] }
 }
 
-async function takeTurns(loaded: Loaded, rate: number): Promise<void> {
-  const { family } = loaded
-  const urls = family.systems.map(({ url }) => url)
-  const { results } = await runTurnRounds(
-    generator,
-    roundsOf(family),
-    round => ({ mode: 'turns', urls, ...shared(rate, round), seconds: SETTINGS.turnsSeconds }),
-    round => {
-      say(`${family.proxy}: turns, round ${round} of ${roundsOf(family)}`)
-      rememberMemory(family, loaded.rounds)
-    },
-  )
-  loaded.turns = results
+/**
+ * Each fault takes turns with its proxy without a shadow, and not with the other faults: what those leave behind would
+ * slow the plain proxy, and with it every ratio.
+ */
+async function takeTurns({ family, turns, rounds: memory }: Loaded, rate: number): Promise<void> {
+  const urlOf = (shadow: Shadow) => family.systems.find(system => system.shadow === shadow)!.url
+  for (let round = 0; round < roundsOf(family); round++) {
+    for (const fault of shuffled(FAULTS, random)) {
+      const urls = [urlOf('none'), urlOf(fault), urlOf('none again')]
+      const plan = { mode: 'turns', urls, ...shared(rate, round), seconds: SETTINGS.turnsSeconds } as const
+      const [none, own, again] = (await generator.runInTurns(plan)) as [LoadResult, LoadResult, LoadResult]
+      turns.push({ fault, own, none, again })
+      // Its answers go on until the deadline of the last.
+      if (fault === 'endless') await pause(SETTINGS.giveUpMs)
+    }
+    say(`${family.proxy}: turns, round ${round + 1} of ${roundsOf(family)}`)
+    rememberMemory(family, memory)
+  }
+}
+
+function turnsOf(shadow: Shadow, turns: readonly Turns[]): Pick<Taken, 'turns' | 'noneTurns'> {
+  const found = shadow.startsWith('none') ? turns : turns.filter(({ fault }) => fault === shadow)
+  const side = shadow === 'none' ? 'none' : shadow === 'none again' ? 'again' : 'own'
+  return { turns: found.map(turn => turn[side]), noneTurns: found.map(({ none }) => none) }
 }
 
 /** What windows and turns have in common. */
@@ -200,7 +238,7 @@ function shared(rate: number, round: number) {
     bodies,
     connections: CONNECTIONS,
     warmUp: CONNECTIONS * 4,
-    timeoutMs: TIMEOUT_MS,
+    timeoutMs: SETTINGS.timeoutMs,
     rate,
     // The same arrivals for all systems of a round.
     seed: SEED + round,

@@ -56,10 +56,8 @@ export async function runWindow(generator: Generator, system: System, plan: Plan
   return windowOf(result, before, cpuOf(system.pid))
 }
 
+/** p99 of each system in each round, ms. */
 export interface TurnFigures {
-  /** What each round found of each system. */
-  readonly results: readonly (readonly LoadResult[])[]
-  /** p99 of each system in each round, ms. */
   readonly p99Ms: readonly (readonly number[])[]
   readonly failures: number
 }
@@ -74,17 +72,15 @@ export async function runTurnRounds(
   planOf: (round: number) => TurnsPlanInput,
   progress: (round: number) => void,
 ): Promise<TurnFigures> {
-  const all: LoadResult[][] = []
   const p99Ms: number[][] = []
   let failures = 0
   for (let round = 0; round < rounds; round++) {
     const results = await generator.runInTurns(planOf(round))
-    all.push(results)
     p99Ms.push(results.map(({ latency }) => latency.p99Ms ?? Number.NaN))
     for (const { sent, latency } of results) failures += sent - latency.n
     progress(round + 1)
   }
-  return { results: all, p99Ms, failures }
+  return { p99Ms, failures }
 }
 
 function windowOf(result: LoadResult, before: CpuTimes | undefined, after: CpuTimes | undefined): Window {

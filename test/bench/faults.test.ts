@@ -149,6 +149,7 @@ const taken = (shadow: Taken['shadow'], windows: Window[], turns: LoadResult[]):
   shadow,
   windows,
   turns,
+  noneTurns: turns.map(() => turn(Array.from({ length: 200 }, () => 1))),
   bytes,
   beforeMiB: 10,
   roundsMiB: [11, 13, 12],
