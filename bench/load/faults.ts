@@ -6,28 +6,24 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { Generator } from '../../src/load/generator.ts'
-import type { LoadResult } from '../../src/load/plan.ts'
 import { seededRandom } from '../../src/load/schedule.ts'
-import { faultFigures, type Taken } from './faultFigures.ts'
+import { faultFigures } from './faultFigures.ts'
 import {
   ENDLESS_BYTES_PER_SECOND,
-  FAULTS,
   type Family,
-  type Fault,
   type FaultSystems,
   SHADOW_DEADLINE_SECONDS,
-  type Shadow,
   SLOW_MS,
   startFaultSystems,
 } from './faultSystems.ts'
 import { type FaultsResults, renderFaults } from './faultsTable.ts'
+import { roundOfTurns, type Turns, turnsOf } from './faultTurns.ts'
 import { mirrorAccount, residentMiB } from './hang.ts'
 import { canPin, pinToFirst } from './pinning.ts'
 import { machineLoad } from './procfs.ts'
 import { expectedOf, type SameBytes, sameBytes } from './sameBytes.ts'
 import { runFacts } from './saturation.ts'
 import { splitRequests, systemOf } from './splitGateway.ts'
-import { shuffled } from './statistics.ts'
 import type { System } from './systems.ts'
 import { pause, runWindows, type Windows } from './windows.ts'
 
@@ -95,14 +91,6 @@ interface Loaded {
   readonly rounds: Map<string, (number | undefined)[]>
   readonly windows: Windows
   readonly turns: Turns[]
-}
-
-/** Found in one round: a fault, and its proxy without a shadow before, between and after. */
-interface Turns {
-  readonly fault: Fault
-  readonly own: LoadResult
-  readonly none: LoadResult
-  readonly again: LoadResult
 }
 
 async function measure({ live, canary, families, missing }: FaultSystems): Promise<FaultsResults> {
@@ -206,30 +194,14 @@ async function takeWindows(family: Family, rate: number): Promise<Loaded> {
   return { family, before, rounds: memory, windows, turns: [] }
 }
 
-/**
- * Each fault takes turns with its proxy without a shadow, and not with the other faults: what those leave behind would
- * slow the plain proxy, and with it every ratio.
- */
 async function takeTurns({ family, turns, rounds: memory }: Loaded, rate: number): Promise<void> {
-  const urlOf = (shadow: Shadow) => family.systems.find(system => system.shadow === shadow)!.url
   for (let round = 0; round < roundsOf(family); round++) {
-    for (const fault of shuffled(FAULTS, random)) {
-      const urls = [urlOf('none'), urlOf(fault), urlOf('none again')]
-      const plan = { mode: 'turns', urls, ...shared(rate, round), seconds: SETTINGS.turnsSeconds } as const
-      const [none, own, again] = (await generator.runInTurns(plan)) as [LoadResult, LoadResult, LoadResult]
-      turns.push({ fault, own, none, again })
-      // Its answers go on until the deadline of the last.
-      if (fault === 'endless') await pause(SETTINGS.giveUpMs)
-    }
+    turns.push(
+      ...(await roundOfTurns(generator, family, random, { ...shared(rate, round), seconds: SETTINGS.turnsSeconds })),
+    )
     say(`${family.proxy}: turns, round ${round + 1} of ${roundsOf(family)}`)
     rememberMemory(family, memory)
   }
-}
-
-function turnsOf(shadow: Shadow, turns: readonly Turns[]): Pick<Taken, 'turns' | 'noneTurns'> {
-  const found = shadow.startsWith('none') ? turns : turns.filter(({ fault }) => fault === shadow)
-  const side = shadow === 'none' ? 'none' : shadow === 'none again' ? 'again' : 'own'
-  return { turns: found.map(turn => turn[side]), noneTurns: found.map(({ none }) => none) }
 }
 
 /** What windows and turns have in common. */
