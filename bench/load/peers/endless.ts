@@ -22,6 +22,8 @@ const timer = setInterval(() => {
   for (let piecesLeft = piecesPerTick; piecesLeft > 0; piecesLeft--) {
     const next = open.shift()
     if (next === undefined) return
+    // Between its end and the event that tells of it.
+    if (next.destroyed) continue
     if (!next.writableNeedDrain) next.write(piece)
     open.push(next)
   }
