@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { afterAll, describe, expect, it } from 'vitest'
 import { faultFigures, middleMs, type Taken, tailMs } from '../../bench/load/faultFigures.ts'
 import { type FaultsResults, renderFaults } from '../../bench/load/faultsTable.ts'
+import { turnsOf } from '../../bench/load/faultTurns.ts'
 import { type Running, startPeer } from '../../bench/load/processes.ts'
 import { envoyConfiguration } from '../../bench/load/rivals/envoy.ts'
 import { nginxConfiguration } from '../../bench/load/rivals/nginx.ts'
@@ -187,6 +188,16 @@ describe('figures of bad shadows', () => {
     expect(hung!.p99).toMatchObject({ verdict: 'met' })
     expect(down).toMatchObject({ servingUs: undefined, serving: undefined, failed: { timeout: 300 }, sent: 400 })
     expect(down!.p99).toMatchObject({ verdict: 'missed' })
+  })
+
+  it('pair each fault with the plain proxy of its own turns, and the control with all', () => {
+    const [a, b, c] = [turn([1]), turn([2]), turn([3])]
+    const rounds = [
+      { fault: 'hung', own: a, none: b, again: c },
+      { fault: 'down', own: c, none: a, again: b },
+    ] as const
+    expect(turnsOf('down', rounds)).toEqual({ turns: [c], noneTurns: [a] })
+    expect(turnsOf('none again', rounds)).toEqual({ turns: [c, b], noneTurns: [b, a] })
   })
 
   it('are told with what failed, what differed and what is not measured', () => {
