@@ -41,7 +41,7 @@ const SETTINGS = given.quick
       timeoutMs: 500,
     }
   : {
-      rounds: 14,
+      rounds: 13,
       windowSeconds: 0.8,
       turnsSeconds: 2.25,
       warmUpSeconds: 2,
@@ -168,7 +168,9 @@ async function warmAndRate(
   for (const system of families.flatMap(family => family.systems)) {
     say(`warming up: ${system.name}`)
     await saturate(system, CONNECTIONS)
-    if (system.shadow === 'none') slowest = Math.min(slowest, (await saturate(system, CONNECTIONS)).perSecond)
+    // All of them, though the rate needs few: a gateway that has run longer is compiled better than the one beside it.
+    const { perSecond } = await saturate(system, CONNECTIONS)
+    if (system.shadow === 'none') slowest = Math.min(slowest, perSecond)
   }
   const ratePerSecond = Math.max(50, Math.round((slowest * RATE_SHARE) / 50) * 50)
   say(`slowest ${Math.round(slowest)}/s, fixed rate ${ratePerSecond}/s`)
