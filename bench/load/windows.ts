@@ -16,6 +16,8 @@ export interface Window {
   readonly treeUs: number | undefined
   readonly requests: number
   readonly failures: number
+  /** Of `failures`: how many by status or error's code. */
+  readonly failedBy: Readonly<Record<string, number>>
 }
 
 export type Windows = ReadonlyMap<string, readonly Window[]>
@@ -94,7 +96,14 @@ function windowOf(result: LoadResult, before: CpuTimes | undefined, after: CpuTi
     treeUs: perRequestUs('treeNs'),
     requests,
     failures: result.sent - result.latency.n,
+    failedBy: failedBy(result),
   }
+}
+
+/** Requests that got no answer with a 2xx status, by status or error's code. */
+export function failedBy({ statuses, errors }: LoadResult): Record<string, number> {
+  const failed = Object.entries(statuses).filter(([status]) => !status.startsWith('2'))
+  return { ...Object.fromEntries(failed), ...errors }
 }
 
 export function pause(ms: number): Promise<void> {
