@@ -58,8 +58,7 @@ describe('the table of embedded scoring', () => {
     quick: false,
     method: {
       rounds: 5,
-      windowSeconds: 0.25,
-      pythonWindowSeconds: 1,
+      windowSeconds: 1,
       connections: 16,
       rows: 64,
       bodyBytes: 900,
