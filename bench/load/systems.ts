@@ -99,15 +99,18 @@ function urlOf(port: number): string {
  * Starts a gateway. The live model belongs on the serving thread, where a model goes whose p99 was under 0.2 ms when it
  * was verified; on a busy machine that measurement fails now and then, and another layout would be measured.
  */
-async function startGatewayPeer(
+export async function startGatewayPeer(
   folder: string,
   versions: string,
   start: (peer: string, args: readonly string[], flags: readonly string[]) => Promise<Running>,
   running: Running[],
   flags: readonly string[],
 ): Promise<Running> {
-  // One for the shadow's model; live's would be another.
-  const scoringProcesses = Math.max(0, versions.split('onnx:').length - 2)
+  // One of the shadow thread, which scores what is compared, and one of the serving thread for a canary; live's would be
+  // another.
+  const embedded = versions.split('\n').filter(version => version.includes('onnx:'))
+  const canaries = embedded.filter(version => version.includes('weight:')).length - 1
+  const scoringProcesses = (embedded.length > 1 ? 1 : 0) + (canaries > 0 ? 1 : 0)
   mkdirSync(folder, { recursive: true })
   const routes = join(folder, 'routes.yaml')
   writeFileSync(

