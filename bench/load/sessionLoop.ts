@@ -20,5 +20,6 @@ export async function sessionWindow({ pid, url }: System, windowSeconds: number)
     treeUs: perRunUs('treeNs'),
     requests: runs,
     failures: 0,
+    failedBy: {},
   }
 }
