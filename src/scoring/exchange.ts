@@ -155,8 +155,9 @@ export class Exchange {
 
   onResponseEnd(): void {
     if (this.#settled) return
+    const now = performance.now()
     // A timer counts whole milliseconds and may be late: the clock decides.
-    if (this.#spentMs(performance.now()) >= this.#call.deadlineMs) {
+    if (this.#spentMs(now) >= this.#call.deadlineMs) {
       this.#fail('VERSION_DEADLINE', LATE)
       return
     }
@@ -170,7 +171,8 @@ export class Exchange {
       body,
       bytes: this.#bytes,
       streamed: this.#streaming,
-      ...this.#times(),
+      latencyMs: this.#latencyMs(now),
+      queueMs: this.#queueMs,
     })
   }
 
@@ -220,16 +222,19 @@ export class Exchange {
   }
 
   /** A call that was never sent has waited all the time, and its wait is what its caller felt. */
-  #times(): { latencyMs: number; queueMs: number } {
-    const now = performance.now()
-    if (this.#sentAt === undefined) return { latencyMs: now - this.#calledAt, queueMs: 0 }
-    return { latencyMs: Math.max(0, now - this.#sentAt - this.#clientMs(now)), queueMs: this.#sentAt - this.#calledAt }
+  #latencyMs(now: number): number {
+    return this.#sentAt === undefined ? now - this.#calledAt : Math.max(0, now - this.#sentAt - this.#clientMs(now))
+  }
+
+  get #queueMs(): number {
+    return this.#sentAt === undefined ? 0 : this.#sentAt - this.#calledAt
   }
 
   #fail(code: Extract<UpstreamAnswer, { ok: false }>['code'], message: string): void {
     if (this.#settled) return
     if (this.#streaming) this.#call.sink!.breakOff()
-    this.#settle({ ok: false, code, message, streamed: this.#streaming, ...this.#times() })
+    const latencyMs = this.#latencyMs(performance.now())
+    this.#settle({ ok: false, code, message, streamed: this.#streaming, latencyMs, queueMs: this.#queueMs })
     this.#control?.abort(new Error(message))
   }
 

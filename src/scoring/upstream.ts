@@ -39,18 +39,16 @@ export class Upstream {
 
   /** Sends one call. Never rejects; redirects are not followed and nothing is retried. */
   send(call: UpstreamCall): Promise<UpstreamAnswer> {
+    return new Promise(resolve => this.call(call, resolve))
+  }
+
+  /** The same without a promise. `answered` is called once, perhaps before this returns, and must not throw. */
+  call(call: UpstreamCall, answered: (answer: UpstreamAnswer) => void): void {
     const { pool, prefix } = this.#pools[this.#turn++ % this.#pools.length]!
-    return new Promise(resolve => {
-      const handler = new Exchange(this.#options.maxAnswerBytes, call, resolve)
-      pool.dispatch(
-        {
-          method: call.method,
-          path: prefix + call.path,
-          ...content(call),
-        },
-        handler,
-      )
-    })
+    const { method, path } = call
+    const { headers, body } = content(call)
+    const handler = new Exchange(this.#options.maxAnswerBytes, call, answered)
+    pool.dispatch({ method, path: prefix + path, headers, body }, handler)
   }
 
   async close(): Promise<void> {
@@ -64,7 +62,7 @@ export class Upstream {
 }
 
 /** Several pieces are sent one after another, and then nobody but us knows how long they are together. */
-function content({ headers, body }: UpstreamCall): Pick<Dispatcher.DispatchOptions, 'headers' | 'body'> {
+function content({ headers, body }: UpstreamCall): Required<Pick<Dispatcher.DispatchOptions, 'headers' | 'body'>> {
   const writes = body instanceof Pieces ? body.writes : []
   const several = body instanceof Pieces && writes.length > 1
   const sent = !(body instanceof Pieces) ? body : several ? writes : body.whole

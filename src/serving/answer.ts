@@ -41,6 +41,14 @@ export interface Incoming {
   readonly begin: (status: number, headers: string[]) => void
 }
 
+/** Whoever waits for an answer. */
+export interface AnswerReader {
+  /** @param answer undefined: the client went away, or did not send its body in time, which is nobody's failure */
+  answered(answer: Answer | undefined): void
+  /** Instead of `answered`. */
+  failed(error: unknown): void
+}
+
 export const JSON_TYPE = ['content-type', 'application/json'] as const
 export const JSON_FORM: BodyForm = { contentType: 'application/json', coding: '', jsonBytes: undefined }
 

@@ -18,24 +18,44 @@ export interface ComingBody extends AsyncIterable<Buffer> {
   readonly isTooLarge: () => boolean
 }
 
+export interface BodyReader {
+  read(body: Pieces | ComingBody): void
+  /** Instead of `read`. */
+  failed(error: unknown): void
+}
+
 /**
- * The body of a request: whole, or as it comes where it is longer than `WHOLE_BYTES` and `keptBytes` is given. Bytes up to
- * that many are kept beside it. A client that waits for leave to send its body gets it here, when its head is accepted.
- * @throws TOO_LARGE before anything is read where Content-Length says so, CLIENT_GONE when the client breaks off
+ * Reads the body of a request: whole, or as it comes where it is longer than `WHOLE_BYTES` and `keptBytes` is given. Bytes
+ * up to that many are kept beside it. A client that waits for leave to send its body gets it here, when its head is
+ * accepted. Fails with TOO_LARGE, and with CLIENT_GONE when the client breaks off.
+ * @throws TOO_LARGE before anything is read where Content-Length says so
  */
-export async function readBody(
+export function readBody(
   request: IncomingMessage,
   response: ServerResponse,
-  limitBytes: number,
-  keptBytes?: number,
-): Promise<Pieces | ComingBody> {
+  { limitBytes, keptBytes }: { readonly limitBytes: number; readonly keptBytes: number | undefined },
+  reader: BodyReader,
+): void {
   const declared = Number(request.headers['content-length'] ?? 0)
   if (declared > limitBytes) throw tooLarge(limitBytes)
   letContinue(request, response)
-  if (keptBytes === undefined) return wholeBody(request, limitBytes)
-  const isLong = declared > WHOLE_BYTES
   const isOfAnyLength = request.headers['transfer-encoding'] !== undefined
-  if (!isLong && !isOfAnyLength) return wholeBody(request, limitBytes)
+  if (keptBytes === undefined || (declared <= WHOLE_BYTES && !isOfAnyLength)) readWhole(request, limitBytes, reader)
+  else {
+    beginning(request, isOfAnyLength, limitBytes, keptBytes).then(
+      body => reader.read(body),
+      error => reader.failed(error),
+    )
+  }
+}
+
+/** A body that turns out to be short is whole after all. */
+async function beginning(
+  request: IncomingMessage,
+  isOfAnyLength: boolean,
+  limitBytes: number,
+  keptBytes: number,
+): Promise<Pieces | ComingBody> {
   // The socket has an answer to carry even when nobody reads on.
   const chunks = request.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>
   const first: Buffer[] = []
@@ -57,23 +77,31 @@ export function letContinue({ headers, httpVersion }: IncomingMessage, response:
   if (headers.expect !== undefined && httpVersion === '1.1') response.writeContinue()
 }
 
-function wholeBody(request: IncomingMessage, limitBytes: number): Promise<Pieces> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    let length = 0
-    request.on('data', (chunk: Buffer) => {
-      length += chunk.length
-      if (length > limitBytes) {
-        request.removeAllListeners('data')
-        request.pause()
-        reject(tooLarge(limitBytes))
-      } else chunks.push(chunk)
-    })
-    request.on('end', () => resolve(new Pieces(chunks, length)))
-    request.on('error', cause => reject(gone(cause)))
-    request.on('close', () => {
-      if (!request.complete) reject(gone())
-    })
+function readWhole(request: IncomingMessage, limitBytes: number, reader: BodyReader): void {
+  const chunks: Buffer[] = []
+  let length = 0
+  let isOver = false
+  const fail = (error: UnderstudyError) => {
+    if (isOver) return
+    isOver = true
+    reader.failed(error)
+  }
+  request.on('data', (chunk: Buffer) => {
+    length += chunk.length
+    if (length > limitBytes) {
+      request.removeAllListeners('data')
+      request.pause()
+      fail(tooLarge(limitBytes))
+    } else chunks.push(chunk)
+  })
+  request.on('end', () => {
+    if (isOver) return
+    isOver = true
+    reader.read(new Pieces(chunks, length))
+  })
+  request.on('error', cause => fail(gone(cause)))
+  request.on('close', () => {
+    if (!request.complete) fail(gone())
   })
 }
 

@@ -4,19 +4,15 @@ import { codingOf, passableCodings } from '../protocols/content.ts'
 import { OUTCOME } from '../record/format.ts'
 import { Pieces } from '../record/pieces.ts'
 import type { UpstreamTarget } from '../rollout/snapshot.ts'
-import type { AnswerHeaders, AnswerSink, UpstreamAnswer } from '../scoring/exchange.ts'
-import { type Answer, failed, type Incoming, outcomeOfStatus } from './answer.ts'
+import type { AnswerHeaders, AnswerSink, UpstreamAnswer, UpstreamCall } from '../scoring/exchange.ts'
+import { type Answer, type AnswerReader, failed, type Incoming, outcomeOfStatus } from './answer.ts'
 import { tooLarge } from './body.ts'
 import { answerHeaders, requestHeaders } from './headers.ts'
 import { endAfterRequest } from './linger.ts'
 import type { RuntimeRoute, RuntimeVersion } from './runtime.ts'
 import { traceHeaders } from './trace.ts'
 
-export async function forward(
-  version: RuntimeVersion,
-  route: RuntimeRoute,
-  incoming: Incoming,
-): Promise<Answer | undefined> {
+export function forward(version: RuntimeVersion, route: RuntimeRoute, incoming: Incoming, reader: AnswerReader): void {
   const { request, response, body, asked } = incoming
   const target = version.snapshot.target as UpstreamTarget
   const headers = requestHeaders(request.rawHeaders, request.headers.connection)
@@ -26,7 +22,7 @@ export async function forward(
   const comes = !(body instanceof Pieces)
   const declared = request.headers['content-length']
   if (comes && declared !== undefined) headers.push('content-length', declared)
-  const answer = await version.engine!.upstream!.send({
+  const call: UpstreamCall = {
     method: 'POST',
     path: (version.predictPath ?? (target.hasPath ? '' : asked.path)) + asked.query,
     headers,
@@ -36,8 +32,17 @@ export async function forward(
     client: response,
     sink: new ClientSink(incoming),
     keptBytes: route.snapshot.limits.mirrored,
+  }
+  version.engine!.upstream!.call(call, answer => {
+    let known: Answer | undefined
+    try {
+      known = asAnswer(answer, incoming, route.snapshot.limits.body)
+    } catch (error) {
+      reader.failed(error)
+      return
+    }
+    reader.answered(known)
   })
-  return asAnswer(answer, incoming, route.snapshot.limits.body)
 }
 
 /** Adds what we say of a request ourselves. */
@@ -52,6 +57,7 @@ export function addOwnHeaders(
   headers.push(...traceHeaders(trace, inferSpanId))
 }
 
+/** @throws TOO_LARGE when the client's body was */
 function asAnswer(answer: UpstreamAnswer, { asked, body }: Incoming, limitBytes: number): Answer | undefined {
   if (!answer.ok) {
     const { code, message, latencyMs: inferMs, queueMs, streamed } = answer

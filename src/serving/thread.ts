@@ -91,7 +91,7 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
   const asked = request.method === 'POST' ? askedOf(request.url) : undefined
   if (refusal !== undefined) refuse(refusal, response)
   else if (asked !== undefined) {
-    if (connections.begin(socket)) void predict(context, asked, request, response).then(() => connections.end(socket))
+    if (connections.begin(socket)) predict(context, asked, request, response, () => connections.end(socket))
     else refuse(TOO_MANY, response)
   } else if (hasDotSegments(request.url)) refuse(new UnderstudyError('UNKNOWN_PATH', 'unknown path'), response)
   else {
