@@ -12,9 +12,10 @@ import { canPin, MEASURED, pinToFirst } from './pinning.ts'
 import { type Running, startPeer } from './processes.ts'
 import { machineLoad } from './procfs.ts'
 import { type ProxiesResults, renderProxies, type Work } from './proxiesTable.ts'
-import { type Backends, CANARY_PERCENT } from './rivals/backends.ts'
+import type { Backends } from './rivals/backends.ts'
 import { findRival, RIVALS, startRival } from './rivals/rivals.ts'
 import { runFacts, saturating, summaryOf, timesOf } from './saturation.ts'
+import { splitRequests, startSplitGateway, systemOf } from './splitGateway.ts'
 import { judgeTarget, pairedRatio } from './statistics.ts'
 import type { System } from './systems.ts'
 import { pause, runWindows } from './windows.ts'
@@ -27,9 +28,6 @@ const WINDOW_SECONDS = 0.25
 const CONNECTIONS = 8
 const WARM_UP = given.quick ? 500 : 5_000
 const SEED = 20_130_102
-const PATH = '/v2/models/m/infer'
-/** Numbers of a request: with their JSON around them 1 KB. */
-const VALUES = 60
 
 const random = seededRandom(SEED)
 const folder = mkdtempSync(join(tmpdir(), 'understudy-proxies-'))
@@ -62,7 +60,7 @@ async function measure(): Promise<ProxiesResults> {
   const mirrored: Backends = { ...split, shadow: shadow.ready.port }
   const proxy = await start('proxy', [`http://127.0.0.1:${live.ready.port}`], MEASURED)
   const systems: Measured[] = [
-    systemOf('bare proxy', 'W1', proxy),
+    { ...systemOf('bare proxy', proxy), work: 'W1' },
     await gateway('Understudy', 'W1', split),
     await gateway('Understudy again', 'W1', split),
     await gateway('Understudy, shadow', 'W2', mirrored),
@@ -81,12 +79,12 @@ async function measure(): Promise<ProxiesResults> {
       const home = join(folder, `${name.replaceAll(/\W/g, '-')}-${work}`)
       const process = await startRival(rival, backends, home, MEASURED)
       running.push(process)
-      systems.push(systemOf(work === 'W1' ? name : `${name}, mirror`, work, process))
+      systems.push({ ...systemOf(work === 'W1' ? name : `${name}, mirror`, process), work })
     }
     await started('W1', split)
     if (rival.mirrors) await started('W2', mirrored)
   }
-  const bodies = requests()
+  const bodies = splitRequests(random, 64)
   for (const system of systems)
     await generator.run({ ...saturating(system, bodies, CONNECTIONS, WINDOW_SECONDS), requests: WARM_UP, seconds: 60 })
   await pause(1_000)
@@ -155,41 +153,8 @@ async function start(peer: string, args: readonly string[], processor?: number):
   return process
 }
 
-async function gateway(name: string, work: Work, { live, canary, shadow }: Backends, more = ''): Promise<Measured> {
-  const home = join(folder, name.replaceAll(/\W/g, '-'))
-  mkdirSync(home)
-  const routes = join(home, 'routes.yaml')
-  const url = (port: number) => `url: "http://127.0.0.1:${port}"`
-  const shadowed =
-    shadow === undefined
-      ? ''
-      : `\n      2.0.0: { ${url(shadow)}, shadow: ${more === '' ? '100' : `{ percent: 100, ${more} }`}, mirrorable: true }`
-  writeFileSync(
-    routes,
-    `drain: { delay: 0s, deadline: 5s }
-traces: { ratio: 0 }
-routes:
-  m:
-    live: 1.0.0
-    versions:
-      1.0.0: { ${url(live)}, weight: ${100 - CANARY_PERCENT} }
-      1.1.0: { ${url(canary)}, weight: ${CANARY_PERCENT} }${shadowed}
-    compare: { output: probability, tolerance: { absolute: 0.02 } }
-    expect: change
-`,
-  )
-  return systemOf(name, work, await start('gateway', [routes, join(home, 'state')], MEASURED))
-}
-
-function systemOf(name: string, work: Work, { pid, ready }: Running): Measured {
-  const adminUrl = ready.adminPort === undefined ? undefined : `http://127.0.0.1:${ready.adminPort}`
-  return { name, work, pid, url: `http://127.0.0.1:${ready.port}${PATH}`, adminUrl }
-}
-
-/** JSON of 1 KB: one row of numbers. */
-function requests(): string[] {
-  return Array.from({ length: 64 }, () => {
-    const data = Array.from({ length: VALUES }, () => Number((random() * 100).toFixed(12)))
-    return JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [1, VALUES], data }] })
-  })
+async function gateway(name: string, work: Work, backends: Backends, more = ''): Promise<Measured> {
+  const process = await startSplitGateway(join(folder, name.replaceAll(/\W/g, '-')), backends, more)
+  running.push(process)
+  return { ...systemOf(name, process), work }
 }

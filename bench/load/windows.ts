@@ -16,6 +16,8 @@ export interface Window {
   readonly treeUs: number | undefined
   readonly requests: number
   readonly failures: number
+  /** Of `failures`: how many by status or error's code. */
+  readonly failedBy: Readonly<Record<string, number>>
 }
 
 export type Windows = ReadonlyMap<string, readonly Window[]>
@@ -54,8 +56,10 @@ export async function runWindow(generator: Generator, system: System, plan: Plan
   return windowOf(result, before, cpuOf(system.pid))
 }
 
-/** p99 of each system in each round, ms. */
 export interface TurnFigures {
+  /** What each round found of each system. */
+  readonly results: readonly (readonly LoadResult[])[]
+  /** p99 of each system in each round, ms. */
   readonly p99Ms: readonly (readonly number[])[]
   readonly failures: number
 }
@@ -70,15 +74,17 @@ export async function runTurnRounds(
   planOf: (round: number) => TurnsPlanInput,
   progress: (round: number) => void,
 ): Promise<TurnFigures> {
+  const all: LoadResult[][] = []
   const p99Ms: number[][] = []
   let failures = 0
   for (let round = 0; round < rounds; round++) {
     const results = await generator.runInTurns(planOf(round))
+    all.push(results)
     p99Ms.push(results.map(({ latency }) => latency.p99Ms ?? Number.NaN))
     for (const { sent, latency } of results) failures += sent - latency.n
     progress(round + 1)
   }
-  return { p99Ms, failures }
+  return { results: all, p99Ms, failures }
 }
 
 function windowOf(result: LoadResult, before: CpuTimes | undefined, after: CpuTimes | undefined): Window {
@@ -94,7 +100,14 @@ function windowOf(result: LoadResult, before: CpuTimes | undefined, after: CpuTi
     treeUs: perRequestUs('treeNs'),
     requests,
     failures: result.sent - result.latency.n,
+    failedBy: failedBy(result),
   }
+}
+
+/** Requests that got no answer with a 2xx status, by status or error's code. */
+export function failedBy({ statuses, errors }: LoadResult): Record<string, number> {
+  const failed = Object.entries(statuses).filter(([status]) => !status.startsWith('2'))
+  return { ...Object.fromEntries(failed), ...errors }
 }
 
 export function pause(ms: number): Promise<void> {

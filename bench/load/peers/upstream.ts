@@ -1,5 +1,6 @@
 // A model server without a model: reads a V2 request and gives the same row for each row asked. Also the bare server of
 // the figures. The first argument names its version, the second its probability.
+import { rowsOf } from './rows.ts'
 import { serveUntilParentEnds } from './server.ts'
 
 const [version = '1.0.0', probability = '0.18230406939983368'] = process.argv.slice(2)
@@ -14,13 +15,6 @@ serveUntilParentEnds((request, response) => {
     response.end(answer)
   })
 })
-
-/** Rows of the first tensor, read without parsing: what the server costs is not what is measured. */
-function rowsOf(chunks: readonly Buffer[]): number {
-  const [first] = chunks
-  const match = first === undefined ? null : /"shape":\s*\[\s*(\d+)/.exec(first.toString('latin1', 0, 256))
-  return match === null ? 1 : Number(match[1])
-}
 
 function answerOf(rows: number): Buffer {
   let answer = answers.get(rows)

@@ -4,6 +4,8 @@ export interface Backends {
   readonly canary: number
   /** Gets a copy of every request; undefined: nobody does. */
   readonly shadow: number | undefined
+  /** After which an unanswered copy is given up, seconds; undefined: the proxy's own default. */
+  readonly shadowDeadline?: number
 }
 
 /** What a version without evidence may take: more would be held by our gate's lock, and the others would do another work. */

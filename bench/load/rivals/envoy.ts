@@ -3,7 +3,7 @@
 import { type Backends, CANARY_PERCENT } from './backends.ts'
 
 /** JSON is YAML, and has no indentation to get wrong. */
-export function envoyConfiguration(port: number, { live, canary, shadow }: Backends): string {
+export function envoyConfiguration(port: number, { live, canary, shadow, shadowDeadline = 30 }: Backends): string {
   const cluster = (name: string, at: number) => ({
     name,
     type: 'STATIC',
@@ -14,7 +14,8 @@ export function envoyConfiguration(port: number, { live, canary, shadow }: Backe
     },
   })
   const route = {
-    timeout: '30s',
+    // A mirrored request has no timeout of its own: the route's is for both.
+    timeout: `${shadowDeadline}s`,
     weighted_clusters: {
       clusters: [
         { name: 'live', weight: 100 - CANARY_PERCENT },

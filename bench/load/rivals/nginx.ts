@@ -1,9 +1,17 @@
 // nginx's configuration as its manual advises for one worker: keep-alive in both directions, bodies in memory, no log.
-// ngx_http_split_clients_module, ngx_http_mirror_module, ngx_http_upstream_module.
+// ngx_http_split_clients_module, ngx_http_mirror_module, ngx_http_upstream_module, ngx_http_proxy_module.
 import { type Backends, CANARY_PERCENT } from './backends.ts'
 
 /** By share to live or the canary; with a shadow, a copy of every request to it as well. */
-export function nginxConfiguration(port: number, { live, canary, shadow }: Backends, folder: string): string {
+export function nginxConfiguration(port: number, backends: Backends, folder: string): string {
+  const { live, canary, shadow, shadowDeadline } = backends
+  const deadline =
+    shadowDeadline === undefined
+      ? ''
+      : `
+      proxy_connect_timeout ${shadowDeadline}s;
+      proxy_send_timeout ${shadowDeadline}s;
+      proxy_read_timeout ${shadowDeadline}s;`
   const pass = `proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_set_header X-Request-Id $request_id;`
@@ -41,7 +49,7 @@ ${
   shadow === undefined
     ? ''
     : `    location = /mirror {
-      internal;
+      internal;${deadline}
       ${pass}
       proxy_pass http://shadow$request_uri;
     }
