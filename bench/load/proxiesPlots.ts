@@ -1,9 +1,10 @@
 // Which plots the figures of the proxies make. Knows no SVG.
 import { type Dot, dotPlot } from '../dotPlot.ts'
+import type { Percentile } from './proxiesRates.ts'
 import type { ProxiesResults } from './proxiesTable.ts'
 import type { Spread } from './statistics.ts'
 
-const WORKS = { W1: 'W1: a split by weight', W2: 'W2: a split, and a copy to a shadow' } as const
+const WORKS = { W1: 'W1: split', W2: 'W2: split and mirror' } as const
 
 /** Name and SVG of each plot. */
 export function proxyPlots(results: ProxiesResults): (readonly [name: string, svg: string])[] {
@@ -31,16 +32,12 @@ export function proxyPlots(results: ProxiesResults): (readonly [name: string, sv
       dotPlot({
         title: `Latency at ${method.ratePerSecond} requests a second`,
         subtitle: [
-          'From the moment a request was due, percentiles of all requests; bars are quarters over windows.',
+          'From the moment a request was due, percentiles of all requests; bars are 95 % intervals.',
           `The generator and the model server are in it: the generator alone is late by ${method.generatorLateP99Ms.toFixed(2)} ms at p99.`,
         ],
         x: { label: 'ms', scale: 'log', ticks: [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000] },
         series: ['p50', 'p99', 'p99.9'],
-        groups: groups(({ fixedRate: { p50Ms, p99Ms, p999Ms, windowsP50Ms, windowsP99Ms } }) => [
-          pooled(p50Ms, windowsP50Ms),
-          pooled(p99Ms, windowsP99Ms),
-          pooled(p999Ms),
-        ]),
+        groups: groups(({ fixedRate: { p50, p99, p999 } }) => [p50, p99, p999].map(dotOf)),
       }),
     ],
   ]
@@ -51,6 +48,6 @@ function spread({ median, low, high }: Spread): Dot | undefined {
   return Number.isFinite(median) ? { value: median, low, high } : undefined
 }
 
-function pooled(value: number | null, windows?: Spread): Dot | undefined {
-  return value === null ? undefined : { value, low: windows?.low ?? value, high: windows?.high ?? value }
+function dotOf(found: Percentile | undefined): Dot | undefined {
+  return found && { value: found.ms, low: found.low, high: found.high }
 }

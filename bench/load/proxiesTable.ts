@@ -1,7 +1,7 @@
 // The form of bench/results/proxies.json, and its tables for a terminal and for README. Pure.
 import type { CrossCheck } from './crossCheck.ts'
 import type { MirrorAccount } from './hang.ts'
-import type { RateFigures } from './proxiesRates.ts'
+import type { Percentile, RateFigures } from './proxiesRates.ts'
 import type { Received } from './received.ts'
 import type { RunFacts } from './saturation.ts'
 import type { Ratio, Spread } from './statistics.ts'
@@ -77,7 +77,7 @@ ${results.wrk === undefined ? '' : `${wrkTable(results.wrk)}\n\nWhere wrk finds 
 answers, which it compares, the others' of every request, which they throw away. Portkey is sent the same numbers as a completion of the same
 length, the only form in which it passes them on. Medians of ${method.rounds} windows of ${method.windowSeconds} s at saturation and ${method.rateRounds} of ${method.rateSeconds} s at
 ${method.ratePerSecond} requests a second, a quarter of what the slowest can do (${method.rateSetBy}), in random order, quarters in brackets;
-percentiles are of all requests of all windows at that rate, from the moment a request was due (Poisson arrivals; the generator's own p99 of lateness is
+p50, p99 and p99.9 are of all requests of all windows at that rate, with 95 % intervals by resampling windows, from the moment a request was due (Poisson arrivals; the generator's own p99 of lateness is
 ${method.generatorLateP99Ms.toFixed(2)} ms, and is in them). CPU is read 0.35 s after a window, 0.06 s after
 one at saturation of a proxy that neither copies nor counts evidence. ${method.connections} connections${
     method.pinned ? ', what is measured on a processor of its own, generator and model servers on the other' : ''
@@ -102,29 +102,31 @@ function saturationTable({ systems }: ProxiesResults): string {
 }
 
 function rateTable({ systems, method }: ProxiesResults): string {
-  const ms = (value: number | null) => value?.toFixed(2) ?? '–'
+  const ms = (found: Percentile | undefined) =>
+    found === undefined ? '–' : `${found.ms.toFixed(2)} (${found.low.toFixed(2)}–${found.high.toFixed(2)})`
   const mib = (value: number | undefined) => value?.toFixed(0) ?? '–'
-  const both = (all: number | null, { low, high }: Spread) => `${ms(all)} (${low.toFixed(2)}–${high.toFixed(2)})`
   return table(
     [
       `at ${method.ratePerSecond} req/s`,
       'p50 ms',
       'p99 ms',
       'p99.9 ms',
+      'p99 ms of one window',
       'all processes µs/req',
       'requests',
       'failed',
       'MiB before any load',
       'MiB at the end',
     ],
-    systems.map(({ system, fixedRate: { p50Ms, p99Ms, p999Ms, ...rate }, beforeMiB, afterMiB }) => [
+    systems.map(({ system, fixedRate, beforeMiB, afterMiB }) => [
       system,
-      both(p50Ms, rate.windowsP50Ms),
-      both(p99Ms, rate.windowsP99Ms),
-      ms(p999Ms),
-      cell(rate.treeUs, 0),
-      String(rate.requests),
-      String(rate.failures),
+      ms(fixedRate.p50),
+      ms(fixedRate.p99),
+      ms(fixedRate.p999),
+      cell(fixedRate.windowsP99Ms, 2),
+      cell(fixedRate.treeUs, 0),
+      String(fixedRate.requests),
+      String(fixedRate.failures),
       mib(beforeMiB),
       mib(afterMiB),
     ]),

@@ -2,10 +2,10 @@
 import { join } from 'node:path'
 import { messageOf } from '../../src/errors.ts'
 import type { PlanInput } from '../../src/load/plan.ts'
+import { forwardingFault } from './forwarding.ts'
 import { MEASURED } from './pinning.ts'
 import { type Running, startPeer } from './processes.ts'
 import type { Work } from './proxiesTable.ts'
-import { receivedBy } from './received.ts'
 import type { Backends } from './rivals/backends.ts'
 import { findRival, RIVALS, type RivalName, startRival } from './rivals/rivals.ts'
 import { saturating } from './saturation.ts'
@@ -50,7 +50,7 @@ export async function startProxySystems(folder: string, bodies: string[], runnin
   const plain = { bodies, headers: JSON_HEADERS, settleMs: SHORT_SETTLE_MS, shadow: undefined }
   const systems: ProxySystem[] = []
   const add = async (system: ProxySystem) => {
-    const found = await failing(system, live, canary)
+    const found = await forwardingFault(system, live, canary)
     if (found !== undefined) throw new Error(`${system.name}: ${found}`)
     systems.push(system)
   }
@@ -128,25 +128,4 @@ export function pacedProxy(
     arrivals: 'poisson',
     seed,
   }
-}
-
-/** What is wrong with how it forwards one request: a proxy that leaves the body or the answer out does less work. */
-async function failing(system: ProxySystem, live: Running, canary: Running): Promise<string | undefined> {
-  const body = system.bodies[0]!
-  const ask = async (url: string) => {
-    const headers = Array.from({ length: system.headers.length / 2 }, (_, index): [string, string] => [
-      system.headers[2 * index]!,
-      system.headers[2 * index + 1]!,
-    ])
-    const answer = await fetch(url, { method: 'POST', headers, body })
-    return { status: answer.status, text: await answer.text() }
-  }
-  const expected = await Promise.all([live, canary].map(({ ready }) => ask(`http://127.0.0.1:${ready.port}/`)))
-  const bytesReceived = async () => (await receivedBy(live)).bytes + (await receivedBy(canary)).bytes
-  const before = await bytesReceived()
-  const answer = await ask(system.url)
-  const bytes = (await bytesReceived()) - before
-  if (answer.status !== 200) return `it answered ${answer.status}`
-  if (!expected.some(({ text }) => text === answer.text)) return "its answer was not the model server's"
-  return bytes < body.length ? `it passed ${bytes} of ${body.length} bytes on` : undefined
 }

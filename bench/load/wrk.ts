@@ -2,6 +2,7 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { promisify } from 'node:util'
+import type { Asked } from './forwarding.ts'
 
 export interface WrkRun {
   readonly perSecond: number
@@ -21,12 +22,7 @@ export function wrkVersion(): string | undefined {
 }
 
 /** @param seconds a whole number: wrk takes no other */
-export async function runWrk(
-  system: { readonly url: string; readonly bodies: readonly string[]; readonly headers: readonly string[] },
-  connections: number,
-  seconds: number,
-  scriptFile: string,
-): Promise<WrkRun> {
+export async function runWrk(system: Asked, connections: number, seconds: number, scriptFile: string): Promise<WrkRun> {
   writeFileSync(scriptFile, wrkScript(system.bodies, system.headers))
   const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '-s', scriptFile, system.url]
   const { stdout } = await promisify(execFile)('wrk', args, { timeout: (seconds + 30) * 1000 })

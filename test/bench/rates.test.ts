@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { startPeer } from '../../bench/load/processes.ts'
+import { forwardingFault } from '../../bench/load/forwarding.ts'
+import { type Running, startPeer } from '../../bench/load/processes.ts'
 import { rateFiguresOf, rateOf } from '../../bench/load/proxiesRates.ts'
 import { receivedBy } from '../../bench/load/received.ts'
 import type { Window } from '../../bench/load/windows.ts'
@@ -41,15 +42,50 @@ describe('the fixed rate', () => {
     const quick = new Array<number>(1_000).fill(1)
     const stalled = [...new Array<number>(990).fill(1), ...new Array<number>(10).fill(100)]
     const figures = rateFiguresOf([windowOf(quick), windowOf(stalled, 3)])
-    expect(figures.p50Ms).toBeCloseTo(1, 1)
-    expect(figures.p99Ms).toBeLessThan(1.1)
-    expect(figures.p999Ms).toBeGreaterThan(90)
+    expect(figures.p50?.ms).toBeCloseTo(1, 1)
+    expect(figures.p99?.ms).toBeLessThan(1.1)
+    expect(figures.p999?.ms).toBeGreaterThan(90)
+    // One resample in four has the quick window alone, and its tail.
+    expect(figures.p999?.low).toBeLessThan(1.1)
+    expect(figures.p999?.high).toBeGreaterThan(90)
     expect(figures.requests).toBe(2_003)
     expect(figures.failures).toBe(3)
   })
 
   it('has no percentile where nothing was answered', () => {
-    expect(rateFiguresOf([windowOf([], 5)])).toMatchObject({ p50Ms: null, p999Ms: null, failures: 5 })
+    expect(rateFiguresOf([windowOf([], 5)])).toMatchObject({ p50: undefined, p999: undefined, failures: 5 })
+  })
+})
+
+describe('a proxy', () => {
+  const started: Running[] = []
+  const start = async (peer: string, args: readonly string[]) => {
+    const process = await startPeer(peer, args)
+    started.push(process)
+    return process
+  }
+  afterAll(async () => {
+    for (const each of started.toReversed()) await each.close()
+  })
+
+  it('is measured when it passes a request and its answer on, and not when it answers for itself or drops the body', async () => {
+    const live = await start('upstream', ['1.0.0'])
+    const canary = await start('upstream', ['1.1.0'])
+    const proxy = await start('proxy', [originOf(live)])
+    const other = await start('upstream', ['3.0.0'])
+    // The same answer as live's, from where neither counts it.
+    const elsewhere = await start('upstream', ['1.0.0'])
+    const faultOf = ({ ready }: Running, path = '/v2/models/m/infer') => {
+      const system = {
+        url: `http://127.0.0.1:${ready.port}${path}`,
+        bodies: ['{"inputs":[]}'],
+        headers: ['content-type', 'application/json'],
+      }
+      return forwardingFault(system, live, canary)
+    }
+    expect(await faultOf(proxy)).toBeUndefined()
+    expect(await faultOf(other)).toBe("its answer was not the model server's")
+    expect(await faultOf(elsewhere)).toBe('it passed 0 of 13 bytes on')
   })
 })
 
@@ -88,3 +124,7 @@ describe('wrk', () => {
     }
   })
 })
+
+function originOf({ ready }: Running): string {
+  return `http://127.0.0.1:${ready.port}`
+}

@@ -98,9 +98,9 @@ describe('the table of other proxies', () => {
         fixedRate: {
           requests: 1000,
           failures: 4,
-          p50Ms: 1.5,
-          p99Ms: 2.5,
-          p999Ms: null,
+          p50: { ms: 1.5, low: 1, high: 2 },
+          p99: { ms: 2.5, low: 2, high: 4 },
+          p999: undefined,
           windowsP50Ms: spread,
           windowsP99Ms: spread,
           treeUs: spread,
@@ -152,7 +152,7 @@ describe('the table of other proxies', () => {
 
   it('tells percentiles of all requests beside the spread of windows, failures, and memory where it is known', () => {
     expect(renderProxies(results)).toContain(
-      '| nginx | 1.50 (1.00–3.00) | 2.50 (1.00–3.00) | – | 2 (1–3) | 1000 | 4 | 10 | – |',
+      '| nginx | 1.50 (1.00–2.00) | 2.50 (2.00–4.00) | – | 2.00 (1.00–3.00) | 2 (1–3) | 1000 | 4 | 10 | – |',
     )
   })
 
