@@ -73,7 +73,7 @@ ${mirrorTable(results)}
 
 ${accountTable(results.mirrors.flatMap(({ system, account }) => (account === undefined ? [] : [[system, account]])))}
 
-${results.wrk === undefined ? '' : `${wrkTable(results.wrk)}\n\nWhere wrk finds more, our generator, which shares its processor with the model servers, is the limit and not the proxy.\n`}W1: one request in a hundred to a canary, ${method.bodyBytes} bytes of JSON. W2: the same, and copies to a shadow: Understudy's of what live
+${results.wrk === undefined ? '' : `${wrkTable(results.wrk)}\n\nWhere wrk finds more, our generator, which shares its processor with the model servers, is the limit and not the proxy.\n\n`}W1: one request in a hundred to a canary, ${method.bodyBytes} bytes of JSON. W2: the same, and copies to a shadow: Understudy's of what live
 answers, which it compares, the others' of every request, which they throw away. Portkey is sent the same numbers as a completion of the same
 length, the only form in which it passes them on. Medians of ${method.rounds} windows of ${method.windowSeconds} s at saturation and ${method.rateRounds} of ${method.rateSeconds} s at
 ${method.ratePerSecond} requests a second, a quarter of what the slowest can do (${method.rateSetBy}), in random order, quarters in brackets;
