@@ -7,24 +7,31 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { Generator } from '../../src/load/generator.ts'
 import { seededRandom } from '../../src/load/schedule.ts'
-import { mirrorAccount } from './hang.ts'
-import { canPin, MEASURED, pinToFirst } from './pinning.ts'
-import { type Running, startPeer } from './processes.ts'
+import { crossCheck } from './crossCheck.ts'
+import { mirrorAccount, residentMiB } from './hang.ts'
+import { canPin, pinToFirst } from './pinning.ts'
+import type { Running } from './processes.ts'
 import { machineLoad } from './procfs.ts'
-import { type ProxiesResults, renderProxies, type Work } from './proxiesTable.ts'
-import type { Backends } from './rivals/backends.ts'
-import { findRival, RIVALS, startRival } from './rivals/rivals.ts'
-import { runFacts, saturating, summaryOf, timesOf } from './saturation.ts'
-import { splitRequests, startSplitGateway, systemOf } from './splitGateway.ts'
-import { judgeTarget, pairedRatio } from './statistics.ts'
-import type { System } from './systems.ts'
-import { pause, runWindows } from './windows.ts'
+import { proxyPlots } from './proxiesPlots.ts'
+import { rateFiguresOf, rateOf } from './proxiesRates.ts'
+import { type ProxiesResults, renderProxies } from './proxiesTable.ts'
+import { pacedProxy, saturatingProxy, startProxySystems } from './proxySystems.ts'
+import { receivedBy } from './received.ts'
+import { RIVALS } from './rivals/rivals.ts'
+import { runFacts, summaryOf, timesOf } from './saturation.ts'
+import { splitRequests } from './splitGateway.ts'
+import { judgeTarget, median, pairedRatio } from './statistics.ts'
+import { pause, runWindows, type Windows } from './windows.ts'
 
 const { values: given } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, out: { type: 'string' }, rounds: { type: 'string' } },
 })
-const rounds = given.rounds === undefined ? (given.quick ? 3 : 100) : Number(given.rounds)
+const rounds = given.rounds === undefined ? (given.quick ? 2 : 300) : Number(given.rounds)
+/** A window at the fixed rate is four times as long, and its requests are taken together with those of the others. */
+const rateRounds = Math.ceil(rounds / 7)
+const WRK_ROUNDS = given.quick ? 1 : 5
 const WINDOW_SECONDS = 0.25
+const RATE_SECONDS = 1
 const CONNECTIONS = 8
 const WARM_UP = given.quick ? 500 : 5_000
 const SEED = 20_130_102
@@ -40,6 +47,7 @@ try {
   const file = given.out ?? fileURLToPath(new URL('../results/proxies.json', import.meta.url))
   mkdirSync(dirname(file), { recursive: true })
   writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`)
+  for (const [name, svg] of proxyPlots(results)) writeFileSync(`${file.replace(/\.json$/, '')}-${name}.svg`, svg)
   process.stdout.write(renderProxies(results))
 } finally {
   await generator.close()
@@ -47,114 +55,119 @@ try {
   rmSync(folder, { recursive: true, force: true })
 }
 
-interface Measured extends System {
-  readonly work: Work
-}
-
 async function measure(): Promise<ProxiesResults> {
   const loadBefore = machineLoad()
-  const live = await start('upstream', ['1.0.0'])
-  const canary = await start('upstream', ['1.1.0'])
-  const shadow = await start('upstream', ['2.0.0'])
-  const split: Backends = { live: live.ready.port, canary: canary.ready.port, shadow: undefined }
-  const mirrored: Backends = { ...split, shadow: shadow.ready.port }
-  const proxy = await start('proxy', [`http://127.0.0.1:${live.ready.port}`], MEASURED)
-  const systems: Measured[] = [
-    { ...systemOf('bare proxy', proxy), work: 'W1' },
-    await gateway('Understudy', 'W1', split),
-    await gateway('Understudy again', 'W1', split),
-    await gateway('Understudy, shadow', 'W2', mirrored),
-    await gateway('Understudy, shadow, one by one', 'W2', mirrored, 'unbatched: 100'),
-  ]
-  const versions: Record<string, string> = {}
-  const missing: string[] = []
-  for (const name of RIVALS) {
-    const rival = findRival(name)
-    if (rival === undefined) {
-      missing.push(name)
-      continue
-    }
-    versions[name] = rival.version
-    const started = async (work: Work, backends: Backends) => {
-      const home = join(folder, `${name.replaceAll(/\W/g, '-')}-${work}`)
-      const process = await startRival(rival, backends, home, MEASURED)
-      running.push(process)
-      systems.push({ ...systemOf(work === 'W1' ? name : `${name}, mirror`, process), work })
-    }
-    await started('W1', split)
-    if (rival.mirrors) await started('W2', mirrored)
-  }
   const bodies = splitRequests(random, 64)
-  for (const system of systems)
-    await generator.run({ ...saturating(system, bodies, CONNECTIONS, WINDOW_SECONDS), requests: WARM_UP, seconds: 60 })
+  const { systems, versions, missing } = await startProxySystems(folder, bodies, running)
+  const beforeMiB = new Map(systems.map(system => [system.name, residentMiB(system)]))
+  const sent = new Map<string, number>()
+  for (const system of systems) {
+    const warmUp = await generator.run({ ...saturatingProxy(system, 60), requests: WARM_UP })
+    // And the one that showed that it forwards.
+    sent.set(system.name, 1 + warmUp.sent + warmUp.warmedUp)
+  }
   await pause(1_000)
-  const windows = await runWindows(
+  const saturated = await runWindows(
     generator,
     [systems],
     rounds,
     random,
-    system => saturating(system, bodies, CONNECTIONS, WINDOW_SECONDS),
-    round => process.stderr.write(`round ${round} of ${rounds}\n`),
+    system => saturatingProxy(system, WINDOW_SECONDS),
+    round => process.stderr.write(`saturation: round ${round} of ${rounds}\n`),
+    ({ settleMs }) => settleMs,
   )
-  const of = (name: string) => windows.get(name)!
-  const ratio = (over: string, under: string, figure: 'treeUs' | 'servingUs', target?: number) => {
-    if (!windows.has(under)) return []
-    const found = pairedRatio(timesOf(of(over), figure), timesOf(of(under), figure))
-    const verdict = target === undefined || given.quick ? undefined : judgeTarget(found, target)
-    const what = figure === 'treeUs' ? 'CPU of all processes' : 'serving-thread CPU'
-    return [{ question: `${what}, ${over} / ${under}`, ratio: found, target, verdict }]
-  }
-  const gateways = systems.filter(({ name, adminUrl }) => adminUrl !== undefined && name.includes('shadow'))
+  const rate = rateOf(
+    systems.map(({ name }) => ({
+      system: name,
+      perSecond: median(saturated.get(name)!.map(({ perSecond }) => perSecond)),
+    })),
+  )
+  const paced = await runWindows(
+    generator,
+    [systems],
+    rateRounds,
+    random,
+    (system, round) => pacedProxy(system, rate.perSecond, RATE_SECONDS, SEED + round),
+    round => process.stderr.write(`${rate.perSecond} a second: round ${round} of ${rateRounds}\n`),
+  )
+  for (const windows of [saturated, paced])
+    for (const { name } of systems)
+      sent.set(
+        name,
+        windows.get(name)!.reduce((sum, window) => sum + window.requests, sent.get(name)!),
+      )
   await pause(2_000)
-  const accounts = []
-  for (const system of gateways)
-    accounts.push({ system: system.name, ...(await mirrorAccount(system, 5_000, '2.0.0')) })
+  const mirrors = []
+  for (const system of systems) {
+    if (system.shadow === undefined) continue
+    const received = await receivedBy(system.shadow)
+    // Only ours keeps an account.
+    const account = system.adminUrl === undefined ? undefined : await mirrorAccount(system, 5_000, '2.0.0')
+    mirrors.push({ system: system.name, sent: sent.get(system.name)!, received, account })
+  }
+  const afterMiB = new Map(systems.map(system => [system.name, residentMiB(system)]))
+  const splitting = systems.filter(({ work }) => work === 'W1')
+  const wrk = await crossCheck(generator, splitting, WRK_ROUNDS, random, join(folder, 'wrk.lua'))
   return {
     ...runFacts(loadBefore, given.quick),
     method: {
       rounds,
       windowSeconds: WINDOW_SECONDS,
+      rateRounds,
+      rateSeconds: RATE_SECONDS,
+      ratePerSecond: rate.perSecond,
+      rateSetBy: rate.slowest,
+      generatorLateP99Ms: median([...paced.values()].flat().map(({ lateP99Ms }) => lateP99Ms)),
       connections: CONNECTIONS,
       bodyBytes: bodies[0]!.length,
       pinned: canPin,
     },
     versions,
-    missing,
+    missing: wrk === undefined ? [...missing, 'wrk (not installed)'] : missing,
     systems: systems.map(({ name, work }) => {
-      const { servingUs, ...others } = summaryOf(of(name))
-      // Which thread of another's process serves is not known here.
+      const { servingUs, ...others } = summaryOf(saturated.get(name)!)
       return {
         system: name,
         work,
         ...others,
+        // Which thread of another's process serves is not known here.
         servingUs: RIVALS.some(rival => name.startsWith(rival)) ? undefined : servingUs,
+        fixedRate: rateFiguresOf(paced.get(name)!),
+        beforeMiB: beforeMiB.get(name),
+        afterMiB: afterMiB.get(name),
       }
     }),
-    comparisons: [
-      ...ratio('Understudy', 'bare proxy', 'treeUs', 1.1),
-      ...ratio('Understudy', 'bare proxy', 'servingUs'),
-      ...ratio('Understudy again', 'Understudy', 'treeUs'),
-      ...ratio('Understudy', '@fastify/http-proxy', 'treeUs', 1),
-      ...ratio('Understudy', 'Envoy', 'treeUs', 1),
-      ...ratio('Understudy', 'nginx', 'treeUs'),
-      ...ratio('Understudy', 'HAProxy', 'treeUs'),
-      ...ratio('Understudy, shadow', 'nginx, mirror', 'treeUs', 1),
-      ...ratio('Understudy, shadow', 'Envoy, mirror', 'treeUs', 0.9),
-      ...ratio('Understudy, shadow', 'Understudy', 'servingUs', 1.1),
-      ...ratio('Understudy, shadow, one by one', 'nginx, mirror', 'treeUs'),
-    ],
-    accounts,
+    comparisons: comparisonsOf(saturated, paced),
+    mirrors,
+    wrk,
   }
 }
 
-async function start(peer: string, args: readonly string[], processor?: number): Promise<Running> {
-  const process = await startPeer(peer, args, [], processor)
-  running.push(process)
-  return process
-}
-
-async function gateway(name: string, work: Work, backends: Backends, more = ''): Promise<Measured> {
-  const process = await startSplitGateway(join(folder, name.replaceAll(/\W/g, '-')), backends, more)
-  running.push(process)
-  return { ...systemOf(name, process), work }
+function comparisonsOf(saturated: Windows, paced: Windows): ProxiesResults['comparisons'] {
+  const ratio = (over: string, under: string, figure: 'treeUs' | 'servingUs', target?: number, windows = saturated) => {
+    if (!windows.has(under)) return []
+    const found = pairedRatio(timesOf(windows.get(over)!, figure), timesOf(windows.get(under)!, figure))
+    const verdict = target === undefined || given.quick ? undefined : judgeTarget(found, target)
+    const what = figure === 'treeUs' ? 'CPU of all processes' : 'serving-thread CPU'
+    const when = windows === paced ? ' at the fixed rate' : ''
+    return [{ question: `${what}${when}, ${over} / ${under}`, ratio: found, target, verdict }]
+  }
+  return [
+    ...ratio('Understudy', 'bare proxy', 'treeUs', 1.1),
+    ...ratio('Understudy', 'bare proxy', 'servingUs'),
+    ...ratio('Understudy again', 'Understudy', 'treeUs'),
+    ...ratio('Understudy', '@fastify/http-proxy', 'treeUs', 1),
+    ...ratio('Understudy', 'Portkey', 'treeUs'),
+    ...ratio('Understudy', 'Envoy', 'treeUs', 1),
+    ...ratio('Understudy', 'nginx', 'treeUs'),
+    ...ratio('Understudy', 'HAProxy', 'treeUs'),
+    ...ratio('Understudy, shadow', 'nginx, mirror', 'treeUs', 1),
+    ...ratio('Understudy, shadow', 'Envoy, mirror', 'treeUs', 0.9),
+    ...ratio('Understudy, shadow', 'Understudy', 'servingUs', 1.1),
+    ...ratio('Understudy, shadow, one by one', 'nginx, mirror', 'treeUs'),
+    ...ratio('Understudy', 'bare proxy', 'treeUs', undefined, paced),
+    ...ratio('Understudy', '@fastify/http-proxy', 'treeUs', undefined, paced),
+    ...ratio('Understudy, shadow', 'nginx, mirror', 'treeUs', undefined, paced),
+    ...ratio('Understudy, shadow', 'Envoy, mirror', 'treeUs', undefined, paced),
+  ]
 }

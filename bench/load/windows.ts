@@ -1,5 +1,6 @@
 // Loads systems in short windows, one after another in random order, and takes their processor time beside the answers.
 import type { Generator } from '../../src/load/generator.ts'
+import type { LatencySummary } from '../../src/load/latencies.ts'
 import type { LoadResult, PlanInput, TurnsPlanInput } from '../../src/load/plan.ts'
 import { type CpuTimes, cpuOf } from './procfs.ts'
 import { shuffled } from './statistics.ts'
@@ -11,6 +12,8 @@ export interface Window {
   readonly p50Ms: number
   readonly p99Ms: number
   readonly lateP99Ms: number
+  /** Of what was answered: those of several windows merge. */
+  readonly latency: LatencySummary
   /** Undefined where there is no /proc. */
   readonly servingUs: number | undefined
   readonly treeUs: number | undefined
@@ -23,25 +26,26 @@ export interface Window {
 export type Windows = ReadonlyMap<string, readonly Window[]>
 
 /** After a window: mirrored requests are sent and compared, epochs posted, before the processor time is read. */
-const SETTLE_MS = 350
+export const SETTLE_MS = 350
 
 /**
  * `rounds` windows of every system. A round takes each block of systems once, in random order, and the systems of a
  * block side by side, also in random order: what is compared ran within seconds, whatever else the machine did.
  */
-export async function runWindows(
+export async function runWindows<Measured extends System>(
   generator: Generator,
-  blocks: readonly (readonly System[])[],
+  blocks: readonly (readonly Measured[])[],
   rounds: number,
   random: () => number,
-  planOf: (system: System, round: number) => PlanInput,
+  planOf: (system: Measured, round: number) => PlanInput,
   progress: (round: number) => void,
+  settleMsOf: (system: Measured) => number = () => SETTLE_MS,
 ): Promise<Windows> {
   const windows = new Map<string, Window[]>(blocks.flat().map(({ name }) => [name, []]))
   for (let round = 0; round < rounds; round++) {
     for (const block of shuffled(blocks, random)) {
       for (const system of shuffled(block, random)) {
-        windows.get(system.name)!.push(await runWindow(generator, system, planOf(system, round)))
+        windows.get(system.name)!.push(await runWindow(generator, system, planOf(system, round), settleMsOf(system)))
       }
     }
     progress(round + 1)
@@ -49,15 +53,22 @@ export async function runWindows(
   return windows
 }
 
-export async function runWindow(generator: Generator, system: System, plan: PlanInput): Promise<Window> {
+export async function runWindow(
+  generator: Generator,
+  system: System,
+  plan: PlanInput,
+  settleMs = SETTLE_MS,
+): Promise<Window> {
   const before = cpuOf(system.pid)
   const result = await generator.run(plan)
-  await pause(SETTLE_MS)
+  await pause(settleMs)
   return windowOf(result, before, cpuOf(system.pid))
 }
 
-/** p99 of each system in each round, ms. */
 export interface TurnFigures {
+  /** What each round found of each system. */
+  readonly results: readonly (readonly LoadResult[])[]
+  /** p99 of each system in each round, ms. */
   readonly p99Ms: readonly (readonly number[])[]
   readonly failures: number
 }
@@ -72,15 +83,17 @@ export async function runTurnRounds(
   planOf: (round: number) => TurnsPlanInput,
   progress: (round: number) => void,
 ): Promise<TurnFigures> {
+  const all: LoadResult[][] = []
   const p99Ms: number[][] = []
   let failures = 0
   for (let round = 0; round < rounds; round++) {
     const results = await generator.runInTurns(planOf(round))
+    all.push(results)
     p99Ms.push(results.map(({ latency }) => latency.p99Ms ?? Number.NaN))
     for (const { sent, latency } of results) failures += sent - latency.n
     progress(round + 1)
   }
-  return { p99Ms, failures }
+  return { results: all, p99Ms, failures }
 }
 
 function windowOf(result: LoadResult, before: CpuTimes | undefined, after: CpuTimes | undefined): Window {
@@ -92,6 +105,7 @@ function windowOf(result: LoadResult, before: CpuTimes | undefined, after: CpuTi
     p50Ms: result.latency.p50Ms ?? Number.NaN,
     p99Ms: result.latency.p99Ms ?? Number.NaN,
     lateP99Ms: result.lateness.p99Ms ?? Number.NaN,
+    latency: result.latency,
     servingUs: perRequestUs('servingNs'),
     treeUs: perRequestUs('treeNs'),
     requests,

@@ -1,10 +1,5 @@
-// Draws lines with error bars as one self-contained SVG, readable on light and dark pages and in print. Pure.
-
-export interface Axis {
-  readonly label: string
-  readonly scale: 'linear' | 'log'
-  readonly ticks: readonly number[]
-}
+// Draws lines with error bars as one self-contained SVG. Pure.
+import { type Axis, at, colourOf, escaped, marker, page, scaleOf } from '../svg.ts'
 
 export interface Line {
   readonly name: string
@@ -29,9 +24,6 @@ const LEFT = 64
 const PLOT_WIDTH = 632
 const PLOT_HEIGHT = 300
 const LEGEND_ROW = 20
-/** Okabe & Ito's colours without their yellow, which no white page shows; a shape each for eyes and printers without colour. */
-const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#8a6d00', '#56b4e9', '#7f7f7f', '#e69f00', '#a0522d']
-const SHAPES = ['circle', 'square', 'diamond', 'triangle'] as const
 
 export function linePlot({ title, subtitle, x, y, rule, lines }: LinePlot): string {
   const top = FIRST_LINE + 20 + LINE * Math.max(0, subtitle.length - 1)
@@ -77,23 +69,11 @@ export function linePlot({ title, subtitle, x, y, rule, lines }: LinePlot): stri
       return `${marker(index, left + 8, row)}<text x="${left + 22}" y="${row + 4}">${escaped(name)}</text>`
     }),
   ]
-  // Colours follow the page where it says which it is; a picture inside a page without a scheme stays light on white.
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-label="${escaped(title)}">
-<style>
-svg { background: #fff; font: 12px system-ui, sans-serif }
-text { fill: #1f2328 } .soft { fill: #59636e } .title { font-size: 15px; font-weight: 600 }
-.grid { stroke: #d1d9e0 } .rule { stroke: #59636e; stroke-dasharray: 5 4 }
-@media (prefers-color-scheme: dark) {
-svg { background: #0d1117 } text { fill: #f0f6fc } .soft { fill: #9198a1 } .grid { stroke: #3d444d } .rule { stroke: #9198a1 }
-}
-</style>
-${parts.join('\n')}
-</svg>
-`
+  return page(title, WIDTH, height, parts)
 }
 
 function drawn({ points }: Line, index: number, xAt: (x: number) => number, yAt: (y: number) => number): string {
-  const colour = COLOURS[index % COLOURS.length]!
+  const colour = colourOf(index)
   const path = points.map(({ x, y }) => `${at(xAt(x))},${at(yAt(y))}`).join(' ')
   const bars = points.map(
     ({ x, low, high }) =>
@@ -102,32 +82,4 @@ function drawn({ points }: Line, index: number, xAt: (x: number) => number, yAt:
   const marks = points.map(({ x, y }) => marker(index, xAt(x), yAt(y)))
   const line = points.length > 1 ? `<polyline fill="none" stroke="${colour}" stroke-width="1.5" points="${path}"/>` : ''
   return [line, ...bars, ...marks].join('')
-}
-
-function marker(index: number, x: number, y: number): string {
-  const fill = `fill="${COLOURS[index % COLOURS.length]}"`
-  switch (SHAPES[index % SHAPES.length]) {
-    case 'square':
-      return `<rect ${fill} x="${at(x - 4)}" y="${at(y - 4)}" width="8" height="8"/>`
-    case 'diamond':
-      return `<path ${fill} d="M${at(x)} ${at(y - 5.5)}l5.5 5.5-5.5 5.5-5.5-5.5z"/>`
-    case 'triangle':
-      return `<path ${fill} d="M${at(x)} ${at(y - 5)}l5 9h-10z"/>`
-    default:
-      return `<circle ${fill} cx="${at(x)}" cy="${at(y)}" r="4"/>`
-  }
-}
-
-function scaleOf({ scale }: Pick<Axis, 'scale'>, from: number, to: number, start: number, end: number) {
-  const read = scale === 'log' ? Math.log : (value: number) => value
-  const span = read(to) - read(from)
-  return (value: number) => start + ((read(value) - read(from)) / (span === 0 ? 1 : span)) * (end - start)
-}
-
-function at(value: number): string {
-  return value.toFixed(1)
-}
-
-function escaped(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;')
 }

