@@ -1,4 +1,5 @@
 // A window of nothing but session.run, in the process of peers/scorer.ts: the limit of whatever scores one row at a time.
+import { Latencies } from '../../src/load/latencies.ts'
 import { cpuOf } from './procfs.ts'
 import type { System } from './systems.ts'
 import type { Window } from './windows.ts'
@@ -19,6 +20,7 @@ export async function sessionWindow({ pid, url }: System, windowSeconds: number)
     servingUs: perRunUs('servingNs'),
     treeUs: perRunUs('treeNs'),
     requests: runs,
+    latency: new Latencies().summary(),
     failures: 0,
     failedBy: {},
   }

@@ -139,6 +139,7 @@ function window(servingUs: number, failures = 0): Window {
     lateP99Ms: 0,
     servingUs,
     treeUs: servingUs * 2,
+    latency: new Latencies().summary(),
     requests: 100,
     failures,
     failedBy: failures === 0 ? {} : { timeout: failures },
