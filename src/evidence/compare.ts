@@ -72,23 +72,52 @@ export interface Comparison {
  * NaN equals NaN and an infinity the same infinity; any other non-finite value is a mismatch in every kind.
  */
 export function compareOutputs(baseline: Outputs, candidate: Outputs, specs: readonly CompareSpec[]): Comparison {
-  const list = specs.length > 0 ? specs : [{ output: undefined, kind: undefined, tolerance: {} }]
+  const list = specs.length > 0 ? specs : EXACTLY_THE_FIRST
   const outputs = list.map(spec => compareOutput(baseline, candidate, spec))
+  const [only] = outputs
+  return outputs.length === 1 ? alone(only!, outputs) : together(outputs)
+}
+
+const EXACTLY_THE_FIRST: readonly CompareSpec[] = [{ output: undefined, kind: undefined, tolerance: {} }]
+
+/** Nearly every route compares one output. */
+function alone(only: OutputComparison, outputs: readonly OutputComparison[]): Comparison {
+  return {
+    result: only.result,
+    unstable: only.unstable,
+    ...said(only),
+    rows: only.rows,
+    mismatchingRows: only.mismatchingRows,
+    maxAbsDiff: only.maxAbsDiff,
+    maxRelDiff: only.maxRelDiff,
+    get baselineValue() {
+      return only.baselineValue
+    },
+    get candidateValue() {
+      return only.candidateValue
+    },
+    differences: only.differences,
+    outputs,
+  }
+}
+
+function together(outputs: readonly OutputComparison[]): Comparison {
   const shown = outputs.find(output => output.result === 'mismatch') ?? outputs[0]!
   return {
+    ...alone(shown, outputs),
     result: outputs.every(output => output.result === 'match') ? 'match' : 'mismatch',
     unstable: outputs.some(output => output.unstable),
-    ...(shown.reason !== undefined && { reason: shown.reason }),
-    ...(shown.detail !== undefined && { detail: shown.detail }),
     rows: Math.max(...outputs.map(output => output.rows)),
     mismatchingRows: Math.max(...outputs.map(output => output.mismatchingRows)),
     maxAbsDiff: greatest(outputs.map(output => output.maxAbsDiff)),
     maxRelDiff: greatest(outputs.map(output => output.maxRelDiff)),
-    baselineValue: shown.baselineValue,
-    candidateValue: shown.candidateValue,
-    differences: outputs.length === 1 ? shown.differences : outputs.flatMap(output => output.differences),
-    outputs,
+    differences: outputs.flatMap(output => output.differences),
   }
+}
+
+function said({ reason, detail }: OutputComparison): Pick<OutputComparison, 'reason' | 'detail'> | undefined {
+  if (reason === undefined) return undefined
+  return detail === undefined ? { reason } : { reason, detail }
 }
 
 function compareOutput(baseline: Outputs, candidate: Outputs, spec: CompareSpec): OutputComparison {
@@ -109,6 +138,7 @@ function compareOutput(baseline: Outputs, candidate: Outputs, spec: CompareSpec)
 
 function compareRows(name: string, b: OutputValue, c: OutputValue, spec: CompareSpec): OutputComparison {
   const kind = kindOf(b, spec)
+  const { absolute = 0, relative: share = 0 } = spec.tolerance
   const differences: number[] = []
   let maxAbsDiff: number | null = null
   let maxRelDiff: number | null = null
@@ -134,7 +164,6 @@ function compareRows(name: string, b: OutputValue, c: OutputValue, spec: Compare
       largest = Math.max(largest, difference)
       const relative = difference === 0 ? 0 : difference / Math.abs(x)
       maxRelDiff = Math.max(maxRelDiff ?? 0, relative)
-      const { absolute = 0, relative: share = 0 } = spec.tolerance
       if (difference > absolute + (kind === 'probabilities' ? 0 : share * Math.abs(x))) within = false
     }
     if (largest >= 0) {
@@ -163,8 +192,13 @@ function compareRows(name: string, b: OutputValue, c: OutputValue, spec: Compare
     maxAbsDiff,
     maxRelDiff,
     ...(kind === 'probabilities' && { argmaxAgreement: agreeing }),
-    baselineValue: shown(b, row, kind, spec),
-    candidateValue: shown(c, row, kind, spec),
+    // Read by whoever shows them, which is seldom: to round them to six digits costs as much as to compare them.
+    get baselineValue() {
+      return shown(b, row, kind, spec)
+    },
+    get candidateValue() {
+      return shown(c, row, kind, spec)
+    },
     shownRow: b.rows === 0 ? null : row,
     differences,
   }
@@ -172,7 +206,8 @@ function compareRows(name: string, b: OutputValue, c: OutputValue, spec: Compare
 
 /** |candidate − baseline|; 64-bit integers are subtracted before they are rounded. */
 function distance(b: OutputValue, c: OutputValue, at: number, x: number, y: number): number {
-  const [exactB, exactC] = [b.data[at], c.data[at]]
+  const exactB = b.data[at]
+  const exactC = c.data[at]
   if (typeof exactB === 'bigint' && typeof exactC === 'bigint') return Math.abs(Number(exactC - exactB))
   return Math.abs(y - x)
 }

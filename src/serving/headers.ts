@@ -42,11 +42,26 @@ export function requestHeaders(rawHeaders: readonly string[], connection: string
   const named = connectionOptions(connection)
   const kept: string[] = []
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
-    const name = rawHeaders[index]!.toLowerCase()
-    if (NOT_SENT.has(name) || name.startsWith('x-understudy-') || named?.has(name)) continue
+    const name = sentName(rawHeaders[index]!)
+    if (name === undefined || named?.has(name)) continue
     kept.push(name, rawHeaders[index + 1]!)
   }
   return kept
+}
+
+/** By a name as it was written. Clients write the same few names always; a stranger may make up more. */
+const sentNames = new Map<string, string | undefined>()
+const MOST_NAMES = 500
+const LONGEST_NAME = 64
+
+/** A field's name in lower case; undefined: it is not sent on. */
+function sentName(written: string): string | undefined {
+  let name = sentNames.get(written)
+  if (name !== undefined || sentNames.has(written)) return name
+  name = written.toLowerCase()
+  if (NOT_SENT.has(name) || name.startsWith('x-understudy-')) name = undefined
+  if (sentNames.size < MOST_NAMES && written.length <= LONGEST_NAME) sentNames.set(written, name)
+  return name
 }
 
 /** The upstream's header fields that may go to the client, names and values in turn. */
