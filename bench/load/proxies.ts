@@ -55,6 +55,9 @@ try {
   rmSync(folder, { recursive: true, force: true })
 }
 
+/** Measured at saturation alone. */
+const FAR_SLOWER = 'Portkey'
+
 async function measure(): Promise<ProxiesResults> {
   const loadBefore = machineLoad()
   const bodies = splitRequests(random, 64)
@@ -76,15 +79,17 @@ async function measure(): Promise<ProxiesResults> {
     round => process.stderr.write(`saturation: round ${round} of ${rounds}\n`),
     ({ settleMs }) => settleMs,
   )
+  // A quarter of what it can do would leave the others idle, and p99.9 to a handful of requests.
+  const timed = systems.filter(({ name }) => name !== FAR_SLOWER)
   const rate = rateOf(
-    systems.map(({ name }) => ({
+    timed.map(({ name }) => ({
       system: name,
       perSecond: median(saturated.get(name)!.map(({ perSecond }) => perSecond)),
     })),
   )
   const paced = await runWindows(
     generator,
-    [systems],
+    [timed],
     rateRounds,
     random,
     (system, round) => pacedProxy(system, rate.perSecond, RATE_SECONDS, SEED + round),
@@ -94,7 +99,7 @@ async function measure(): Promise<ProxiesResults> {
     for (const { name } of systems)
       sent.set(
         name,
-        windows.get(name)!.reduce((sum, window) => sum + window.requests, sent.get(name)!),
+        (windows.get(name) ?? []).reduce((sum, window) => sum + window.requests, sent.get(name)!),
       )
   await pause(2_000)
   const mirrors = []
@@ -132,7 +137,7 @@ async function measure(): Promise<ProxiesResults> {
         ...others,
         // Which thread of another's process serves is not known here.
         servingUs: RIVALS.some(rival => name.startsWith(rival)) ? undefined : servingUs,
-        fixedRate: rateFiguresOf(paced.get(name)!),
+        fixedRate: paced.has(name) ? rateFiguresOf(paced.get(name)!) : undefined,
         beforeMiB: beforeMiB.get(name),
         afterMiB: afterMiB.get(name),
       }

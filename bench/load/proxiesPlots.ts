@@ -13,7 +13,7 @@ export function proxyPlots(results: ProxiesResults): (readonly [name: string, sv
     (['W1', 'W2'] as const).map(work => ({
       name: WORKS[work],
       rows: results.systems
-        .filter(system => system.work === work)
+        .filter(system => system.work === work && dotsOf(system).some(dot => dot !== undefined))
         .map(system => ({ name: system.system, dots: dotsOf(system) })),
     }))
   return [
@@ -24,7 +24,7 @@ export function proxyPlots(results: ProxiesResults): (readonly [name: string, sv
         subtitle: ['All threads of all processes of the proxy; medians of windows, bars are quarters.'],
         x: { label: 'µs a request', scale: 'log', ticks: [5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000] },
         series: ['at saturation', `at ${method.ratePerSecond} requests a second`],
-        groups: groups(({ treeUs, fixedRate }) => [spread(treeUs), spread(fixedRate.treeUs)]),
+        groups: groups(({ treeUs, fixedRate }) => [spread(treeUs), fixedRate && spread(fixedRate.treeUs)]),
       }),
     ],
     [
@@ -37,7 +37,7 @@ export function proxyPlots(results: ProxiesResults): (readonly [name: string, sv
         ],
         x: { label: 'ms', scale: 'log', ticks: [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000] },
         series: ['p50', 'p99', 'p99.9'],
-        groups: groups(({ fixedRate: { p50, p99, p999 } }) => [p50, p99, p999].map(dotOf)),
+        groups: groups(({ fixedRate }) => [fixedRate?.p50, fixedRate?.p99, fixedRate?.p999].map(dotOf)),
       }),
     ],
   ]
