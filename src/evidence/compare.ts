@@ -90,12 +90,8 @@ function alone(only: OutputComparison, outputs: readonly OutputComparison[]): Co
     mismatchingRows: only.mismatchingRows,
     maxAbsDiff: only.maxAbsDiff,
     maxRelDiff: only.maxRelDiff,
-    get baselineValue() {
-      return only.baselineValue
-    },
-    get candidateValue() {
-      return only.candidateValue
-    },
+    baselineValue: only.baselineValue,
+    candidateValue: only.candidateValue,
     differences: only.differences,
     outputs,
   }
@@ -192,13 +188,8 @@ function compareRows(name: string, b: OutputValue, c: OutputValue, spec: Compare
     maxAbsDiff,
     maxRelDiff,
     ...(kind === 'probabilities' && { argmaxAgreement: agreeing }),
-    // Read by whoever shows them, which is seldom: to round them to six digits costs as much as to compare them.
-    get baselineValue() {
-      return shown(b, row, kind, spec)
-    },
-    get candidateValue() {
-      return shown(c, row, kind, spec)
-    },
+    baselineValue: shown(b, row, kind, spec),
+    candidateValue: shown(c, row, kind, spec),
     shownRow: b.rows === 0 ? null : row,
     differences,
   }

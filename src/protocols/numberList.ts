@@ -1,83 +1,64 @@
 // Finds how many numbers a list in JSON holds, without reading any of them. Pure.
-// The grammar is that of RFC 8259 section 6: -? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?
 
-/** Kinds of bytes; 0: one that stands in no list of numbers. */
-const BLANK = 1
-const MINUS = 2
-const PLUS = 3
-const ZERO = 4
-const DIGIT = 5
-const POINT = 6
-const EXPONENT = 7
-const COMMA = 8
-const KINDS = 9
-
-const KIND_OF = new Uint8Array(256)
-for (const byte of Buffer.from(' \t\n\r')) KIND_OF[byte] = BLANK
-for (const byte of Buffer.from('123456789')) KIND_OF[byte] = DIGIT
-KIND_OF[0x2d] = MINUS
-KIND_OF[0x2b] = PLUS
-KIND_OF[0x30] = ZERO
-KIND_OF[0x2e] = POINT
-KIND_OF[0x65] = EXPONENT
-KIND_OF[0x45] = EXPONENT
-KIND_OF[0x2c] = COMMA
-
-/** Where in a list one is, by what may follow; `wrong` leads nowhere. */
-const STATES = [
-  'wrong',
-  'start',
-  'wanted',
-  'minus',
-  'zero',
-  'whole',
-  'point',
-  'fraction',
-  'exponent',
-  'sign',
-  'power',
-  'after',
-] as const
-type State = (typeof STATES)[number]
-
-const VALUE = { [MINUS]: 'minus', [ZERO]: 'zero', [DIGIT]: 'whole' } as const
-const END = { [BLANK]: 'after', [COMMA]: 'wanted' } as const
-const POWER = { [ZERO]: 'power', [DIGIT]: 'power' } as const
-const FRACTION = { [ZERO]: 'fraction', [DIGIT]: 'fraction' } as const
-const FOLLOWING: Readonly<Record<State, Readonly<Record<number, State>>>> = {
-  wrong: {},
-  start: { ...VALUE, [BLANK]: 'start' },
-  wanted: { ...VALUE, [BLANK]: 'wanted' },
-  minus: { [ZERO]: 'zero', [DIGIT]: 'whole' },
-  zero: { ...END, [POINT]: 'point', [EXPONENT]: 'exponent' },
-  whole: { ...END, [ZERO]: 'whole', [DIGIT]: 'whole', [POINT]: 'point', [EXPONENT]: 'exponent' },
-  point: FRACTION,
-  fraction: { ...END, ...FRACTION, [EXPONENT]: 'exponent' },
-  exponent: { ...POWER, [MINUS]: 'sign', [PLUS]: 'sign' },
-  sign: POWER,
-  power: { ...END, ...POWER },
-  after: END,
-}
-
-const START = STATES.indexOf('start')
-const WANTED = STATES.indexOf('wanted')
-const NEXT = new Uint8Array(STATES.length * KINDS)
-for (const [state, name] of STATES.entries()) {
-  for (const [kind, next] of Object.entries(FOLLOWING[name])) NEXT[state * KINDS + Number(kind)] = STATES.indexOf(next)
-}
-const MAY_END = STATES.map(state => ['zero', 'whole', 'fraction', 'power', 'after'].includes(state))
+const TAB = 0x09
+const LINE_FEED = 0x0a
+const RETURN = 0x0d
+const SPACE = 0x20
+const PLUS = 0x2b
+const COMMA = 0x2c
+const MINUS = 0x2d
+const POINT = 0x2e
+const ZERO = 0x30
+const NINE = 0x39
+const UPPER_E = 0x45
+const LOWER_E = 0x65
 
 /** How many numbers stand between the brackets of a JSON list, `bytes` from `start` to `end`; −1 when anything else does. */
 export function numbersIn(bytes: Uint8Array, start: number, end: number): number {
-  let state = START
-  let commas = 0
-  for (let at = start; at < end; at++) {
-    state = NEXT[state * KINDS + KIND_OF[bytes[at]!]!]!
-    if (state === WANTED) {
-      // Blanks keep it here; only the comma came from elsewhere.
-      if (bytes[at] === 0x2c) commas++
-    } else if (state === 0) return -1
+  let at = blanksEnd(bytes, start, end)
+  if (at === end) return 0
+  for (let count = 1; ; count++) {
+    at = numberEnd(bytes, at, end)
+    if (at < 0) return -1
+    at = blanksEnd(bytes, at, end)
+    if (at === end) return count
+    if (bytes[at] !== COMMA) return -1
+    at = blanksEnd(bytes, at + 1, end)
   }
-  if (state === START) return 0
-  return MAY_END[state] ? commas + 1 : -1
+}
+
+/** RFC 8259 section 6: -? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?; −1 where there is none. */
+function numberEnd(bytes: Uint8Array, start: number, end: number): number {
+  const whole = start < end && bytes[start] === MINUS ? start + 1 : start
+  let at = digitsEnd(bytes, whole, end)
+  // Nothing may follow a leading zero.
+  if (at === whole || (bytes[whole] === ZERO && at > whole + 1)) return -1
+  if (at < end && bytes[at] === POINT) {
+    const fraction = at + 1
+    at = digitsEnd(bytes, fraction, end)
+    if (at === fraction) return -1
+  }
+  if (at < end && (bytes[at] === LOWER_E || bytes[at] === UPPER_E)) {
+    const sign = at + 1
+    const power = sign < end && (bytes[sign] === PLUS || bytes[sign] === MINUS) ? sign + 1 : sign
+    at = digitsEnd(bytes, power, end)
+    if (at === power) return -1
+  }
+  return at
+}
+
+function digitsEnd(bytes: Uint8Array, start: number, end: number): number {
+  let at = start
+  while (at < end && bytes[at]! >= ZERO && bytes[at]! <= NINE) at++
+  return at
+}
+
+function blanksEnd(bytes: Uint8Array, start: number, end: number): number {
+  let at = start
+  while (at < end && isBlank(bytes[at]!)) at++
+  return at
+}
+
+function isBlank(byte: number): boolean {
+  return byte === SPACE || byte === LINE_FEED || byte === RETURN || byte === TAB
 }

@@ -45,11 +45,11 @@ const frames = new WeakMap<DecodeLimits, { readonly around: string; readonly fra
  */
 export function textRequestOf({ bytes, jsonBytes }: WireBody, limits: DecodeLimits): TextRequest | undefined {
   if (jsonBytes !== undefined) return undefined
-  const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  const body = bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   const texts: Uint8Array[] = []
   const counts: number[] = []
-  const around: Uint8Array[] = []
-  let aroundText = ''
+  // As ISO 8859-1, in which every byte is a character.
+  let around = ''
   let from = 0
   for (let at = body.indexOf(DATA); at >= 0; at = body.indexOf(DATA, from)) {
     const start = listStart(body, at + DATA.length)
@@ -59,15 +59,14 @@ export function textRequestOf({ bytes, jsonBytes }: WireBody, limits: DecodeLimi
     if (count < 0) return undefined
     counts.push(count)
     texts.push(body.subarray(start, end))
-    around.push(body.subarray(from, start))
-    aroundText += body.toString('latin1', from, start)
+    around += body.toString('latin1', from, start)
     from = end
   }
   if (texts.length === 0) return undefined
-  aroundText += body.toString('latin1', from)
+  around += body.toString('latin1', from)
   let known = frames.get(limits)
-  if (known?.around !== aroundText) {
-    known = { around: aroundText, frame: frameOf(Buffer.concat([...around, body.subarray(from)]), limits) }
+  if (known?.around !== around) {
+    known = { around, frame: frameOf(Buffer.from(around, 'latin1'), limits) }
     frames.set(limits, known)
   }
   const { frame } = known

@@ -50,11 +50,12 @@ export interface RequestRecord {
   /** Inside the session (embedded) or the upstream call, ms. */
   readonly inferMs: number
   readonly queueMs: number
-  /** Lower-case hexadecimal; empty parent: root. */
+  /** Lower-case hexadecimal of 32, 16, 16 and 16 digits; empty parent: root. */
   readonly traceId: string
   readonly serverSpanId: string
   readonly inferSpanId: string
   readonly parentSpanId: string
+  /** Like all texts here in ISO 8859-1: what stands in header fields is no more. */
   readonly requestId: string
   readonly errorType: string
   readonly tracestate: string
@@ -74,7 +75,6 @@ export interface PackedRecord extends Omit<RequestRecord, 'request' | 'answer'> 
 }
 
 const FIXED_BYTES = 104
-const HEX_IDS = 16 + 8 + 8 + 8
 
 /**
  * Packs a record into the ring.
@@ -82,9 +82,10 @@ const HEX_IDS = 16 + 8 + 8 + 8
  */
 export function writeRecord(ring: RingProducer, record: PackedRecord): boolean {
   const { requestId, errorType, tracestate, path, requestForm, answerForm, request, answer } = record
-  const idBytes = Buffer.byteLength(requestId)
-  const texts = idBytes + errorType.length + tracestate.length + path.length + requestForm.length + answerForm.length
-  const size = FIXED_BYTES + HEX_IDS + texts + request.length + answer.length
+  const ids = record.traceId + record.serverSpanId + record.inferSpanId + (record.parentSpanId || NO_PARENT)
+  // Written and read at once: a call for each would cost more than all its characters.
+  const texts = ids + requestId + errorType + tracestate + path + requestForm + answerForm
+  const size = FIXED_BYTES + texts.length + request.length + answer.length
   const start = ring.reserve(size)
   if (start < 0) return false
   const { view, bytes } = ring
@@ -99,7 +100,7 @@ export function writeRecord(ring: RingProducer, record: PackedRecord): boolean {
   view.setUint8(start + 20, record.traceFlags)
   view.setUint8(start + 21, PROTOCOLS.indexOf(record.protocol))
   view.setUint8(start + 22, record.withheld === undefined ? 0 : WITHHELD.indexOf(record.withheld) + 1)
-  view.setUint32(start + 24, idBytes, true)
+  view.setUint32(start + 24, requestId.length, true)
   view.setUint32(start + 28, errorType.length, true)
   view.setUint32(start + 32, tracestate.length, true)
   view.setUint32(start + 36, request.length, true)
@@ -112,20 +113,10 @@ export function writeRecord(ring: RingProducer, record: PackedRecord): boolean {
   view.setUint32(start + 84, requestForm.length, true)
   view.setUint32(start + 88, answerForm.length, true)
   view.setUint32(start + 100, record.cohorts, true)
-  let at = start + FIXED_BYTES
-  at = writeHex(bytes, at, record.traceId, 16)
-  at = writeHex(bytes, at, record.serverSpanId, 8)
-  at = writeHex(bytes, at, record.inferSpanId, 8)
-  at = writeHex(bytes, at, record.parentSpanId, 8)
-  at += bytes.write(requestId, at, 'utf8')
-  at += bytes.write(errorType, at, 'latin1')
-  at += bytes.write(tracestate, at, 'latin1')
-  // Plain JSON at its protocol's path is the rule, and then there is nothing to write.
-  if (path !== '') at += bytes.write(path, at, 'latin1')
-  if (requestForm !== '') at += bytes.write(requestForm, at, 'latin1')
-  if (answerForm !== '') at += bytes.write(answerForm, at, 'latin1')
-  request.copyTo(bytes, at)
-  answer.copyTo(bytes, at + request.length)
+  const at = start + FIXED_BYTES
+  bytes.write(texts, at, 'latin1')
+  request.copyTo(bytes, at + texts.length)
+  answer.copyTo(bytes, at + texts.length + request.length)
   ring.publish(isAwaited(record))
   return true
 }
@@ -145,36 +136,30 @@ function flagsOf(record: PackedRecord): number {
 /** Unpacks a record, copying every byte out of shared memory. */
 export function readRecord(packed: Buffer): RequestRecord {
   const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength)
-  const idBytes = view.getUint32(24, true)
-  const errorLength = view.getUint32(28, true)
-  const tracestateLength = view.getUint32(32, true)
   const requestLength = view.getUint32(36, true)
   const answerLength = view.getUint32(40, true)
   const flags = view.getUint8(19)
-  let at = FIXED_BYTES
-  const hex = (length: number) => {
-    const text = packed.toString('hex', at, at + length)
+  const bodiesAt = packed.length - requestLength - answerLength
+  const texts = packed.toString('latin1', FIXED_BYTES, bodiesAt)
+  let at = 0
+  const next = (length: number) => {
+    const from = at
     at += length
-    return text
+    return texts.slice(from, at)
   }
-  const text = (length: number, encoding: 'latin1' | 'utf8') => {
-    const value = packed.toString(encoding, at, at + length)
-    at += length
-    return value
-  }
-  const traceId = hex(16)
-  const serverSpanId = hex(8)
-  const inferSpanId = hex(8)
-  const parentSpanId = hex(8)
-  const requestId = text(idBytes, 'utf8')
-  const errorType = text(errorLength, 'latin1')
-  const tracestate = text(tracestateLength, 'latin1')
-  const path = text(view.getUint32(80, true), 'latin1')
-  const requestForm = text(view.getUint32(84, true), 'latin1')
-  const answerForm = text(view.getUint32(88, true), 'latin1')
+  const traceId = next(32)
+  const serverSpanId = next(16)
+  const inferSpanId = next(16)
+  const parentSpanId = next(16)
+  const requestId = next(view.getUint32(24, true))
+  const errorType = next(view.getUint32(28, true))
+  const tracestate = next(view.getUint32(32, true))
+  const path = next(view.getUint32(80, true))
+  const requestForm = next(view.getUint32(84, true))
+  const answerForm = next(view.getUint32(88, true))
   // One copy for both bodies: shared memory is never handed to a socket, the producer will overwrite it.
   const bodies = Buffer.allocUnsafe(requestLength + answerLength)
-  packed.copy(bodies, 0, at, at + requestLength + answerLength)
+  packed.copy(bodies, 0, bodiesAt)
   return {
     revision: view.getUint32(0, true),
     route: view.getUint16(4, true),
@@ -214,9 +199,3 @@ export function readRecord(packed: Buffer): RequestRecord {
 }
 
 const NO_PARENT = '0000000000000000'
-
-function writeHex(bytes: Buffer, at: number, hex: string, length: number): number {
-  if (hex === '') bytes.fill(0, at, at + length)
-  else bytes.write(hex, at, length, 'hex')
-  return at + length
-}
