@@ -1,7 +1,7 @@
 // What the admin API may ask: changes go to the rollout, questions are answered from what stands.
 import type { ChangeResult, Control, HistoryEntry, Request } from '../admin/control.ts'
 import { UnderstudyError } from '../errors.ts'
-import type { Counters } from '../evidence/counters.ts'
+import type { ReadonlyCounters } from '../evidence/counters.ts'
 import type { Evidence, Policy, Verdict } from '../gate/evidence.ts'
 import { evidenceFile } from '../report/evidenceFile.ts'
 import { accountWithInFlight, buildReport, latencyOf } from '../report/report.ts'
@@ -397,7 +397,7 @@ export class ControlActions implements Control {
   }
 
   /** Nothing while the store cannot be read: a status is asked for then most of all. */
-  #counted(route: string, version: string): { total: Counters; evidence: Evidence | undefined } {
+  #counted(route: string, version: string): { total: ReadonlyCounters; evidence: Evidence | undefined } {
     try {
       const { book } = this.#parts
       return { total: book.total(route, version), evidence: book.evidence(route, version) }
