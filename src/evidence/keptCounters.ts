@@ -1,6 +1,6 @@
 // The counters of an evidence key as they are kept: by segment, histograms as arrays. What it reads like is a map of slots.
 import { type ReadonlyCounters, segmentSlot, splitSlot } from './counters.ts'
-import { BINNED, type BinRange, SlotHistogram } from './slotHistogram.ts'
+import { BINNED, type BinRange, binFrom, SlotHistogram } from './slotHistogram.ts'
 
 /** What one segment counted; the whole traffic is a segment too. */
 export interface SegmentCounters {
@@ -15,6 +15,14 @@ interface KeptSegment extends SegmentCounters {
   readonly histograms: Map<string, SlotHistogram>
 }
 
+interface PlainSlot {
+  readonly name: string
+  readonly slot: string
+  readonly segment: string
+  /** Where its amount stands. */
+  readonly plain: ReadonlyMap<string, number>
+}
+
 interface Place {
   readonly prefix: string
   readonly range: BinRange
@@ -27,8 +35,8 @@ export class KeptCounters implements ReadonlyCounters {
   readonly #segments = new Map<string, KeptSegment>([['', emptySegment()]])
   #size = 0
   #stamp = ++stamps
-  /** Names of plain slots, sorted; undefined: there are new ones. */
-  #plainNames: readonly string[] | undefined
+  /** Plain slots by name; undefined: there are new ones. */
+  #plainByName: readonly PlainSlot[] | undefined
 
   /** These counters, taken over by their names where they are kept otherwise. */
   static of(counters: ReadonlyCounters): KeptCounters {
@@ -100,11 +108,10 @@ export class KeptCounters implements ReadonlyCounters {
   visit(each: (slot: string, segment: string, amount: number) => void): void {
     const blocks = [...BINNED.keys()].values()
     let block = blocks.next()
-    this.#plainNames ??= this.#sortedNames()
-    for (const name of this.#plainNames) {
+    this.#plainByName ??= this.#sortedPlain()
+    for (const { name, slot, segment, plain } of this.#plainByName) {
       for (; !block.done && `${block.value}.` < name; block = blocks.next()) this.#visitBins(block.value, each)
-      const [slot, segment = ''] = splitSlot(name)
-      each(slot, segment, this.#segments.get(segment)!.plain.get(slot)!)
+      each(slot, segment, plain.get(slot)!)
     }
     for (; !block.done; block = blocks.next()) this.#visitBins(block.value, each)
   }
@@ -132,13 +139,18 @@ export class KeptCounters implements ReadonlyCounters {
       })
       .sort((a, b) => (a.segment < b.segment ? -1 : 1))
     if (whole === undefined && segments.length === 0) return
-    for (const code of binsByName(BINNED.get(prefix)!)) {
+    const range = BINNED.get(prefix)!
+    // Of many segments, most have few bins.
+    const isOfAny = new Uint8Array(range.most - range.least + 1)
+    for (const { histogram } of segments) for (const bin of histogram.filled) isOfAny[bin - range.least] = 1
+    for (const code of binsByName(range)) {
       const bin = code >> 1
       if (code === 2 * bin) {
         const amount = whole?.get(bin)
         if (amount !== undefined) each(`${prefix}.${bin}`, '', amount)
         continue
       }
+      if (isOfAny[bin - range.least] === 0) continue
       let slot: string | undefined
       for (const { segment, histogram } of segments) {
         const amount = histogram.get(bin)
@@ -149,11 +161,12 @@ export class KeptCounters implements ReadonlyCounters {
     }
   }
 
-  #sortedNames(): string[] {
-    const names: string[] = []
+  #sortedPlain(): PlainSlot[] {
+    const slots: PlainSlot[] = []
     for (const [segment, { plain }] of this.#segments)
-      for (const slot of plain.keys()) names.push(segment === '' ? slot : segmentSlot(slot, segment))
-    return names.sort()
+      for (const slot of plain.keys())
+        slots.push({ name: segment === '' ? slot : segmentSlot(slot, segment), slot, segment, plain })
+    return slots.sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
   #segment(segment: string): KeptSegment {
@@ -170,7 +183,7 @@ export class KeptCounters implements ReadonlyCounters {
     plain.set(slot, (before ?? 0) + amount)
     if (before !== undefined) return
     this.#size++
-    this.#plainNames = undefined
+    this.#plainByName = undefined
   }
 }
 
@@ -198,9 +211,8 @@ function placeOf(slot: string): Place | undefined {
   const prefix = slot.slice(0, Math.max(0, dot))
   const range = BINNED.get(prefix)
   if (range === undefined) return undefined
-  const text = slot.slice(dot + 1)
-  const bin = Number(text)
-  if (!Number.isInteger(bin) || String(bin) !== text || bin < range.least || bin > range.most) return undefined
+  const bin = binFrom(slot, dot + 1)
+  if (bin === undefined || bin < range.least || bin > range.most) return undefined
   return { prefix, range, bin }
 }
 

@@ -32,6 +32,9 @@ export class SlotHistogram {
   #from = 0
   /** A bin that was never counted is a hole. Not a typed array: small integers turn into text, for the digest, much faster. */
   #cells: (number | undefined)[] = []
+  /** The first `#size` are the bins that were counted, in order: a segment may have five, a thousand cells apart. */
+  #filled = new Int16Array(0)
+  #size = 0
 
   constructor(range: BinRange) {
     this.#range = range
@@ -48,7 +51,9 @@ export class SlotHistogram {
     const at = bin - this.#from
     const before = this.#cells[at]
     this.#cells[at] = before === undefined ? amount : before + amount
-    return before === undefined
+    if (before !== undefined) return false
+    this.#list(bin)
+    return true
   }
 
   /** Adds a histogram of the same prefix; says how many bins are new. */
@@ -58,25 +63,46 @@ export class SlotHistogram {
     return more
   }
 
+  /** The bins that were counted, in order. */
+  get filled(): Int16Array {
+    return this.#filled.subarray(0, this.#size)
+  }
+
   /** In order of the bin. */
   get bins(): (readonly [bin: number, amount: number])[] {
     const bins: (readonly [number, number])[] = []
-    const [cells, from] = [this.#cells, this.#from]
-    for (let at = 0; at < cells.length; at++) {
-      const amount = cells[at]
-      if (amount !== undefined) bins.push([from + at, amount])
+    for (let index = 0; index < this.#size; index++) {
+      const bin = this.#filled[index]!
+      bins.push([bin, this.#cells[bin - this.#from]!])
     }
     return bins
   }
 
-  /** The first amount that is refused, in order of the bin. */
+  /** The first bin whose amount is refused, in order. */
   find(refuses: (amount: number, bin: number) => boolean): number | undefined {
-    const [cells, from] = [this.#cells, this.#from]
-    for (let at = 0; at < cells.length; at++) {
-      const amount = cells[at]
-      if (amount !== undefined && refuses(amount, from + at)) return from + at
+    for (let index = 0; index < this.#size; index++) {
+      const bin = this.#filled[index]!
+      if (refuses(this.#cells[bin - this.#from]!, bin)) return bin
     }
     return undefined
+  }
+
+  #list(bin: number): void {
+    if (this.#size === this.#filled.length) {
+      const { least, most } = this.#range
+      const longer = new Int16Array(Math.min(most - least + 1, this.#size + Math.max(GROWTH, this.#size >> 2)))
+      longer.set(this.#filled)
+      this.#filled = longer
+    }
+    let [low, high] = [0, this.#size]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.#filled[middle]! < bin) low = middle + 1
+      else high = middle
+    }
+    this.#filled.copyWithin(low + 1, low, this.#size)
+    this.#filled[low] = bin
+    this.#size++
   }
 
   /** Grows towards `bin`, by half at least: bins that are counted next are mostly near. */
@@ -98,3 +124,21 @@ export class SlotHistogram {
     this.#cells = cells
   }
 }
+
+/** The whole number that the rest of a slot is, as it is written here: no `01`, no `-0`. */
+export function binFrom(slot: string, start: number): number | undefined {
+  const isNegative = slot.charCodeAt(start) === MINUS
+  const first = isNegative ? start + 1 : start
+  const leads = slot.charCodeAt(first) - ZERO
+  if (first === slot.length || (leads === 0 && (isNegative || slot.length > first + 1))) return undefined
+  let bin = 0
+  for (let at = first; at < slot.length; at++) {
+    const digit = slot.charCodeAt(at) - ZERO
+    if (digit < 0 || digit > 9) return undefined
+    bin = 10 * bin + digit
+  }
+  return isNegative ? -bin : bin
+}
+
+const MINUS = 45
+const ZERO = 48
