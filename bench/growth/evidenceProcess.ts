@@ -4,9 +4,9 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { Route } from '../../src/config/schema.ts'
 import { EvidenceBook } from '../../src/control/evidence.ts'
-import type { Counters } from '../../src/evidence/counters.ts'
+import type { ReadonlyCounters } from '../../src/evidence/counters.ts'
 import type { CounterDeltas } from '../../src/evidence/epochPost.ts'
-import { read } from '../../src/gate/layout.ts'
+import { KeptCounters } from '../../src/evidence/keptCounters.ts'
 import { judge } from '../../src/gate/verdict.ts'
 import { seededRandom } from '../../src/load/schedule.ts'
 import { openSqliteStore } from '../../src/state/sqlite.ts'
@@ -73,13 +73,15 @@ function gather(each: number): void {
   }
 }
 
-/** Of one metric slot with what the gate keeps of its names, as a mean over copies. */
-function bytesOf(counters: Counters, names: readonly string[]): number {
+/** Of one metric slot as the book keeps it, as a mean over copies. */
+function bytesOf(counters: ReadonlyCounters, names: readonly string[]): number {
   const from = heldBytes()
   const copies = Array.from({ length: COPIES }, () => {
     // Each with names of its own, as they come out of messages.
-    const copy: Counters = new Map(names.map(name => [Buffer.from(name).toString('latin1'), counters.get(name)!]))
-    read(copy)
+    const copy = new KeptCounters()
+    for (const name of names) copy.add(Buffer.from(name).toString('latin1'), counters.get(name)!)
+    // Reads them in the order of their names, as the gate does, which keeps some of that.
+    copy.visit(() => {})
     return copy
   })
   const bytes = (heldBytes() - from) / COPIES

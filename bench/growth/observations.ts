@@ -1,6 +1,6 @@
 // Observations of a candidate as a gateway counts them, drawn at random and counted by the code that counts real ones.
 import { AnswerSlots } from '../../src/evidence/answerSlots.ts'
-import { type Counters, count, segmentSlot } from '../../src/evidence/counters.ts'
+import { count, type ReadonlyCounters, segmentSlot } from '../../src/evidence/counters.ts'
 import type { CounterDeltas } from '../../src/evidence/epochPost.ts'
 import { differenceBin, LATENCY_GAMMA, magnitudeBin } from '../../src/evidence/histogram.ts'
 import { type LatencyLimits, latencyThresholds, pairedExceedances } from '../../src/evidence/latency.ts'
@@ -36,7 +36,7 @@ export class Observations {
   }
 
   /** Before each epoch: latencies are held against what was counted before it. */
-  begin(counted: Counters): void {
+  begin(counted: ReadonlyCounters): void {
     this.#thresholds = latencyThresholds(counted, 'plat.b', LIMITS)
   }
 

@@ -2,8 +2,9 @@
 // Usage: node bench/micro/gate.ts [repetitions]; prints JSON, milliseconds and microseconds.
 import { cpus } from 'node:os'
 import { Route } from '../../src/config/schema.ts'
-import { addAll, type Counters, count, segmentSlot } from '../../src/evidence/counters.ts'
+import { type Counters, count, type ReadonlyCounters, segmentSlot } from '../../src/evidence/counters.ts'
 import { differenceBin } from '../../src/evidence/histogram.ts'
+import { KeptCounters } from '../../src/evidence/keptCounters.ts'
 import type { Evidence, Policy } from '../../src/gate/evidence.ts'
 import { judge } from '../../src/gate/verdict.ts'
 
@@ -72,7 +73,7 @@ function counters(segments: readonly string[]): Counters {
   return slots
 }
 
-function evidence(slots: Counters, segments: readonly string[]): Evidence {
+function evidence(slots: ReadonlyCounters, segments: readonly string[]): Evidence {
   return {
     route: 'bench',
     baseline: { version: '1.0.0', digest: 'b' },
@@ -100,13 +101,13 @@ function reading(candidates: number, segmentCount: number, fresh: boolean) {
   const segments = Array.from({ length: segmentCount }, (_, index) => `origin=V${(index * 37) % 1000}`)
   const judged = policy()
   const step = counters(segments)
-  const kept = Array.from({ length: candidates }, () => new Map(step))
+  const kept = Array.from({ length: candidates }, () => KeptCounters.of(step))
   const times: number[] = []
   // A loaded machine stretches the wall clock; the thread's own time it does not.
   const cpu: number[] = []
   let decision = ''
   for (let run = 0; run < REPETITIONS; run += 1) {
-    for (const slots of kept) addAll(slots, step)
+    for (const slots of kept) slots.addAll(step)
     const asked = kept.map(slots => evidence(fresh ? new Map(slots) : slots, segments))
     const [from, usage] = [performance.now(), process.threadCpuUsage()]
     for (const one of asked) decision = judge(one, judged).decision
@@ -149,9 +150,9 @@ function updating() {
     for (let round = 0; round < rounds; round += 1)
       for (const [slot] of SEGMENT_SLOTS) count(delta, segmentSlot(slot, 'origin=JFK'))
   }, rounds * SEGMENT_SLOTS.length)
-  const whole = counters(['a=1', 'a=2'])
+  const whole = KeptCounters.of(counters(['a=1', 'a=2']))
   const addUs = time(() => {
-    for (let round = 0; round < 500; round += 1) addAll(whole, delta)
+    for (let round = 0; round < 500; round += 1) whole.addAll(delta)
   }, 500 * delta.size)
   return { countUs, countSegmentUs: namedUs, commitUs: addUs }
 }

@@ -1,7 +1,7 @@
 // What the admin API may ask: changes go to the rollout, questions are answered from what stands.
 import type { ChangeResult, Control, HistoryEntry, Request } from '../admin/control.ts'
 import { UnderstudyError } from '../errors.ts'
-import type { Counters } from '../evidence/counters.ts'
+import type { ReadonlyCounters } from '../evidence/counters.ts'
 import type { Evidence, Policy, Verdict } from '../gate/evidence.ts'
 import { evidenceFile } from '../report/evidenceFile.ts'
 import { accountWithInFlight, buildReport, latencyOf } from '../report/report.ts'
@@ -16,7 +16,7 @@ import {
   type Status,
   type VersionStatus,
 } from '../report/status.ts'
-import { timeToVerdict } from '../report/timeToVerdict.ts'
+import { type Rates, type TimeToVerdict, timeToVerdict } from '../report/timeToVerdict.ts'
 import type { Automatic } from '../rollout/automatic.ts'
 import { heldNow } from '../rollout/lock.ts'
 import { history } from '../rollout/log.ts'
@@ -138,7 +138,7 @@ export class ControlActions implements Control {
       history: open === undefined ? [] : history.of(verdict, open, ports.now()),
       policy: this.#policy(route.name),
     })
-    return { ...report, timeToVerdict: timeToVerdict(evidence, this.#policy(route.name), verdict, perSecond) }
+    return { ...report, timeToVerdict: this.#timeToVerdict(evidence, route.name, verdict, perSecond) }
   }
 
   gate(route: string, candidate: string | undefined): Verdict {
@@ -391,13 +391,18 @@ export class ControlActions implements Control {
       latency: latencyOf(evidence?.periods ?? [], verdict.stage),
       perSecond,
       ...(evidence !== undefined && {
-        timeToVerdict: timeToVerdict(evidence, this.#policy(route.name), verdict, perSecond),
+        timeToVerdict: this.#timeToVerdict(evidence, route.name, verdict, perSecond),
       }),
     }
   }
 
+  #timeToVerdict(evidence: Evidence, route: string, verdict: Verdict, perSecond: Rates): TimeToVerdict | undefined {
+    const { verdicts } = this.#parts
+    return timeToVerdict(evidence, this.#policy(route), verdict, perSecond, (...asked) => verdicts.judge(...asked))
+  }
+
   /** Nothing while the store cannot be read: a status is asked for then most of all. */
-  #counted(route: string, version: string): { total: Counters; evidence: Evidence | undefined } {
+  #counted(route: string, version: string): { total: ReadonlyCounters; evidence: Evidence | undefined } {
     try {
       const { book } = this.#parts
       return { total: book.total(route, version), evidence: book.evidence(route, version) }

@@ -2,6 +2,7 @@
 // is over. What a decline is, gate/detector decides; which bets are made, gate/decline.
 import type { Route } from '../config/schema.ts'
 import { messageOf } from '../errors.ts'
+import type { ReadonlyCounters } from '../evidence/counters.ts'
 import { DECLINE_EPOCH_MS, declineNeeded } from '../gate/detector.ts'
 import { duration } from '../gate/wording.ts'
 import type { DeclineAlarm, DeclineStatus, HoldbackStatus } from '../report/status.ts'
@@ -20,7 +21,9 @@ import type { Standing } from './snapshot.ts'
 import { type HoldbackPeriod, newWatch, nextWatch, readWatch, type Watch } from './watch.ts'
 
 export interface DeclineParts {
-  readonly book: Pick<EvidenceBook, 'holdback' | 'counters' | 'canaryErrors' | 'keepValue'>
+  readonly book: Pick<EvidenceBook, 'holdback' | 'canaryErrors' | 'keepValue'> & {
+    counters(key: string): ReadonlyCounters
+  }
   readonly store: Pick<StateStore, 'value'>
   readonly ports: RolloutPorts
   readonly metrics: Pick<Metrics, 'decline'>

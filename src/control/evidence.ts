@@ -1,7 +1,9 @@
 // Keeps the evidence of every candidate: periods, counters in memory, and their way into the store. Judges nothing.
 import { type BlockSetting, nextBlocks, type OpenBlocks } from '../evidence/blocks.ts'
-import { addAll, type Counters, count, SLOT } from '../evidence/counters.ts'
+import { addAll, type Counters, count, type ReadonlyCounters, SLOT } from '../evidence/counters.ts'
 import { type CounterDeltas, type EpochDelta, slotsOf } from '../evidence/epochPost.ts'
+import { binsOf } from '../evidence/histogram.ts'
+import { KeptCounters } from '../evidence/keptCounters.ts'
 import { type LatencyLimits, unpairedExceedances } from '../evidence/latency.ts'
 import type { Evidence, Waiver } from '../gate/evidence.ts'
 import { evidenceOf } from '../rollout/evidenceOf.ts'
@@ -30,7 +32,7 @@ export class EvidenceBook {
   readonly #store: Pick<StateStore, 'commit' | 'counters' | 'value'>
   readonly #waiver: (route: string, version: string, digest: string) => Waiver | undefined
   readonly #periods = new Map<string, RoutePeriods>()
-  readonly #counters = new Map<string, Counters>()
+  readonly #counters = new Map<string, KeptCounters>()
   /** Latency limits by evidence key, of the keys that are followed: those of current periods, and for a while of earlier ones. */
   readonly #limits = new Map<string, LatencyLimits>()
   /** Evidence keys that are counted in blocks. */
@@ -92,7 +94,7 @@ export class EvidenceBook {
         if (blocksMs === undefined) this.#blockSettings.delete(key)
         else this.#blockSettings.set(key, { blocksMs, isThinned: share > 0.5 })
         if (known.has(key)) continue
-        this.#counters.set(key, new Map())
+        this.#counters.set(key, new KeptCounters())
         this.#segments.begin(key)
       }
     }
@@ -163,16 +165,16 @@ export class EvidenceBook {
       if (this.#isOpen(key)) this.#time.set(key, ms % 1)
       else this.#time.delete(key)
     }
-    for (const [counters, slots] of counted) addAll(counters, slots)
+    for (const [counters, slots] of counted) counters.addAll(slots)
     this.#forget()
     return true
   }
 
   /** The counters of one period; empty when there are none. @throws STATE_FAILED */
-  counters(key: string): Counters {
+  counters(key: string): KeptCounters {
     let counters = this.#counters.get(key)
     if (counters === undefined) {
-      counters = this.#store.counters(key).get(key) ?? new Map()
+      counters = KeptCounters.of(this.#store.counters(key).get(key) ?? new Map())
       this.#counters.set(key, counters)
     }
     return counters
@@ -190,8 +192,8 @@ export class EvidenceBook {
   /** Classes that have slots in a period, `baseline|candidate`; none while the store cannot be read. */
   classes(key: string): readonly string[] {
     if (!this.#canRead(key)) return []
-    const slots = [...this.counters(key).keys()].filter(slot => slot.startsWith(CLASS_PREFIX))
-    return slots.map(slot => slot.slice(CLASS_PREFIX.length))
+    const slots = [...this.counters(key).segments.get('')!.plain.keys()]
+    return slots.filter(slot => slot.startsWith(CLASS_PREFIX)).map(slot => slot.slice(CLASS_PREFIX.length))
   }
 
   /** Whether live has contradicted itself on this route, as far as is known. */
@@ -206,11 +208,9 @@ export class EvidenceBook {
     return all === undefined ? [] : currentPeriods(all, version)
   }
 
-  /** Counters of all periods a version is judged on, added up. */
-  total(route: string, version: string): Counters {
-    const total: Counters = new Map()
-    for (const { key } of this.periods(route, version)) addAll(total, this.counters(key))
-    return total
+  /** Counters of all periods a version is judged on, added up, to be read at once: one period's are not copied. */
+  total(route: string, version: string): ReadonlyCounters {
+    return KeptCounters.sumOf(this.periods(route, version).map(({ key }) => this.counters(key)))
   }
 
   /**
@@ -303,15 +303,18 @@ export class EvidenceBook {
     }
   }
 
-  #withDelta(key: string, delta: Counters): Counters {
+  /** Latencies of the baseline with those of the earlier epochs of a commit: what thresholds are taken from. */
+  #withDelta(key: string, delta: Counters): ReadonlyCounters {
     const committed = this.counters(key)
     if (delta.size === 0) return committed
-    const seen = new Map(committed)
-    addAll(seen, delta)
+    const seen: Counters = new Map()
+    for (const counters of [committed, delta])
+      for (const [bin, amount] of binsOf(counters, BASELINE_LATENCY)) count(seen, `${BASELINE_LATENCY}.${bin}`, amount)
     return seen
   }
 }
 
+const BASELINE_LATENCY = 'lat.b'
 const CLASS_PREFIX = 'class.'
 
 function storeKey(route: string): string {

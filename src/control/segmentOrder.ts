@@ -1,5 +1,5 @@
 // Remembers in which order the segments of an evidence key were first seen, over restarts too. Counts nothing.
-import { type Counters, splitSlot } from '../evidence/counters.ts'
+import { type ReadonlyCounters, splitSlot } from '../evidence/counters.ts'
 import type { StateStore } from '../state/store.ts'
 
 /** Segments of a key with those that a commit adds to it. */
@@ -19,7 +19,7 @@ export class SegmentOrder {
   }
 
   /** The segments of a key; those that only its counters know come last, by name. @throws STATE_FAILED */
-  of(key: string, counters: Counters): readonly string[] {
+  of(key: string, counters: ReadonlyCounters): readonly string[] {
     let order = this.#orders.get(key)
     if (order === undefined) {
       const stored = JSON.parse(this.#store.value(storeKey(key)) ?? '[]') as string[]
@@ -30,7 +30,7 @@ export class SegmentOrder {
   }
 
   /** What the slots of a commit add to a key that has these counters; nothing where they bring no new segment. */
-  grown(key: string, counters: Counters, slots: Counters): Grown[] {
+  grown(key: string, counters: ReadonlyCounters, slots: ReadonlyCounters): Grown[] {
     const known = this.of(key, counters)
     const further = segmentsBeyond(known, slots)
     return further.length === 0 ? [] : [[key, [...known, ...further]]]
@@ -56,7 +56,7 @@ function storeKey(key: string): string {
   return `segments/${key}`
 }
 
-function segmentsBeyond(known: readonly string[], slots: Counters): string[] {
+function segmentsBeyond(known: readonly string[], slots: ReadonlyCounters): string[] {
   const segments = new Set<string>()
   for (const slot of slots.keys()) {
     const [, segment] = splitSlot(slot)

@@ -1,9 +1,10 @@
 // Asks the gate about every candidate when its evidence has changed, and remembers what it said.
 import type { RoutesFile } from '../config/schema.ts'
 import { SLOT } from '../evidence/counters.ts'
-import type { Decision, Policy, Verdict } from '../gate/evidence.ts'
-import { judge } from '../gate/verdict.ts'
+import { binsOf } from '../evidence/histogram.ts'
+import type { Decision, Evidence, Policy, Verdict } from '../gate/evidence.ts'
 import type { EvidenceBook } from './evidence.ts'
+import { Judged } from './judged.ts'
 
 interface Sample {
   readonly atMs: number
@@ -25,6 +26,7 @@ const STORE_MISSING = 'a working state store'
 
 export class Verdicts {
   readonly #book: EvidenceBook
+  readonly #judged = new Judged()
   readonly #samples = new Map<string, Sample[]>()
 
   constructor(book: EvidenceBook) {
@@ -47,10 +49,15 @@ export class Verdicts {
     const policy = config.routes[route]
     const evidence = this.#book.evidence(route, version)
     if (policy === undefined || evidence === undefined) return undefined
-    const present = judge(evidence, policy)
-    const verdict = next === undefined ? present : worse(present, judge(evidence, next))
+    const present = this.judge(evidence, policy)
+    const verdict = next === undefined ? present : worse(present, this.judge(evidence, next))
     if (storeOk || verdict.decision !== 'promote') return verdict
     return { ...verdict, decision: 'hold', reason: STORE_FAILS, missing: [STORE_MISSING] }
+  }
+
+  /** The verdict on evidence of the book, judged once as long as it does not change. */
+  judge(evidence: Evidence, policy: Policy): Verdict {
+    return this.#judged.judge(evidence, policy)
   }
 
   /** Takes a sample for the rates; call it a few times a second. */
@@ -60,7 +67,7 @@ export class Verdicts {
     if (samples.length > 0 && nowMs - samples.at(-1)!.atMs < SAMPLE_EVERY_MS) return
     const total = this.#book.total(route, version)
     let labels = 0
-    for (const [slot, amount] of total) if (slot.startsWith('loss.') && !slot.includes('@')) labels += amount
+    for (const [, amount] of binsOf(total, 'loss')) labels += amount
     const at = (slot: string) => total.get(slot) ?? 0
     samples.push({
       atMs: nowMs,
@@ -72,8 +79,9 @@ export class Verdicts {
     this.#samples.set(key, samples)
   }
 
-  /** Forgets the samples of versions that are not among these, `route/version`. */
+  /** Forgets versions that are not among these, `route/version`. */
   keep(versions: ReadonlySet<string>): void {
+    this.#judged.keep(versions)
     for (const key of this.#samples.keys()) if (!versions.has(key)) this.#samples.delete(key)
   }
 

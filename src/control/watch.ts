@@ -2,7 +2,7 @@
 // no clock and no store, and does nothing about an alarm.
 import { z } from 'zod'
 import { METRICS } from '../config/schema.ts'
-import type { Counters } from '../evidence/counters.ts'
+import type { Counters, ReadonlyCounters } from '../evidence/counters.ts'
 import { type AnswersEpoch, declineReason, declineStreams, type HoldbackEpoch, isDeclineSlot } from '../gate/decline.ts'
 import {
   declineNeeded,
@@ -55,7 +55,7 @@ export interface HoldbackPeriod {
   readonly key: string
   readonly share: number
   readonly endedAt?: number | undefined
-  readonly counters: Counters
+  readonly counters: ReadonlyCounters
 }
 
 /** Everything that an epoch is made from. */
@@ -164,7 +164,7 @@ function epochOf({ seen }: Watch, periods: readonly HoldbackPeriod[]): HoldbackE
   }
 }
 
-function readSlots(counters: Counters): Record<string, number> {
+function readSlots(counters: ReadonlyCounters): Record<string, number> {
   return Object.fromEntries([...counters].filter(([slot]) => isDeclineSlot(slot)))
 }
 

@@ -1,5 +1,5 @@
 // What becomes of every request that could be a pair: eligible = not sampled + dropped + failed + compared + in flight + lost.
-import type { Counters } from './counters.ts'
+import type { ReadonlyCounters } from './counters.ts'
 
 /**
  * Why a request came to no pair: it did not reach the version that was to be asked (`incomplete`: it was answered before all
@@ -53,7 +53,7 @@ export interface Account {
 }
 
 /** The account of one candidate from its evidence counters. */
-export function accountOf(counters: Counters): Account {
+export function accountOf(counters: ReadonlyCounters): Account {
   const at = (slot: string) => counters.get(slot) ?? 0
   const by = <R extends string>(reasons: readonly R[], slot: (reason: R) => string) =>
     Object.fromEntries(reasons.map(reason => [reason, at(slot(reason))])) as Record<R, number>
@@ -92,7 +92,7 @@ export interface Intake {
  * The intake that lost the greatest share over some periods: of the pairs, or of one arm's labelled answers. They are not
  * added up: a canary at 5 % could otherwise drop a fifth of its answers below a limit of 1 %.
  */
-export function worstIntake(periods: readonly Counters[]): Intake {
+export function worstIntake(periods: readonly ReadonlyCounters[]): Intake {
   const sum = (slot: string) => periods.reduce((all, counters) => all + (counters.get(slot) ?? 0), 0)
   const accounts = periods.map(accountOf)
   let worst: Intake = {

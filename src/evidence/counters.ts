@@ -3,6 +3,15 @@
 /** Slot name → grow-only integer. A slot of a segment carries `@field=value` at its end. */
 export type Counters = Map<string, number>
 
+/** Counters as they are read, whichever way they are kept. */
+export interface ReadonlyCounters extends Iterable<readonly [slot: string, amount: number]> {
+  readonly size: number
+  get(slot: string): number | undefined
+  keys(): Iterable<string>
+  /** The bins of slots `<prefix>.<bin>` of the whole traffic, in order, where they need not be looked for by name. */
+  bins?(prefix: string): readonly (readonly [bin: number, amount: number])[]
+}
+
 /**
  * The evidence slots.
  *

@@ -1,11 +1,12 @@
 // Which bin a latency or a difference falls in, and what its edges are. Knows nothing of slots' meaning or of tests.
-import type { Counters } from './counters.ts'
+import type { ReadonlyCounters } from './counters.ts'
 
 /** Ratio of neighbouring edges: five bins are exactly a factor of 1.1, each is 1.92 % wide. */
 export const LATENCY_GAMMA = 1.1 ** (1 / 5)
 const LATENCY_FLOOR_MS = 0.001
 /** The last bin is open above: about 2.8 hours. */
 const LATENCY_BINS = 1208
+export const LARGEST_LATENCY_BIN = LATENCY_BINS
 
 /** Bin of a latency: bin 0 is below 1 µs, bin i ≥ 1 is [edge(i−1), edge(i)) with edge(i) = 1 µs·γ^i. */
 export function latencyBin(ms: number): number {
@@ -56,13 +57,16 @@ const DIFFERENCE_FLOOR = 1e-5
 /** The last bin below 1; the one above it is exactly 1. */
 const DIFFERENCE_BINS = Math.ceil(-Math.log(DIFFERENCE_FLOOR) / Math.log(DIFFERENCE_GAMMA)) + 1
 
+/** That of exactly 1. */
+export const LARGEST_DIFFERENCE_BIN = DIFFERENCE_BINS + 1
+
 /** Signed bin of a difference in [−1, 1] (values beyond are taken as ±1): 0 is exactly 0. @throws RangeError on NaN */
 export function differenceBin(difference: number): number {
   if (Number.isNaN(difference)) throw new RangeError('NaN has no bin')
   const size = Math.abs(difference)
   if (size === 0) return 0
   const sign = difference < 0 ? -1 : 1
-  if (size >= 1) return sign * (DIFFERENCE_BINS + 1)
+  if (size >= 1) return sign * LARGEST_DIFFERENCE_BIN
   if (size <= DIFFERENCE_FLOOR) return sign
   let bin = Math.ceil(Math.log(size / DIFFERENCE_FLOOR) / Math.log(DIFFERENCE_GAMMA)) + 1
   while (size <= innerEdge(bin)) bin -= 1
@@ -78,11 +82,6 @@ export function lowDifference(bin: number): number {
 /** The highest value that a bin may hold (algebraically): what a safe test reads. */
 export function highDifference(bin: number): number {
   return bin === 0 ? 0 : bin > 0 ? outerEdge(bin) : -innerEdge(-bin)
-}
-
-/** Whether `bin` is one that {@link differenceBin} gives. */
-export function isDifferenceBin(bin: number): boolean {
-  return Number.isInteger(bin) && Math.abs(bin) <= DIFFERENCE_BINS + 1
 }
 
 function innerEdge(bin: number): number {
@@ -103,16 +102,17 @@ export function magnitudeBin(difference: number): number {
   return Math.ceil(Math.log(Math.min(size, 1e12) / 1e-9) / Math.log(MAGNITUDE_GAMMA)) + 1
 }
 
+/** That of 1e12 and everything above. */
+export const LARGEST_MAGNITUDE_BIN = magnitudeBin(1e12)
+
 /** High edge of a {@link magnitudeBin}. */
 export function magnitudeEdge(bin: number): number {
   return bin === 0 ? 0 : 1e-9 * MAGNITUDE_GAMMA ** (bin - 1)
 }
 
 /** The bins of slots `<prefix>.<bin>`, in order of bin. Slots of segments are not read. */
-export function binsOf(
-  counters: ReadonlyMap<string, number>,
-  prefix: string,
-): (readonly [bin: number, count: number])[] {
+export function binsOf(counters: ReadonlyCounters, prefix: string): readonly (readonly [bin: number, count: number])[] {
+  if (counters.bins !== undefined) return counters.bins(prefix)
   const bins: [number, number][] = []
   const start = `${prefix}.`
   for (const [slot, amount] of counters) {
@@ -138,7 +138,7 @@ export function quantileBin(bins: readonly (readonly [bin: number, count: number
 }
 
 /** The p-quantile of the latency slots `<prefix>.<bin>`, ms (geometric middle of its bin); undefined without data. */
-export function latencyQuantile(counters: Counters, prefix: string, p: number): number | undefined {
+export function latencyQuantile(counters: ReadonlyCounters, prefix: string, p: number): number | undefined {
   const bin = quantileBin(binsOf(counters, prefix), p)
   if (bin === undefined) return undefined
   if (bin <= 0) return LATENCY_FLOOR_MS

@@ -1,5 +1,5 @@
 // Which latencies count as slow against the baseline's quantiles so far. Knows nothing of arms' shares or tests.
-import { addAll, type Counters, count } from './counters.ts'
+import { addAll, type Counters, count, type ReadonlyCounters } from './counters.ts'
 import { binsOf, latencyBin, lowerMs, quantileBin, upperMs } from './histogram.ts'
 
 export const QUANTILES = { p50: 0.5, p95: 0.95, p99: 0.99 } as const
@@ -31,7 +31,7 @@ export interface Threshold {
  * tests valid; a better τ only makes them answer about the quantile that was asked for.
  */
 export function latencyThresholds(
-  previous: Counters,
+  previous: ReadonlyCounters,
   prefix: string,
   limits: LatencyLimits,
 ): Readonly<Record<QuantileName, Threshold>> | undefined {
@@ -63,7 +63,11 @@ export function latencyThresholds(
  *   late.p50.c.may           candidate answers that may be above it (its bin too): what safe tests read
  * Empty until the baseline has 200 earlier observations.
  */
-export function unpairedExceedances(previous: Counters, delta: Counters, limits: LatencyLimits): Counters {
+export function unpairedExceedances(
+  previous: ReadonlyCounters,
+  delta: ReadonlyCounters,
+  limits: LatencyLimits,
+): Counters {
   const late: Counters = new Map()
   const thresholds = latencyThresholds(previous, 'lat.b', limits)
   if (thresholds === undefined) return late

@@ -18,11 +18,23 @@ export function digestOf(evidence: Evidence, periods: readonly SortedPeriod[], p
 }
 
 /** Counters in the order of their names, without the serving time. */
-function amountsOf({ reading: { layout, amounts } }: SortedPeriod): string {
-  const members: string[] = []
-  for (let at = 0; at < amounts.length; at += 1)
-    if (layout.names[at] !== SLOT.timeMs) members.push(`${layout.quoted[at]}:${number(amounts[at]!)}`)
-  return `{${members.join(',')}}`
+function amountsOf({ counters }: SortedPeriod): string {
+  let members = ''
+  const ends = new Map([['', '']])
+  for (const segment of counters.segments.keys()) if (segment !== '') ends.set(segment, quoted(`@${segment}`))
+  // Of a histogram, the same slot comes once for each segment.
+  let [last, start] = ['', '']
+  counters.visit((slot, segment, amount) => {
+    if (slot === SLOT.timeMs && segment === '') return
+    if (slot !== last) [last, start] = [slot, quoted(slot)]
+    members += `${members === '' ? '' : ','}"${start}${ends.get(segment)}":${number(amount)}`
+  })
+  return `{${members}}`
+}
+
+/** As it stands between the quotes of JSON. */
+function quoted(text: string): string {
+  return JSON.stringify(text).slice(1, -1)
 }
 
 /** JSON with sorted keys; undefined members are left out, numbers that JSON lacks are text. */

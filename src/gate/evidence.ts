@@ -1,6 +1,6 @@
 // What a verdict is made from and what it says: plain data, no decision.
 import type { MetricName, Route } from '../config/schema.ts'
-import type { Counters } from '../evidence/counters.ts'
+import type { ReadonlyCounters } from '../evidence/counters.ts'
 
 export type Stage = 'shadow' | 'canary'
 
@@ -12,7 +12,7 @@ export interface Period {
   readonly step: number
   /** The candidate's share of the two arms, weight / (weight + baseline weight), 0 to 1. */
   readonly share: number
-  readonly counters: Counters
+  readonly counters: ReadonlyCounters
   /** Segment names in the order of their first sight; those that are left out come last, by name. */
   readonly segments?: readonly string[]
 }

@@ -1,5 +1,7 @@
 // Finds what cannot be true of counters: evidence that is wrong is invalid, whatever it seems to show. Knows no metric's test.
-import { SLOT } from '../evidence/counters.ts'
+import { SLOT, segmentSlot } from '../evidence/counters.ts'
+import { isBin, type SegmentCounters } from '../evidence/keptCounters.ts'
+import { BINNED } from '../evidence/slotHistogram.ts'
 import type { Evidence, Period } from './evidence.ts'
 import { type SortedPeriod, sizeOf, type Tally, tallyOf } from './periods.ts'
 
@@ -39,7 +41,7 @@ const PARTS: readonly (readonly [parts: readonly string[], whole: readonly strin
 ]
 
 /** Histograms that cannot hold more than these. A mean is of a comparison, also where the candidate has a NaN elsewhere. */
-const BINNED: readonly (readonly [prefix: string, whole: readonly string[]])[] = [
+const LIMITED: readonly (readonly [prefix: string, whole: readonly string[]])[] = [
   ['mean', [SLOT.match, SLOT.mismatch]],
   ['arm.b.loss', [SLOT.dueBaseline]],
   ['arm.c.loss', [SLOT.dueCandidate]],
@@ -70,26 +72,56 @@ function periodFault(period: Period, sorted: SortedPeriod): string | undefined {
   // 1 is a candidate that has taken all traffic: it has no split to judge, and so no evidence from one.
   if (stage === 'canary' && !(share === 1 || (share >= LEAST_SHARE && share <= 1 - LEAST_SHARE)))
     return `the candidate's share is ${share}, expected 0 to 1`
-  const { layout, amounts } = sorted.reading
-  let bad = 0
-  while (bad < amounts.length && isCount(amounts[bad]!)) bad += 1
-  if (bad < amounts.length) return `${layout.names[bad]} is ${amounts[bad]}, expected a count`
-  if (layout.fault !== undefined) return layout.fault
+  const fault = slotFault(sorted)
+  if (fault !== undefined) return fault
   const whole = tallyOf(sorted.bySegment, '')
-  const wholes = new Map([...layout.segments.get('')!.bins].map(([prefix, list]) => [prefix, new Map(list)]))
-  for (const { segment, plain, bins } of layout.segments.values()) {
-    if (segment !== '') {
-      for (const [slot, at] of plain) if (amounts[at]! > whole.get(slot)) return `${layout.names[at]} exceeds ${slot}`
-      for (const [prefix, list] of bins) {
-        const all = wholes.get(prefix)
-        for (const [bin, at] of list)
-          if (amounts[at]! > (amounts[all?.get(bin) ?? -1] ?? 0)) return `${layout.names[at]} exceeds ${prefix}.${bin}`
-      }
-    }
-    const impossible = tallyFault(tallyOf(sorted.bySegment, segment))
+  const { segments } = sorted.counters
+  for (const [segment, counters] of segments) {
+    const impossible =
+      (segment === '' ? undefined : partFault(segment, counters, segments.get('')!)) ??
+      tallyFault(tallyOf(sorted.bySegment, segment))
     if (impossible !== undefined) return impossible
   }
   return wholeFault(whole)
+}
+
+/** The first slot by name that holds no count, else the first that nothing counts in. */
+function slotFault({ counters }: SortedPeriod): string | undefined {
+  if ([...counters.segments.values()].every(isSound)) return undefined
+  let bad: string | undefined
+  let unknown: string | undefined
+  counters.visit((slot, segment, amount) => {
+    const name = segment === '' ? slot : segmentSlot(slot, segment)
+    if (!isCount(amount)) bad ??= `${name} is ${amount}, expected a count`
+    else if (!isBin(slot) && isUnknown(slot))
+      unknown ??= slot.startsWith('score.') ? `${name} names no two deciles` : `${name} is no bin`
+  })
+  return bad ?? unknown
+}
+
+function isSound({ plain, histograms }: SegmentCounters): boolean {
+  for (const [slot, amount] of plain) if (!isCount(amount) || isUnknown(slot)) return false
+  for (const histogram of histograms.values())
+    if (histogram.find(amount => !isCount(amount)) !== undefined) return false
+  return true
+}
+
+/** Whether a slot that is no bin has the prefix of one, or has that of the deciles and names no two. */
+function isUnknown(slot: string): boolean {
+  if (slot.startsWith('score.')) return !/^score\.\d\.\d$/.test(slot)
+  return BINNED.has(slot.slice(0, Math.max(0, slot.lastIndexOf('.'))))
+}
+
+/** A segment has no more of a slot than the whole traffic. */
+function partFault(segment: string, part: SegmentCounters, whole: SegmentCounters): string | undefined {
+  for (const [slot, amount] of part.plain)
+    if (amount > (whole.plain.get(slot) ?? 0)) return `${segmentSlot(slot, segment)} exceeds ${slot}`
+  for (const [prefix, histogram] of part.histograms) {
+    const all = whole.histograms.get(prefix)
+    const bin = histogram.find((amount, bin) => amount > (all?.get(bin) ?? 0))
+    if (bin !== undefined) return `${segmentSlot(`${prefix}.${bin}`, segment)} exceeds ${prefix}.${bin}`
+  }
+  return undefined
 }
 
 function tallyFault(tally: Tally): string | undefined {
@@ -106,7 +138,7 @@ function wholeFault(whole: Tally): string | undefined {
   const compared = sum(whole, [SLOT.match, SLOT.mismatch])
   const pairs = sum(whole, [SLOT.bothOk, SLOT.baselineError, SLOT.candidateError, SLOT.bothError])
   if (compared > pairs) return `${compared} comparisons exceed ${pairs} pairs`
-  for (const [prefix, slots] of BINNED) {
+  for (const [prefix, slots] of LIMITED) {
     const amount = sizeOf(whole.bins(prefix))
     const most = sum(whole, slots)
     if (amount > most) return `${amount} in ${prefix} exceed ${most} in ${slots.join(' + ')}`

@@ -1,8 +1,8 @@
 // Sorts the counters of periods by segment and adds them up. Decides nothing about versions.
+import { KeptCounters, type SegmentCounters } from '../evidence/keptCounters.ts'
 import type { Bins } from './binnedBetting.ts'
 import type { Period, Stage } from './evidence.ts'
 import type { ArmCounts } from './labelOdds.ts'
-import { type Reading, read, type SegmentLayout } from './layout.ts'
 
 /** What one segment counted; '' is the whole traffic. */
 export interface Tally {
@@ -20,41 +20,34 @@ export interface SortedPeriod {
   readonly share: number
   readonly segments: readonly string[]
   readonly bySegment: ReadonlyMap<string, Tally>
-  readonly reading: Reading
+  readonly counters: KeptCounters
 }
 
 const NO_BINS: Bins = []
 
-/** Looks into the reading of a period: a thousand segments are not copied apart for a verdict. */
+/** Looks into the counters of a period: a thousand segments are not copied apart for a verdict. */
 class SegmentTally implements Tally {
-  readonly #amounts: readonly number[]
-  readonly #layout: SegmentLayout
+  readonly #counters: SegmentCounters
   #bins: Map<string, Bins> | undefined
 
-  constructor(amounts: readonly number[], layout: SegmentLayout) {
-    this.#amounts = amounts
-    this.#layout = layout
+  constructor(counters: SegmentCounters) {
+    this.#counters = counters
   }
 
   get(slot: string): number {
-    const at = this.#layout.plain.get(slot)
-    return at === undefined ? 0 : this.#amounts[at]!
+    return this.#counters.plain.get(slot) ?? 0
   }
 
   has(slot: string): boolean {
-    return this.#layout.plain.has(slot)
+    return this.#counters.plain.has(slot)
   }
 
   bins(prefix: string): Bins {
-    const list = this.#layout.bins.get(prefix)
-    if (list === undefined) return NO_BINS
+    const histogram = this.#counters.histograms.get(prefix)
+    if (histogram === undefined) return NO_BINS
     const before = this.#bins?.get(prefix)
     if (before !== undefined) return before
-    const filled: (readonly [number, number])[] = []
-    for (const [bin, at] of list) {
-      const amount = this.#amounts[at]!
-      if (amount !== 0) filled.push([bin, amount])
-    }
+    const filled = histogram.bins.filter(([, amount]) => amount !== 0)
     this.#bins ??= new Map()
     this.#bins.set(prefix, filled)
     return filled
@@ -96,12 +89,11 @@ class SumTally implements Tally {
 const NOTHING: Tally = new SumTally([])
 
 /** The counters of a period, told apart by segment. */
-export function sortPeriod({ stage, step, share, segments = [], counters }: Period): SortedPeriod {
-  const reading = read(counters)
+export function sortPeriod({ stage, step, share, segments = [], counters: counted }: Period): SortedPeriod {
+  const counters = KeptCounters.of(counted)
   const bySegment = new Map<string, Tally>()
-  for (const [segment, layout] of reading.layout.segments)
-    bySegment.set(segment, new SegmentTally(reading.amounts, layout))
-  return { stage, step, share, segments, bySegment, reading }
+  for (const [segment, of] of counters.segments) bySegment.set(segment, new SegmentTally(of))
+  return { stage, step, share, segments, bySegment, counters }
 }
 
 /** The periods at the end that share the last one's stage and step: what safe tests may read. */

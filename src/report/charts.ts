@@ -1,7 +1,7 @@
 // What a report draws, as compact figures: histograms, tables of two versions, curves. Pure; draws nothing.
-
-import { addAll, type Counters } from '../evidence/counters.ts'
+import type { ReadonlyCounters } from '../evidence/counters.ts'
 import { binsOf, highDifference, lowDifference, quantileBin, upperMs } from '../evidence/histogram.ts'
+import { KeptCounters } from '../evidence/keptCounters.ts'
 import { type LatencyLimits, latencyThresholds, QUANTILE_NAMES, type QuantileName } from '../evidence/latency.ts'
 import { jointDeciles } from '../gate/deciles.ts'
 import type { Stage } from '../gate/evidence.ts'
@@ -71,8 +71,8 @@ const CLASSES = 16
 
 /** @param whole counters of all periods; @param periods the same apart, for what belongs to the present stage only */
 export function chartsOf(
-  whole: Counters,
-  periods: readonly { readonly stage: Stage; readonly counters: Counters }[],
+  whole: ReadonlyCounters,
+  periods: readonly { readonly stage: Stage; readonly counters: ReadonlyCounters }[],
   stage: Stage,
   limits: LatencyLimits | undefined,
 ): Charts {
@@ -109,7 +109,15 @@ export function distancesOf(baseline: readonly number[], candidate: readonly num
   return { psi, ks: Math.min(ks, 1), js: Math.min(Math.max(js, 0), 1) }
 }
 
-function lossChart(counters: Counters): Charts['loss'] {
+/** Of all periods of a stage; to be read at once. */
+export function countersOfStage(
+  periods: readonly { readonly stage: Stage; readonly counters: ReadonlyCounters }[],
+  stage: Stage,
+): KeptCounters {
+  return KeptCounters.sumOf(periods.filter(period => period.stage === stage).map(({ counters }) => counters))
+}
+
+function lossChart(counters: ReadonlyCounters): Charts['loss'] {
   const bins = binsOf(counters, 'loss').filter(([, amount]) => amount > 0)
   if (bins.length === 0) return undefined
   const zero = bins.find(([bin]) => bin === 0)?.[1] ?? 0
@@ -126,18 +134,18 @@ function lossChart(counters: Counters): Charts['loss'] {
   return { from: -edge, to: edge, counts, zero }
 }
 
-function scoreChart(counters: Counters): Charts['scores'] {
+function scoreChart(counters: ReadonlyCounters): Charts['scores'] {
   const counts = jointDeciles(counters)
   const n = sum(counts.map(sum))
   if (n === 0) return undefined
   return { counts, distances: distancesOf(...margins(counts)) }
 }
 
-function classChart(counters: Counters): Charts['classes'] {
+function classChart(counters: ReadonlyCounters): Charts['classes'] {
   const cells = new Map<string, Map<string, number>>()
   const frequency = new Map<string, number>()
-  for (const [slot, amount] of counters) {
-    if (!slot.startsWith('class.') || slot.includes('@') || amount <= 0) continue
+  for (const [slot, amount] of KeptCounters.of(counters).segments.get('')!.plain) {
+    if (!slot.startsWith('class.') || amount <= 0) continue
     const bar = slot.indexOf('|')
     if (bar < 0) continue
     const [b, c] = [slot.slice('class.'.length, bar), slot.slice(bar + 1)]
@@ -173,12 +181,11 @@ function margins(counts: readonly (readonly number[])[]): [baseline: number[], c
 }
 
 function latencyChart(
-  periods: readonly { readonly stage: Stage; readonly counters: Counters }[],
+  periods: readonly { readonly stage: Stage; readonly counters: ReadonlyCounters }[],
   stage: Stage,
   limits: LatencyLimits | undefined,
 ): Charts['latency'] {
-  const counters: Counters = new Map()
-  for (const period of periods) if (period.stage === stage) addAll(counters, period.counters)
+  const counters = countersOfStage(periods, stage)
   const prefix = stage === 'shadow' ? 'plat' : 'lat'
   const bins = (side: string) =>
     binsOf(counters, `${prefix}.${side}`)

@@ -1,6 +1,6 @@
 // Makes the report on one candidate from its counters and its verdict. Pure: no clock, no storage, no formatting.
 import { type Account, accountOf, unsettledOf } from '../evidence/accounting.ts'
-import { addAll, type Counters, count, SLOT, splitSlot } from '../evidence/counters.ts'
+import { type ReadonlyCounters, SLOT } from '../evidence/counters.ts'
 import {
   binsOf,
   highDifference,
@@ -9,9 +9,10 @@ import {
   magnitudeEdge,
   quantileBin,
 } from '../evidence/histogram.ts'
+import { KeptCounters, type SegmentCounters } from '../evidence/keptCounters.ts'
 import type { Evidence, Policy, Stage, Verdict } from '../gate/evidence.ts'
 import type { Manifest } from '../models/manifest.ts'
-import { chartsOf, type MetricHistory } from './charts.ts'
+import { chartsOf, countersOfStage, type MetricHistory } from './charts.ts'
 import { policyJson } from './evidenceFile.ts'
 import type { CandidateStatus, LatencySummary, Report, ReportSide } from './status.ts'
 
@@ -50,10 +51,9 @@ export function buildReport({
   policy,
 }: ReportInput): Report {
   const { route, baseline, candidate, periods, attempt, waiver } = evidence
-  const whole: Counters = new Map()
-  for (const period of periods) addAll(whole, period.counters)
+  const whole = KeptCounters.sumOf(periods.map(({ counters }) => counters))
   const at = (slot: string) => whole.get(slot) ?? 0
-  const losses = lossOf(whole)
+  const losses = lossOf(binsOf(whole, 'loss'))
   const wantsLabels = verdict.metrics.some(({ metric }) => metric === 'labels')
   return {
     reportVersion: REPORT_VERSION,
@@ -96,7 +96,10 @@ export function buildReport({
  * The account of the mirror with what is under way, so that it adds up. Counters hold settled epochs only: what is in
  * flight now is eligible too, and is told on both sides.
  */
-export function accountWithInFlight(counters: Counters, inFlight?: number): Account & { readonly inFlight: number } {
+export function accountWithInFlight(
+  counters: ReadonlyCounters,
+  inFlight?: number,
+): Account & { readonly inFlight: number } {
   const account = accountOf(counters)
   if (inFlight === undefined) return { ...account, inFlight: Math.max(0, unsettledOf(account)) }
   return { ...account, eligible: account.eligible + inFlight, inFlight }
@@ -104,22 +107,21 @@ export function accountWithInFlight(counters: Counters, inFlight?: number): Acco
 
 /** Both sides' latency in one stage: unbatched shadow pairs, or the arms of the live split. */
 export function latencyOf(
-  periods: readonly { readonly stage: Stage; readonly counters: Counters }[],
+  periods: readonly { readonly stage: Stage; readonly counters: ReadonlyCounters }[],
   stage: Stage,
 ): CandidateStatus['latency'] {
-  const counters: Counters = new Map()
-  for (const period of periods) if (period.stage === stage) addAll(counters, period.counters)
+  const counters = countersOfStage(periods, stage)
   const prefix = stage === 'shadow' ? 'plat' : 'lat'
   return { baseline: latencySummary(counters, `${prefix}.b`), candidate: latencySummary(counters, `${prefix}.c`) }
 }
 
-function latencySummary(counters: Counters, prefix: string): LatencySummary {
+function latencySummary(counters: ReadonlyCounters, prefix: string): LatencySummary {
   const at = (p: number) => latencyQuantile(counters, prefix, p) ?? null
   const n = binsOf(counters, prefix).reduce((sum, [, amount]) => sum + amount, 0)
   return { n, p50Ms: at(0.5), p95Ms: at(0.95), p99Ms: at(0.99) }
 }
 
-function differencesOf(counters: Counters): Pick<Report['comparison'], 'difference' | 'differenceBins'> {
+function differencesOf(counters: ReadonlyCounters): Pick<Report['comparison'], 'difference' | 'differenceBins'> {
   const bins = binsOf(counters, 'diff').filter(([, amount]) => amount > 0)
   const edge = (p: number) => magnitudeEdge(quantileBin(bins, p)!)
   return {
@@ -128,10 +130,10 @@ function differencesOf(counters: Counters): Pick<Report['comparison'], 'differen
   }
 }
 
-function lossOf(counters: Counters): NonNullable<Report['labels']> {
+function lossOf(bins: ReturnType<typeof binsOf>): NonNullable<Report['labels']> {
   let n = 0
   let sum = 0
-  for (const [bin, amount] of binsOf(counters, 'loss')) {
+  for (const [bin, amount] of bins) {
     n += amount
     sum += (amount * (lowDifference(bin) + highDifference(bin))) / 2
   }
@@ -139,23 +141,13 @@ function lossOf(counters: Counters): NonNullable<Report['labels']> {
 }
 
 /** Every segment, the worst first: those that the verdict names, then by its suspicion, then by how often they differ. */
-function segmentsOf(counters: Counters, verdict: Verdict): Segment[] {
-  const bySegment = new Map<string, Counters>()
-  for (const [name, amount] of counters) {
-    const [slot, segment] = splitSlot(name)
-    if (segment === undefined) continue
-    let slots = bySegment.get(segment)
-    if (slots === undefined) {
-      slots = new Map()
-      bySegment.set(segment, slots)
-    }
-    count(slots, slot, amount)
-  }
+function segmentsOf({ segments }: KeptCounters, verdict: Verdict): Segment[] {
   const suspicion = (segment: string) => {
     if (verdict.guilty.some(guilty => guilty.segment === segment)) return Number.POSITIVE_INFINITY
     return Math.max(0, ...verdict.metrics.filter(row => row.segment === segment).map(row => row.logHarm))
   }
-  return [...bySegment]
+  return [...segments]
+    .filter(([segment]) => segment !== '')
     .map(([segment, slots]) => ({ row: segmentRow(segment, slots), suspicion: suspicion(segment) }))
     .sort(
       (a, b) =>
@@ -166,9 +158,9 @@ function segmentsOf(counters: Counters, verdict: Verdict): Segment[] {
     .map(({ row }) => row)
 }
 
-function segmentRow(segment: string, slots: Counters): Segment {
-  const at = (slot: string) => slots.get(slot) ?? 0
-  const losses = lossOf(slots)
+function segmentRow(segment: string, { plain, histograms }: SegmentCounters): Segment {
+  const at = (slot: string) => plain.get(slot) ?? 0
+  const losses = lossOf(histograms.get('loss')?.bins ?? [])
   return {
     segment,
     compared: at(SLOT.match) + at(SLOT.mismatch),
@@ -188,7 +180,7 @@ function descending(a: number, b: number): number {
   return a === b ? 0 : a > b ? -1 : 1
 }
 
-function requestsOf(stage: Stage, counters: Counters): number {
+function requestsOf(stage: Stage, counters: ReadonlyCounters): number {
   const slots =
     stage === 'canary' ? [SLOT.armCandidate] : [SLOT.bothOk, SLOT.baselineError, SLOT.candidateError, SLOT.bothError]
   return slots.reduce((sum, slot) => sum + (counters.get(slot) ?? 0), 0)

@@ -54,12 +54,16 @@ export interface Dominating {
 /** Below this many observations a minute the mean of the step is the better estimate of the rate. */
 const FEW_A_MINUTE = 30
 
+/** `judge`, or what gives the same. */
+type Judge = (evidence: Evidence, policy: Policy) => Verdict
+
 /** Undefined where no time would bring another verdict: promote, abort, invalid, or a hold that evidence does not end. */
 export function timeToVerdict(
   evidence: Evidence,
   policy: Policy,
   verdict: Verdict,
   rates: Rates,
+  judgeBy: Judge = judge,
 ): TimeToVerdict | undefined {
   const isLate = verdict.decision === 'hold' && evidence.stepElapsedMs >= policy.gate.exposure.atMost
   if (verdict.decision !== 'continue' && !isLate) return undefined
@@ -70,7 +74,7 @@ export function timeToVerdict(
     waits,
     secondsToVerdict: first === undefined ? 0 : first.secondsToVerdict,
     secondsToHold: Math.max(0, policy.gate.exposure.atMost - evidence.stepElapsedMs) / 1000,
-    dominates: first === undefined ? null : dominating(evidence, policy, first, step, rates),
+    dominates: first === undefined ? null : dominating(evidence, policy, first, step, rates, judgeBy),
   }
 }
 
@@ -79,11 +83,19 @@ export function whatIf(
   evidence: Evidence,
   policy: Policy,
   change: { readonly setting: string; readonly value: number },
+  judgeBy: Judge = judge,
 ): Verdict {
-  return judge(evidence, withSetting(policy, change.setting, change.value))
+  return judgeBy(evidence, withSetting(policy, change.setting, change.value))
 }
 
-function dominating(evidence: Evidence, policy: Policy, wait: Wait, step: StepCounts, rates: Rates): Dominating {
+function dominating(
+  evidence: Evidence,
+  policy: Policy,
+  wait: Wait,
+  step: StepCounts,
+  rates: Rates,
+  judgeBy: Judge,
+): Dominating {
   const { what, secondsToVerdict, setting, n, perSecond } = wait
   const value = setting === undefined ? undefined : settingOf(policy, setting)
   const start = { what, secondsToVerdict }
@@ -92,7 +104,7 @@ function dominating(evidence: Evidence, policy: Policy, wait: Wait, step: StepCo
     return start
   const other = looser(setting, value)
   if (other === undefined) return { ...start, setting, value }
-  const then = whatIf(evidence, policy, { setting, value: other })
+  const then = whatIf(evidence, policy, { setting, value: other }, judgeBy)
   const seconds = then.decision === 'promote' ? 0 : (waitsOf(then, step, rates)[0]?.secondsToVerdict ?? null)
   const isShorter =
     (then.decision === 'continue' || then.decision === 'promote') &&

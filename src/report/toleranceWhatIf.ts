@@ -1,5 +1,5 @@
 // Answers "what if the tolerance had been 1e-3?" from the histogram of differences. Pure; it licenses nothing.
-import { type Counters, SLOT, splitSlot } from '../evidence/counters.ts'
+import { type Counters, type ReadonlyCounters, SLOT, splitSlot } from '../evidence/counters.ts'
 import { binsOf, magnitudeEdge } from '../evidence/histogram.ts'
 import type { Evidence, Policy, Verdict } from '../gate/evidence.ts'
 import { judge } from '../gate/verdict.ts'
@@ -93,7 +93,7 @@ function absoluteOf(compared: readonly ComparedOutput[] | undefined): number | {
  *
  * Undefined where M itself is not within the bounds at t₀: then it was not counted from these differences.
  */
-function mismatchBounds(counters: Counters, before: number, tolerance: number): MismatchBounds | undefined {
+function mismatchBounds(counters: ReadonlyCounters, before: number, tolerance: number): MismatchBounds | undefined {
   const counted = at(counters, SLOT.mismatch)
   const compared = counted + at(counters, SLOT.match)
   const unstable = at(counters, SLOT.unstable)
@@ -179,6 +179,6 @@ function refused(why: string): { refused: string } {
   return { refused: why }
 }
 
-function at(counters: ReadonlyMap<string, number>, slot: string): number {
+function at(counters: ReadonlyCounters, slot: string): number {
   return counters.get(slot) ?? 0
 }

@@ -1,12 +1,12 @@
 // Puts together what a verdict on one candidate is made from: its periods and what they counted. Pure; counts nothing.
 import { worstIntake } from '../evidence/accounting.ts'
-import { type Counters, SLOT } from '../evidence/counters.ts'
+import { type ReadonlyCounters, SLOT } from '../evidence/counters.ts'
 import type { Evidence, Waiver } from '../gate/evidence.ts'
 import { type PeriodRecord, stepStartedAt } from './periods.ts'
 
 /** Where the counters of evidence keys are read. */
 export interface CountedKeys {
-  readonly counters: (key: string) => Counters
+  readonly counters: (key: string) => ReadonlyCounters
   /** In the order of their first sight. */
   readonly segments: (key: string) => readonly string[]
 }

@@ -127,7 +127,7 @@ describe('the evidence of a candidate', () => {
     book.follow(routeOf(0, 'third baseline'), limits, 700_000)
     book.commit([], { counters: new Map([[key, new Map([['loss.0', 1]])]]), resolved: [] })
     const { reads } = told
-    expect(book.counters(key)).toEqual(store.counters(key).get(key))
+    expect(new Map(book.counters(key))).toEqual(store.counters(key).get(key))
     expect(book.counters(key).get('loss.0')).toBe(1)
     expect(told.reads).toBeGreaterThan(reads)
   })

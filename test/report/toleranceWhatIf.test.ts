@@ -35,6 +35,11 @@ function evidenceOf(differences: readonly number[], tolerance: number): Evidence
   }
 }
 
+/** The counters that {@link evidenceOf} made. */
+function slotsOf({ periods }: Evidence): Counters {
+  return periods[0]!.counters as Counters
+}
+
 function answered(answer: ToleranceAnswer) {
   if ('refused' in answer) throw new Error(answer.refused)
   return answer
@@ -82,7 +87,7 @@ describe('another tolerance', () => {
 
   it('excuses no NaN of an answer whose other values differ too', () => {
     const wide = evidenceOf([...many(1000, 0), ...many(100, 0.5)], 0.001)
-    wide.periods[0]!.counters.set(SLOT.unstable, 100)
+    slotsOf(wide).set(SLOT.unstable, 100)
     expect(answered(judgeWithTolerance(wide, policy, number(0.001), 1)).mismatches).toEqual({
       atLeast: 100,
       atMost: 100,
@@ -91,7 +96,7 @@ describe('another tolerance', () => {
 
   it('leaves segments out, whose differences were not counted', () => {
     const segment = evidenceOf(many(10_000, 0.5), 0.1)
-    const counters = segment.periods[0]!.counters
+    const counters = slotsOf(segment)
     counters.set(`${SLOT.mismatch}@origin=JFK`, 1000)
     const { verdict } = answered(judgeWithTolerance(segment, policy, number(0.1), 1))
     expect(verdict.decision).toBe('promote')
@@ -179,14 +184,14 @@ describe('no answer', () => {
 
   it('is given where the mismatches do not follow from the differences', () => {
     const labels = evidenceOf(many(10, 0.5), 0.1)
-    labels.periods[0]!.counters.set(SLOT.mismatch, 2).set(SLOT.match, 8)
+    slotsOf(labels).set(SLOT.mismatch, 2).set(SLOT.match, 8)
     const answer = judgeWithTolerance(labels, policy, number(0.1), 1)
     expect('refused' in answer && answer.refused).toMatch(/do not follow from differences above 0\.1/)
   })
 
   it('is given where second runs were compared by the tolerance of then', () => {
     const again = evidenceOf(many(10, 0.5), 0.1)
-    again.periods[0]!.counters.set(SLOT.againZero, 3)
+    slotsOf(again).set(SLOT.againZero, 3)
     expect('refused' in judgeWithTolerance(again, policy, number(0.1), 1)).toBe(true)
   })
 })

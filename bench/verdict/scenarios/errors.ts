@@ -1,4 +1,5 @@
 // A candidate that fails more often from its first request on: how long until each method stops it, and what it cost.
+import { count } from '../../../src/evidence/counters.ts'
 import { Canary, latencyTable } from '../canary.ts'
 import { delayFigures, type Outcome, overOptimumTarget } from '../delays.ts'
 import { moved, Watch } from '../linear.ts'
@@ -116,11 +117,12 @@ export const errors: Scenario<Part> = {
 /** The verdict with this request counted, which the canary has not seen yet. */
 function canaryWith(canary: Canary, isCandidate: boolean, isError: boolean) {
   const periods = canary.evidence()
-  const { counters } = periods[0]!
+  const [first, ...others] = periods
+  const counters = new Map(first!.counters)
   const arm = isCandidate ? 'c' : 'b'
-  counters.set(`arm.${arm}.n`, (counters.get(`arm.${arm}.n`) ?? 0) + 1)
-  if (isError) counters.set(`arm.${arm}.err`, (counters.get(`arm.${arm}.err`) ?? 0) + 1)
-  return canary.judgeOf(periods)
+  count(counters, `arm.${arm}.n`)
+  if (isError) count(counters, `arm.${arm}.err`)
+  return canary.judgeOf([{ ...first!, counters }, ...others])
 }
 
 function put(part: Part, method: number, at: number | undefined, bad: number): void {
