@@ -12,6 +12,7 @@ import {
   type ParsedNode,
   parseDocument,
 } from 'yaml'
+import { duplicateKeys } from './duplicates.ts'
 
 export type Path = readonly (string | number)[]
 
@@ -33,12 +34,16 @@ export interface ReadDocument {
   position(offset: number): { readonly line: number; readonly column: number }
 }
 
-// Aliases are expanded by copying, so a few nested ones grow without bound; no real routes.yaml comes near these.
-const MAX_NODES = 100_000
-const MAX_ALIASES = 200
+// Ten thousand routes of ten versions come near these, and a bomb does no harm below them.
+const MAX_TEXT = 16 * 1024 * 1024
+const MAX_NODES = 1_000_000
 const MAX_DEPTH = 64
-const MAX_TEXT = 4 * 1024 * 1024
-const UNBOUNDED = 'expected a document of bounded size: too many aliases or too deep'
+// Aliases are expanded by copying, so a few nested ones grow without bound; and each is looked for in the whole document.
+const MAX_COPIED = 100_000
+const MAX_ALIASES = 200
+const TOO_DEEP = `expected a document of at most ${MAX_DEPTH} levels`
+const TOO_MANY = `expected a document of at most ${MAX_NODES} values`
+const TOO_MANY_ALIASES = `expected at most ${MAX_ALIASES} aliases, which stand for ${MAX_COPIED} values at most`
 
 /**
  * Reads one YAML 1.2 document. `${env:NAME}` and `${file:PATH}` (relative to the document's folder) are replaced where they
@@ -68,41 +73,46 @@ export function readDocument(
     document = parseDocument<ParsedNode>(text, {
       version: '1.2',
       schema: 'core',
-      uniqueKeys: true,
+      uniqueKeys: false,
       prettyErrors: false,
       lineCounter,
     })
   } catch {
-    return failed(UNBOUNDED)
+    return failed(TOO_DEEP)
   }
   // The parser recurses, and reports its own overflow as a syntax error wherever it happened to be.
-  if (document.errors.some(error => /call stack/.test(error.message))) return failed(UNBOUNDED)
+  if (document.errors.some(error => /call stack/.test(error.message))) return failed(TOO_DEEP)
   const problems: Problem[] = []
   let fatal = false
   for (const error of [...document.errors, ...document.warnings]) {
-    if (error.code !== 'DUPLICATE_KEY' && error.code !== 'TAG_RESOLVE_FAILED') fatal = true
-    problems.push({
-      offset: error.pos[0],
-      message: error.code === 'DUPLICATE_KEY' ? duplicate(text, error.pos) : error.message,
-    })
+    if (error.code !== 'TAG_RESOLVE_FAILED') fatal = true
+    problems.push({ offset: error.pos[0], message: error.message })
   }
+  for (const offset of duplicateKeys(document.contents)) problems.push({ offset, message: duplicate(text, offset) })
   if (document.directives?.yaml.version !== '1.2')
     problems.push({ offset: 0, message: `expected YAML 1.2, got YAML ${document.directives?.yaml.version}` })
 
   const places = new Map<string, { key: number; value: number }>()
   let nodes = 0
+  let copied = 0
   let aliases = 0
+  let aliasesOpen = 0
 
   const build = (node: Node | null | undefined, path: Path, depth: number): unknown => {
-    if (++nodes > MAX_NODES || depth > MAX_DEPTH) throw new Unbounded()
+    if (depth > MAX_DEPTH) throw new Unbounded(TOO_DEEP)
+    if (++nodes > MAX_NODES) throw new Unbounded(TOO_MANY)
+    if (aliasesOpen > 0 && ++copied > MAX_COPIED) throw new Unbounded(TOO_MANY_ALIASES)
     if (isAlias(node)) {
-      if (++aliases > MAX_ALIASES) throw new Unbounded()
+      if (++aliases > MAX_ALIASES) throw new Unbounded(TOO_MANY_ALIASES)
       const target = node.resolve(document)
       if (target === undefined) {
         problems.push({ offset: start(node), message: `unknown anchor ${node.source}` })
         return undefined
       }
-      return build(target, path, depth + 1)
+      aliasesOpen++
+      const value = build(target, path, depth + 1)
+      aliasesOpen--
+      return value
     }
     if (isMap(node)) {
       const map: Record<string, unknown> = Object.create(null)
@@ -175,7 +185,7 @@ export function readDocument(
   } catch (error) {
     if (!(error instanceof Unbounded)) throw error
     fatal = true
-    problems.push({ offset: 0, message: UNBOUNDED })
+    problems.push({ offset: 0, message: error.message })
   }
   return {
     value,
@@ -214,8 +224,8 @@ function badKey(name: string, path: Path): string {
   return `expected a string as key, got ${name}, which YAML reads as something else: quote it${version}`
 }
 
-function duplicate(text: string, [from, to]: readonly [number, number]): string {
-  const key = /^[^\s:,{}]+/.exec(text.slice(from, Math.max(to, from + 200)))?.[0]
+function duplicate(text: string, offset: number): string {
+  const key = /^[^\s:,{}]+/.exec(text.slice(offset, offset + 200))?.[0]
   return key === undefined ? 'duplicate key' : `duplicate key \`${key}\``
 }
 

@@ -14,6 +14,7 @@ import {
   type YAMLMap,
 } from 'yaml'
 import { UnderstudyError } from '../errors.ts'
+import { duplicateKeys } from './duplicates.ts'
 
 /** What to change of one route. A version that `weights` names must be in the file or in `entries`. */
 export interface RouteChanges {
@@ -97,10 +98,12 @@ export function diffText(before: string, after: string, fileName = 'routes.yaml'
   return patch.replace(/^=+\n/, '').replaceAll('\t\n', '\n')
 }
 
+const TWICE = 'a key stands twice in one map'
+
 function parse(text: string): Document.Parsed {
-  const document = parseDocument(text, { version: '1.2', schema: 'core', uniqueKeys: true, prettyErrors: false })
-  const error = document.errors[0]
-  if (error !== undefined) throw new UnderstudyError('BAD_CONFIGURATION', `routes.yaml is not YAML: ${error.message}`)
+  const document = parseDocument(text, { version: '1.2', schema: 'core', uniqueKeys: false, prettyErrors: false })
+  const error = document.errors[0]?.message ?? (duplicateKeys(document.contents).length > 0 ? TWICE : undefined)
+  if (error !== undefined) throw new UnderstudyError('BAD_CONFIGURATION', `routes.yaml is not YAML: ${error}`)
   return document
 }
 

@@ -88,8 +88,8 @@ export class Decline {
     this.#epochAt = now
     const answers = this.#answers
     this.#answers = new Map()
-    const names = Object.keys(standing.change.loaded.config.routes)
-    for (const known of [...this.#watches.keys()]) if (!names.includes(known)) this.#forget(known)
+    const names = new Set(Object.keys(standing.change.loaded.config.routes))
+    for (const known of [...this.#watches.keys()]) if (!names.has(known)) this.#forget(known)
     const failures: unknown[] = []
     for (const name of names) {
       try {

@@ -161,8 +161,9 @@ export class EvidenceBook {
     this.#unsaved.clear()
     this.#blocks = blocks.open
     this.#segments.kept(segments)
+    const open = new Set([...this.#current.values()].flatMap(followed => followed.open))
     for (const [key, ms] of this.#time) {
-      if (this.#isOpen(key)) this.#time.set(key, ms % 1)
+      if (open.has(key)) this.#time.set(key, ms % 1)
       else this.#time.delete(key)
     }
     for (const [counters, slots] of counted) counters.addAll(slots)
@@ -276,10 +277,6 @@ export class EvidenceBook {
       this.#blockSettings.delete(key)
     }
     this.#forget()
-  }
-
-  #isOpen(key: string): boolean {
-    return [...this.#current.values()].some(({ open }) => open.includes(key))
   }
 
   /** A late label brings counters of a key back that nobody follows. */

@@ -3,7 +3,7 @@ import { accountOf, failedOf } from '../evidence/accounting.ts'
 import type { Counters } from '../evidence/counters.ts'
 import type { EpochDelta } from '../evidence/epochPost.ts'
 import type { Verdict } from '../gate/evidence.ts'
-import type { Snapshot } from '../rollout/snapshot.ts'
+import type { Snapshot, SnapshotRoute } from '../rollout/snapshot.ts'
 import type { VersionStatistics } from '../serving/dataPlane.ts'
 import type { CodeDelta, FromServing } from '../serving/message.ts'
 import type { FromShadow } from '../shadow/message.ts'
@@ -19,7 +19,8 @@ export class Meters {
   readonly #openTraces: (route: string, version: string) => number
   readonly #inFlight = new Map<string, number>()
   readonly #statistics = new Map<string, VersionStatistics>()
-  #applied: Snapshot | undefined
+  /** What serves, by name: each tick asks for every route that had a request. */
+  #applied: ReadonlyMap<string, SnapshotRoute> = new Map()
 
   /** @param openTraces traces of a candidate that wait for a span */
   constructor(metrics: Metrics, openTraces: (route: string, version: string) => number = () => 0) {
@@ -29,8 +30,9 @@ export class Meters {
 
   /** A new configuration serves: shares, models, and what has left. */
   applied(snapshot: Snapshot): void {
-    for (const before of this.#applied?.routes ?? []) {
-      const route = snapshot.routes.find(each => each.name === before.name)
+    const routes = new Map(snapshot.routes.map(route => [route.name, route] as const))
+    for (const before of this.#applied.values()) {
+      const route = routes.get(before.name)
       if (route === undefined) this.metrics.forgetRoute(before.name)
       for (const { version } of before.versions) {
         if (route?.versions.some(each => each.version === version)) continue
@@ -38,7 +40,7 @@ export class Meters {
         this.#statistics.delete(`${before.name}/${version}`)
       }
     }
-    this.#applied = snapshot
+    this.#applied = routes
     for (const route of snapshot.routes) {
       for (const { version, weight, digest, target, evidenceKey } of route.versions) {
         if (evidenceKey === undefined) this.metrics.forgetVerdict(route.name, version)
@@ -55,7 +57,7 @@ export class Meters {
 
   served({ requests, refused }: Extract<FromServing, { kind: 'tick' }>): void {
     for (const { route, version, role, answered, inference } of requests) {
-      const paths = this.#applied?.routes.find(({ name }) => name === route)?.paths ?? []
+      const paths = this.#applied.get(route)?.paths ?? []
       for (const { code, protocol, count, buckets, sumSeconds } of answered) {
         this.metrics.requestDelta({ route, version, role, code }, count, buckets, sumSeconds)
         const template = routeTemplate(protocol, paths)
@@ -131,8 +133,7 @@ export class Meters {
   #isServed(series: ExemplarSeries): boolean {
     if (series.of === 'http') return true
     const name = series.of === 'comparison' ? series.candidate : series.version
-    const route = this.#applied?.routes.find(each => each.name === series.route)
-    return route?.versions.some(({ version }) => version === name) ?? false
+    return this.#applied.get(series.route)?.versions.some(({ version }) => version === name) ?? false
   }
 
   #account(route: string, version: string, slots: Counters): void {

@@ -34,6 +34,8 @@ export class ModelRegistry {
   readonly #options: ModelRegistryOptions
   readonly #embedded = new Map<string, KnownVersion>()
   readonly #known = new Map<string, KnownVersion>()
+  /** Folders that are looked at now: routes are asked for side by side, and two may name one. */
+  readonly #looking = new Map<string, Promise<KnownVersion>>()
 
   constructor(options: ModelRegistryOptions) {
     this.#options = options
@@ -52,7 +54,7 @@ export class ModelRegistry {
   ): Promise<Record<string, string | undefined>> {
     const digests: Record<string, string | undefined> = {}
     const entries = Object.entries(versions)
-    // Servers that are down are waited for side by side; models are loaded one by one, since their speed is measured.
+    // Servers that are down are waited for side by side.
     const upstream = new Map(
       entries
         .filter(([, { onnx, traced }]) => onnx === undefined && traced === undefined)
@@ -80,8 +82,15 @@ export class ModelRegistry {
     for (const [folder, known] of this.#embedded) if (!used.has(known)) this.#embedded.delete(folder)
   }
 
-  async #inspectEmbedded(modelsFolder: string, folder: string): Promise<KnownVersion> {
+  #inspectEmbedded(modelsFolder: string, folder: string): Promise<KnownVersion> {
     const at = resolve(modelsFolder, folder)
+    const looking =
+      this.#looking.get(at) ?? this.#look(modelsFolder, folder, at).finally(() => this.#looking.delete(at))
+    this.#looking.set(at, looking)
+    return looking
+  }
+
+  async #look(modelsFolder: string, folder: string, at: string): Promise<KnownVersion> {
     const before = this.#embedded.get(at)
     try {
       const { manifest, file, sha256 } = await readModelFolder(modelsFolder, folder)

@@ -16,7 +16,7 @@ const DEADLINE_MS = 60_000
 /** A model that took this many shadow threads with it is not given to another. */
 const MOST_DEATHS = 2
 
-/** No bound on how many: a configuration names a handful, one after another. */
+/** No bound on how many: a reload asks for some at a time. */
 export class Verifications {
   readonly #send: (call: number, model: VerifyModel) => void
   readonly #deadlineMs: number

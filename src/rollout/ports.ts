@@ -12,7 +12,7 @@ export interface Change {
 }
 
 export interface RolloutPorts {
-  readonly store: Pick<StateStore, 'append' | 'log'>
+  readonly store: Pick<StateStore, 'append' | 'log' | 'together'>
   /** Name of routes.yaml: shown in messages; `${file:…}` is read relative to its folder. */
   readonly fileName: string
   readonly env?: Readonly<Record<string, string | undefined>>
@@ -24,7 +24,7 @@ export interface RolloutPorts {
   current(): LoadedRoutes
   /**
    * Loads and verifies these versions where that is still to be done, and says their digests; undefined: broken or not
-   * known. Must settle within a deadline of its own.
+   * known. Must settle within a deadline of its own. A reload asks for several routes at once.
    */
   digests(
     route: string,

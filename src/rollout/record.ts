@@ -47,6 +47,23 @@ export function record(ports: Ports, route: string, body: EntryBody): LogEntry {
   return append(ports, route, body)
 }
 
+/**
+ * Makes all entries that `work` records durable at once, and nothing of them where it throws, which it does at the first
+ * that cannot be kept. @throws STATE_FAILED, CONFLICT.
+ */
+export function recordTogether({ store }: Pick<Ports, 'store'>, work: () => void): void {
+  const read = new Map(lastRead.get(store))
+  const queue = new Map(unrecorded.get(store))
+  try {
+    store.together(work)
+  } catch (error) {
+    // What memory has of them was not kept.
+    lastRead.set(store, read)
+    unrecorded.set(store, queue)
+    throw error
+  }
+}
+
 function append({ store, now }: Ports, route: string, body: EntryBody): LogEntry {
   const before = routeLog(store, route)
   const entry = appendEntry(store, route, fold(before).head, now(), body)

@@ -8,7 +8,7 @@ import { type Held, type LockInput, type LockVerdict, type Resolution, resolve, 
 import type { EntryBody } from './log.ts'
 import { overrideChanges, touchesOverride } from './override.ts'
 import { inTurn, type RolloutPorts } from './ports.ts'
-import { readRoute, record, recordLater } from './record.ts'
+import { readRoute, record, recordLater, recordTogether } from './record.ts'
 import type { RouteState } from './state.ts'
 
 export interface Reloaded {
@@ -29,30 +29,44 @@ export function reload(
 ): Promise<Reloaded> {
   return inTurn(ports, async () => {
     const loaded = typeof wanted === 'function' ? wanted() : wanted
-    const resolutions: Record<string, Resolution> = {}
-    const states: Record<string, RouteState> = {}
-    const entryAt = entryReader(loaded.text)
-    for (const [name, asWritten] of Object.entries(loaded.config.routes)) {
+    const looked = await inParallel(Object.entries(loaded.config.routes), LOOKED_AT_ONCE, async ([name, asWritten]) => {
       const { state } = readRoute(ports, name)
-      const route = withRecordedLive(asWritten, state, ports.fileName, ports.env)
-      const digests = await ports.digests(name, route.versions)
+      const { versions } = withRecordedLive(asWritten, state, ports.fileName, ports.env)
+      return { name, asWritten, state, digests: await ports.digests(name, versions) }
+    })
+    // Nothing is waited for between the verdicts and the entries that rest on them.
+    const entryAt = entryReader(loaded.text)
+    const { routes: served } = ports.current().config
+    const inputs = looked.map(({ name, asWritten, state, digests }): Wanted => {
+      const isWish = state === null || asksForRaise(asWritten, served[name])
       const input: LockInput = {
         ...lockInput(ports, name, asWritten, state, entryAt, digests),
-        fileHash:
-          state !== null && !asksForRaise(asWritten, ports.current().config.routes[name])
-            ? state.fileHash
-            : loaded.hash,
+        fileHash: isWish ? loaded.hash : state.fileHash,
         now: ports.now(),
         ...(options.adopt ? { adopt: true } : {}),
       }
-      const resolution = recorded(ports, name, input, options.who, loaded.hash)
-      resolutions[name] = resolution
-      states[name] = resolution.state
-    }
+      return { name, input, resolution: resolve(input) }
+    })
+    const resolutions = recordedAll(ports, inputs, options.who, loaded.hash)
+    const states = Object.fromEntries(Object.entries(resolutions).map(([name, { state }]) => [name, state]))
     const change = { loaded: { ...loaded, config: servedConfig(ports, loaded.config, states) }, resolutions }
     await ports.apply(change)
     return change
   })
+}
+
+/** Models are verified meanwhile, and servers asked: more at once would only be more under way. */
+const LOOKED_AT_ONCE = 8
+
+/** What `work` makes of each item, in their order, so many at once. */
+async function inParallel<T, R>(items: readonly T[], most: number, work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = []
+  const entries = items.entries()
+  const lane = async () => {
+    for (const [index, item] of entries) results[index] = await work(item)
+  }
+  await Promise.all(Array.from({ length: most }, lane))
+  return results
 }
 
 /**
@@ -130,8 +144,32 @@ export function parseText(ports: Pick<RolloutPorts, 'fileName' | 'env'>, text: s
   return parseRoutes(text, ports.fileName, ports.env)
 }
 
-function recorded(ports: RolloutPorts, name: string, input: LockInput, who: string, hash: string): Resolution {
-  const resolution = resolve(input)
+interface Wanted {
+  readonly name: string
+  readonly input: LockInput
+  readonly resolution: Resolution
+}
+
+/** All at once, since a log that is durable waits for the disk; one by one where that fails, so that one route fails alone. */
+function recordedAll(
+  ports: RolloutPorts,
+  wanted: readonly Wanted[],
+  who: string,
+  hash: string,
+): Record<string, Resolution> {
+  const news = wanted.filter(({ input, resolution }) => !sameState(input.state, resolution.state))
+  try {
+    if (news.length > 0)
+      recordTogether(ports, () => {
+        for (const { name, input, resolution } of news) record(ports, name, entryOf(input, resolution, who, hash))
+      })
+    return Object.fromEntries(wanted.map(({ name, resolution }) => [name, resolution]))
+  } catch {
+    return Object.fromEntries(wanted.map(each => [each.name, recorded(ports, each, who, hash)]))
+  }
+}
+
+function recorded(ports: RolloutPorts, { name, input, resolution }: Wanted, who: string, hash: string): Resolution {
   if (sameState(input.state, resolution.state)) return resolution
   try {
     record(ports, name, entryOf(input, resolution, who, hash))

@@ -1,4 +1,5 @@
 // Entry of the shadow thread: drains the rings, mirrors, compares, and posts evidence. No client ever waits for it.
+import { availableParallelism } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../errors.ts'
 import { EPOCH_MS, epochAt, monotonicMs } from '../record/clock.ts'
@@ -6,6 +7,7 @@ import { isAwaited, readRecord } from '../record/format.ts'
 import { RingConsumer, waitForDoorbell } from '../record/ring.ts'
 import type { Snapshot } from '../rollout/snapshot.ts'
 import { ScoringProcess } from '../scoring/pool.ts'
+import { Checkers } from './checkers.ts'
 import { Comparer } from './compare.ts'
 import type { Found } from './explanation.ts'
 import type { FromShadow, ShadowData, ToShadow } from './message.ts'
@@ -20,6 +22,8 @@ const rings = new Map<number, { consumer: RingConsumer; ended: boolean }>()
 // While records come, looking every 2 ms costs less than being woken for each of them.
 const BUSY_POLL_MS = 2
 const IDLE_WAIT_MS = 1_000
+/** With a hundred models to check at a start, a second process halves the wait. */
+const MOST_CHECKERS = 2
 /** Empty looks before sleeping: at a thousand requests a second a nap between them would make each one ring the bell. */
 const QUIET_ROUNDS = 10
 
@@ -75,34 +79,15 @@ function apply(snapshot: Snapshot): Promise<void> {
   return applying
 }
 
-let verifying: Promise<void> = Promise.resolve()
-let checker: ScoringProcess | undefined
-let checkerIdle: NodeJS.Timeout | undefined
-const CHECKER_IDLE_MS = 5_000
+const checkers = new Checkers({ most: Math.min(MOST_CHECKERS, availableParallelism()) })
 
-/**
- * Loads a model and checks its golden vectors, before any thread may use it. One after another, in a process of its own
- * that ends when there is nothing to check: a model that crashes or hangs there must not take the candidates with it.
- */
-function verify(call: number, model: Extract<ToShadow, { kind: 'verify' }>['model']): Promise<void> {
-  verifying = verifying.then(async () => {
-    clearTimeout(checkerIdle)
-    checker ??= new ScoringProcess()
-    try {
-      tell({ kind: 'verified', call, model: await checker.load(model) })
-    } catch (error) {
-      tell({ kind: 'refused', call, message: messageOf(error) })
-    }
-    checkerIdle = setTimeout(() => void endChecker(), CHECKER_IDLE_MS)
-  })
-  return verifying
-}
-
-async function endChecker(): Promise<void> {
-  clearTimeout(checkerIdle)
-  const ended = checker
-  checker = undefined
-  await ended?.stop()
+/** Loads a model and checks its golden vectors, before any thread may use it. */
+async function verify(call: number, model: Extract<ToShadow, { kind: 'verify' }>['model']): Promise<void> {
+  try {
+    tell({ kind: 'verified', call, model: await checkers.check(model) })
+  } catch (error) {
+    tell({ kind: 'refused', call, message: messageOf(error) })
+  }
 }
 
 async function loop(): Promise<void> {
@@ -158,7 +143,7 @@ async function stop(): Promise<void> {
   for (const thread of rings.keys()) rings.delete(thread)
   tick()
   stopping = true
-  await Promise.all([scoring.stop(), endChecker()])
+  await Promise.all([scoring.stop(), checkers.stop()])
   clearInterval(ticking)
   port.close()
 }

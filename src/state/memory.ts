@@ -8,6 +8,7 @@ export function openMemoryStore(): StateStore {
   const values = new Map<string, string>()
   const pending = new Map<string, Waiting>()
   const entries: LogRecord[] = []
+  const byScope = new Map<string, LogRecord[]>()
   let closed = false
 
   const mustBeOpen = () => {
@@ -78,15 +79,28 @@ export function openMemoryStore(): StateStore {
     },
     append(scope, base, at, body) {
       mustBeOpen()
-      const head = entries.findLast(entry => entry.scope === scope)?.sequence ?? 0
+      const ofScope = byScope.get(scope) ?? []
+      const head = ofScope.at(-1)?.sequence ?? 0
       if (head !== base) throw new UnderstudyError('CONFLICT', `based on entry ${base}, but the newest is ${head}`)
       const entry: LogRecord = { sequence: entries.length + 1, base, scope, at, body }
       entries.push(entry)
+      byScope.set(scope, ofScope)
+      ofScope.push(entry)
       return entry
+    },
+    together(work) {
+      mustBeOpen()
+      const before = entries.length
+      try {
+        return work()
+      } catch (error) {
+        for (const { scope } of entries.splice(before).toReversed()) byScope.get(scope)!.pop()
+        throw error
+      }
     },
     log(scope) {
       mustBeOpen()
-      return entries.filter(entry => scope === undefined || entry.scope === scope)
+      return [...(scope === undefined ? entries : (byScope.get(scope) ?? []))]
     },
     close() {
       closed = true

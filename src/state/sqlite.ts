@@ -271,6 +271,9 @@ function storeOn(evidence: DatabaseSync, durable: DatabaseSync): StateStore {
         }),
       )
     },
+    together(work) {
+      return guard('written', () => inTransaction(durable, work))
+    },
     log(scope) {
       return guard('read', () => {
         const rows = scope === undefined ? allEntries.all() : scopeEntries.all(scope)
@@ -295,7 +298,9 @@ function asPrediction(row: Record<string, unknown> | undefined): PendingPredicti
   return { ...prediction, ...(label !== null && { label }) } as unknown as PendingPrediction
 }
 
+/** Within another one it is a part of that. */
 function inTransaction<T>(database: DatabaseSync, work: () => T): T {
+  if (database.isTransaction) return work()
   database.exec('BEGIN IMMEDIATE')
   try {
     const result = work()

@@ -68,6 +68,11 @@ export interface StateStore {
    * else nothing is written. @throws CONFLICT when another entry has this base already.
    */
   append(scope: string, base: number, at: number, body: string): LogRecord
+  /**
+   * Makes all that `work` appends durable at once, or nothing of it where `work` throws: thousands of entries one by one
+   * wait for the disk thousands of times. `work` appends and reads the log, and lets an error of that pass.
+   */
+  together<T>(work: () => T): T
   /** Entries of one scope in order, or of all scopes. */
   log(scope?: string): readonly LogRecord[]
   close(): void

@@ -190,6 +190,10 @@ export class Metrics {
   readonly #cpu = this.#counter('process_cpu_seconds_total', 'User and system CPU time of this process.', [])
   readonly #residentMemory = this.#gauge('process_resident_memory_bytes', 'Resident memory of this process.', [])
   readonly #startTime = this.#gauge('process_start_time_seconds', 'Start of this process since the Unix epoch.', [])
+  /** Labels of the loaded versions: with thousands of them no series is searched for one. */
+  readonly #models = new Map<string, Labels>()
+  /** Candidates that the gate has said something of. */
+  readonly #judged = new Set<string>()
 
   constructor() {
     // A counter that is absent until its first event hides that event from rate().
@@ -244,6 +248,7 @@ export class Metrics {
     add('compared', account.compared)
     add('lost', account.lost)
     this.#mirrorInFlight.set({ route, candidate }, account.inFlight)
+    this.#judged.add(versionKey(route, candidate))
   }
 
   weight(route: string, version: string, percent: number): void {
@@ -252,22 +257,26 @@ export class Metrics {
 
   verdict(route: string, candidate: string, decision: Decision): void {
     for (const verdict of DECISIONS) this.#verdict.set({ route, candidate, verdict }, verdict === decision ? 1 : 0)
+    this.#judged.add(versionKey(route, candidate))
   }
 
   /** Natural logarithm; −Infinity and Infinity are shown as such. */
   logEvalue(route: string, candidate: string, metric: MetricName, value: number): void {
     this.#logEvalue.set({ route, candidate, metric }, value)
+    this.#judged.add(versionKey(route, candidate))
   }
 
   /** @param limit Infinity where the metric cannot abort */
   logEvalueLimit(route: string, candidate: string, metric: MetricName, limit: number): void {
     const labels = { route, candidate, metric }
+    this.#judged.add(versionKey(route, candidate))
     if (Number.isFinite(limit)) this.#logEvalueLimit.set(labels, limit)
-    else this.#logEvalueLimit.removeWhere(other => isSame(other, labels))
+    else this.#logEvalueLimit.remove(labels)
   }
 
   /** A version is no candidate any more: what the gate said of it last must not stand for good. */
   forgetVerdict(route: string, candidate: string): void {
+    if (!this.#judged.delete(versionKey(route, candidate))) return
     for (const series of [this.#verdict, this.#logEvalue, this.#logEvalueLimit, this.#mirrorInFlight]) {
       series.removeWhere(labels => labels.route === route && labels.candidate === candidate)
     }
@@ -287,8 +296,13 @@ export class Metrics {
   /** A version that is loaded. The digest that the same version had before is forgotten. */
   modelInfo(labels: ModelLabels): void {
     const { model, version, digest, runtime } = labels
-    this.#modelInfo.removeWhere(other => other.model === model && other.version === version)
-    this.#modelInfo.set({ model, version, digest, runtime }, 1)
+    const key = versionKey(model, version)
+    const before = this.#models.get(key)
+    if (before?.digest === digest && before.runtime === runtime) return
+    if (before !== undefined) this.#modelInfo.remove(before)
+    const now = { model, version, digest, runtime }
+    this.#models.set(key, now)
+    this.#modelInfo.set(now, 1)
   }
 
   ringDrops(reason: string, count: number): void {
@@ -380,6 +394,7 @@ export class Metrics {
   }
 
   #forget(matches: (labels: Labels) => boolean): void {
+    for (const [key, labels] of this.#models) if (matches(labels)) this.#models.delete(key)
     for (const series of [
       this.#requests,
       this.#requestDuration,
@@ -440,8 +455,8 @@ function comparisonLabels(route: string, candidate: string, result: string): Lab
   return { route, candidate, result }
 }
 
-function isSame(labels: Labels, others: Labels): boolean {
-  return Object.entries(others).every(([name, value]) => labels[name] === value)
+function versionKey(route: string, version: string): string {
+  return `${route}\0${version}`
 }
 
 /** Counts by `fine` bounds as counts by `coarse` ones, which are some of them. Neither is cumulative. */

@@ -74,6 +74,10 @@ export class GaugeSeries implements OpenMetricsSource {
     this.#metric.set(remembered(this.#known, labels), value)
   }
 
+  remove(labels: Labels): void {
+    if (this.#known.delete(keyOf(labels))) this.#metric.remove(labels)
+  }
+
   removeWhere(matches: (labels: Labels) => boolean): void {
     for (const labels of forgotten(this.#known, matches)) this.#metric.remove(labels)
   }

@@ -92,6 +92,23 @@ describe('as YAML', () => {
 
   test('it may not name a key twice', () => {
     expect(withRoute('live: 1.0.0')).toEqual(['routes.yaml:4:5 duplicate key `live`'])
+    const version = '{ onnx: a, weight: 100, onnx: b, "onnx": c }'
+    expect(problemsOf(routeWith(`versions: { 1.0.0: ${version} }`))).toEqual([
+      'routes.yaml:4:48 duplicate key `onnx`',
+      'routes.yaml:4:57 duplicate key `"onnx"`',
+    ])
+    const twice = routeWith(ONE).replace('routes:\n', 'routes:\n  m: &all { live: 1.0.0 }\n')
+    expect(problemsOf(`${twice}models: a\nmodels: b\n`)).toEqual(
+      expect.arrayContaining(['routes.yaml:3:3 duplicate key `m`', 'routes.yaml:7:1 duplicate key `models`']),
+    )
+  })
+
+  test('it may have ten thousand routes of two versions', () => {
+    const route = (index: number) =>
+      `  m${index}: { live: 1.0.0, versions: { 1.0.0: { onnx: a, weight: 100, deadline: 1s }, 1.1.0: { onnx: b } } }\n`
+    const text = `routes:\n${Array.from({ length: 10_000 }, (_, index) => route(index)).join('')}`
+    expect(problemsOf(text)).toEqual([])
+    expect(problemsOf(`${text}${route(9_999)}`)).toEqual(['routes.yaml:10002:3 duplicate key `m9999`'])
   })
 
   test('version numbers that YAML reads as numbers are refused with advice', () => {
@@ -137,10 +154,15 @@ describe('as YAML', () => {
     const level = (name: string, of: string) => `${name}: &${name} [${Array(10).fill(of).join(', ')}]\n`
     const bomb = level('a', 'x') + level('b', '*a') + level('c', '*b') + level('d', '*c') + level('e', '*d')
     expect(problemsOf(bomb)).toEqual([
-      'routes.yaml:1:1 expected a document of bounded size: too many aliases or too deep',
+      'routes.yaml:1:1 expected at most 200 aliases, which stand for 100000 values at most',
     ])
-    expect(problemsOf('a: &a [*a]')).toHaveLength(1)
-    expect(problemsOf(`a: ${'['.repeat(5000)}${']'.repeat(5000)}`)).toHaveLength(1)
+    const large = `${level('a', 'x').replace('[', `[${'x, '.repeat(1_000)}`)}b: [${Array(150).fill('*a').join(', ')}]\n`
+    expect(problemsOf(large)).toEqual([
+      'routes.yaml:1:1 expected at most 200 aliases, which stand for 100000 values at most',
+    ])
+    const tooDeep = ['routes.yaml:1:1 expected a document of at most 64 levels']
+    expect(problemsOf('a: &a [*a]')).toEqual(tooDeep)
+    expect(problemsOf(`a: ${'['.repeat(5000)}${']'.repeat(5000)}`)).toEqual(tooDeep)
     expect(problemsOf('a: *nobody').join()).toMatch(/nobody/)
   })
 

@@ -221,6 +221,25 @@ export function describeStore(name: string, open: () => StateStore): void {
       expect(store.log('r')).toEqual([first])
     })
 
+    it('keeps log entries that are appended together, or none of them', () => {
+      const [one, two] = store.together(() => {
+        const first = store.append('r', 0, 1, 'first')
+        return [first, store.append('r', first.sequence, 2, `after ${store.log('r').length}`)] as const
+      })
+      expect(store.log()).toEqual([one, { ...two, body: 'after 1' }])
+      const fails = () =>
+        store.together(() => {
+          store.append('r', two.sequence, 3, 'third')
+          store.append('q', 0, 3, 'other')
+          store.append('r', 0, 4, 'late')
+        })
+      expect(fails).toThrow(expect.objectContaining({ code: 'CONFLICT' }))
+      expect(store.log()).toEqual([one, two])
+      const next = store.append('r', two.sequence, 5, 'next')
+      expect(store.log('r')).toEqual([one, two, next])
+      expect(store.log('q')).toEqual([])
+    })
+
     it.each([
       ['half an amount', { counters: [{ key: 'a', slot: 't', amount: 0.5 }] }],
       ['an amount that is no number', { counters: [{ key: 'a', slot: 't', amount: Number.NaN }] }],

@@ -28,6 +28,16 @@ export class MemoryLog {
     return record
   }
 
+  together<T>(work: () => T): T {
+    const before = this.records.length
+    try {
+      return work()
+    } catch (error) {
+      this.records.length = before
+      throw error
+    }
+  }
+
   log(scope?: string): readonly LogRecord[] {
     return this.records.filter(record => scope === undefined || record.scope === scope)
   }
@@ -89,6 +99,7 @@ export class Gateway {
         this.before.append?.(body)
         return this.log.append(scope, base, at, body)
       },
+      together: work => this.log.together(work),
       log: scope => this.log.log(scope),
     }
   }

@@ -166,6 +166,29 @@ describe('metrics', () => {
     ])
   })
 
+  it('tells of a version again that left and came back with the same bytes', async () => {
+    const metrics = new Metrics()
+    const labels = { model: 'm', version: '1.0.0', digest: 'sha256:one', runtime: 'onnx' }
+    metrics.modelInfo(labels)
+    metrics.forgetVersion('m', '1.0.0')
+    expect((await exposed(metrics)).families.get('understudy_model_info')?.samples ?? []).toEqual([])
+    metrics.modelInfo(labels)
+    expect((await exposed(metrics)).families.get('understudy_model_info')!.samples).toHaveLength(1)
+  })
+
+  it('follows ten thousand routes without searching its series for each', async () => {
+    const metrics = new Metrics()
+    const startedAt = performance.now()
+    for (let turn = 0; turn < 3; turn++) {
+      for (let route = 0; route < 10_000; route++) {
+        metrics.modelInfo({ model: `m${route}`, version: '1.0.0', digest: `sha256:${turn}`, runtime: 'http' })
+        metrics.logEvalueLimit(`m${route}`, '1.1.0', 'errors', Number.POSITIVE_INFINITY)
+        metrics.forgetVerdict(`m${route}`, '1.0.0')
+      }
+    }
+    expect(performance.now() - startedAt).toBeLessThan(3_000)
+  })
+
   it('forgets a version that left the configuration, as version and as candidate, and nothing else', async () => {
     const metrics = used()
     metrics.weight('other', '2.0.0', 100)

@@ -1,0 +1,150 @@
+// One address of one version: so many calls at once and no more, the others in a queue. It shares its connections.
+import { Pieces } from '../record/pieces.ts'
+import { Exchange, type UpstreamAnswer, type UpstreamCall } from './exchange.ts'
+import type { PoolShare } from './sharedPools.ts'
+
+export interface LaneOptions {
+  readonly share: PoolShare
+  /** Goes before every path. */
+  readonly prefix: string
+  /** Largest answer accepted, bytes. */
+  readonly maxAnswerBytes: number
+  /** Most calls under way at once. The queue behind them has no bound: whoever sends limits what is under way. */
+  readonly limit: number
+}
+
+export class Lane {
+  readonly #options: LaneOptions
+  readonly #underWay = new Set<LaneCall>()
+  /** In the order of their coming; a call that is settled while it waits is in it no longer. */
+  readonly #waiting = new Set<LaneCall>()
+  #filling = false
+  #ending = false
+  #left = false
+  #whenEmpty: (() => void)[] = []
+
+  constructor(options: LaneOptions) {
+    this.#options = options
+  }
+
+  /** `answered` is called once, perhaps before this returns, and must not throw. */
+  call(call: UpstreamCall, answered: (answer: UpstreamAnswer) => void): void {
+    const { maxAnswerBytes, limit } = this.#options
+    if (!this.#ending && this.#underWay.size < limit) {
+      this.#dispatch(new LaneCall(this, maxAnswerBytes, call, answered))
+      return
+    }
+    const settled = (answer: UpstreamAnswer) => {
+      this.#waiting.delete(waiting)
+      this.#tellIfEmpty()
+      answered(answer)
+    }
+    const waiting = new LaneCall(this, maxAnswerBytes, call, settled)
+    if (this.#ending) waiting.onResponseError(undefined, new LaneEnded())
+    else this.#waiting.add(waiting)
+  }
+
+  /** The call uses its connection no longer. */
+  free(call: LaneCall): void {
+    if (!this.#underWay.delete(call)) return
+    this.#fill()
+    this.#tellIfEmpty()
+  }
+
+  /** Takes no more calls, and ends with the last that it has. */
+  async close(): Promise<void> {
+    this.#ending = true
+    if (!this.#isEmpty()) await new Promise<void>(resolve => this.#whenEmpty.push(resolve))
+    if (this.#leaves()) await this.#options.share.close()
+  }
+
+  /** Ends at once; its calls fail. Those of others on the same connections do not. */
+  async destroy(): Promise<void> {
+    this.#ending = true
+    const calls = [...this.#waiting, ...this.#underWay]
+    this.#waiting.clear()
+    const leaves = this.#leaves()
+    for (const call of calls) call.onResponseError(undefined, new LaneEnded())
+    if (leaves) await this.#options.share.destroy()
+  }
+
+  /** In a loop: a call that cannot be sent frees its place before `dispatch` returns. */
+  #fill(): void {
+    if (this.#filling) return
+    this.#filling = true
+    for (const next of this.#waiting) {
+      if (this.#underWay.size >= this.#options.limit) break
+      this.#waiting.delete(next)
+      this.#dispatch(next)
+    }
+    this.#filling = false
+  }
+
+  #dispatch(sent: LaneCall): void {
+    this.#underWay.add(sent)
+    const { method, path } = sent.call
+    const { headers, body } = content(sent.call)
+    const { share, prefix } = this.#options
+    share.dispatch({ method, path: prefix + path, headers, body }, sent)
+  }
+
+  #isEmpty(): boolean {
+    return this.#underWay.size === 0 && this.#waiting.size === 0
+  }
+
+  #tellIfEmpty(): void {
+    if (this.#whenEmpty.length === 0 || !this.#isEmpty()) return
+    for (const tell of this.#whenEmpty.splice(0)) tell()
+  }
+
+  /** Whether the pool is to be left now: it is left once. */
+  #leaves(): boolean {
+    if (this.#left) return false
+    this.#left = true
+    return true
+  }
+}
+
+/** An exchange that holds one of its lane's places until undici is done with it, which may be later than its answer. */
+class LaneCall extends Exchange {
+  readonly call: UpstreamCall
+  readonly #lane: Lane
+
+  constructor(lane: Lane, maxBytes: number, call: UpstreamCall, resolve: (answer: UpstreamAnswer) => void) {
+    super(maxBytes, call, resolve)
+    this.call = call
+    this.#lane = lane
+  }
+
+  override onResponseEnd(): void {
+    super.onResponseEnd()
+    this.#lane.free(this)
+  }
+
+  override onResponseError(control: unknown, error: Error): void {
+    super.onResponseError(control, error)
+    this.#lane.free(this)
+  }
+}
+
+/** The code that undici gives for a pool that has ended. */
+class LaneEnded extends Error {
+  readonly code = 'UND_ERR_DESTROYED'
+}
+
+interface Content {
+  readonly headers: string[]
+  readonly body: Buffer | null
+}
+
+/** Several pieces are sent one after another, and then nobody but us knows how long they are together. */
+function content({ headers, body }: UpstreamCall): Content {
+  const writes = body instanceof Pieces ? body.writes : []
+  const several = body instanceof Pieces && writes.length > 1
+  const sent = !(body instanceof Pieces) ? body : several ? writes : body.whole
+  return {
+    headers: (several ? [...headers, 'content-length', String(body.length)] : headers) as string[],
+    // undici's types know buffers and node's streams; it takes whatever can be iterated.
+    body: (sent as Buffer | undefined) ?? null,
+  }
+}
