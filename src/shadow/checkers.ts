@@ -6,8 +6,6 @@ import { ScoringProcess } from '../scoring/pool.ts'
 type CheckingProcess = Pick<ScoringProcess, 'load' | 'stop'>
 
 export interface CheckersOptions {
-  /** Most processes at once: one a processor, since a model's speed is measured. */
-  readonly most: number
   readonly start?: () => CheckingProcess
   /** A check that takes longer is nothing that the others wait for. */
   readonly slowMs?: number
@@ -27,12 +25,10 @@ interface Checker {
   setAside: boolean
 }
 
-/** Fewer that wait are checked before another process has started. */
-const WORTH_A_PROCESS = 4
-
 /**
- * Each process checks one model after another, so that one that crashes or hangs takes no other with it, and ends when there
- * is nothing to check. The queue has no bound: whoever asks waits.
+ * One process checks one model after another, since their speed is measured: two at once took more processor time than one.
+ * A model that crashes or hangs takes no other with it. The process ends when there is nothing to check. The queue has no
+ * bound: whoever asks waits.
  */
 export class Checkers {
   readonly #options: Required<CheckersOptions>
@@ -41,7 +37,7 @@ export class Checkers {
   #idle: NodeJS.Timeout | undefined
   #stopped = false
 
-  constructor(options: CheckersOptions) {
+  constructor(options: CheckersOptions = {}) {
     this.#options = { start: () => new ScoringProcess(), slowMs: 5_000, idleMs: 5_000, ...options }
   }
 
@@ -75,9 +71,7 @@ export class Checkers {
   }
 
   #another(): Checker | undefined {
-    const counted = [...this.#checkers].filter(({ setAside }) => !setAside).length
-    if (counted >= this.#options.most) return undefined
-    if (counted > 0 && this.#waiting.length < WORTH_A_PROCESS) return undefined
+    if ([...this.#checkers].some(({ setAside }) => !setAside)) return undefined
     const checker = { process: this.#options.start(), busy: false, setAside: false }
     this.#checkers.add(checker)
     return checker

@@ -1,5 +1,4 @@
 // Entry of the shadow thread: drains the rings, mirrors, compares, and posts evidence. No client ever waits for it.
-import { availableParallelism } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../errors.ts'
 import { EPOCH_MS, epochAt, monotonicMs } from '../record/clock.ts'
@@ -22,8 +21,6 @@ const rings = new Map<number, { consumer: RingConsumer; ended: boolean }>()
 // While records come, looking every 2 ms costs less than being woken for each of them.
 const BUSY_POLL_MS = 2
 const IDLE_WAIT_MS = 1_000
-/** With a hundred models to check at a start, a second process halves the wait. */
-const MOST_CHECKERS = 2
 /** Empty looks before sleeping: at a thousand requests a second a nap between them would make each one ring the bell. */
 const QUIET_ROUNDS = 10
 
@@ -79,7 +76,7 @@ function apply(snapshot: Snapshot): Promise<void> {
   return applying
 }
 
-const checkers = new Checkers({ most: Math.min(MOST_CHECKERS, availableParallelism()) })
+const checkers = new Checkers()
 
 /** Loads a model and checks its golden vectors, before any thread may use it. */
 async function verify(call: number, model: Extract<ToShadow, { kind: 'verify' }>['model']): Promise<void> {

@@ -6,7 +6,7 @@ const LOADED: LoadedModel = { inputs: [], outputs: [], p99Ms: 0.1 }
 const model = (sha256: string): VerifyModel => ({ file: `/${sha256}`, sha256 })
 
 /** Processes whose loads end when the test says so. */
-function fakes(options: { most: number; slowMs?: number; idleMs?: number }) {
+function fakes(options: { slowMs?: number; idleMs?: number } = {}) {
   const under: { process: number; sha256: string; end: (error?: Error) => void }[] = []
   const stopped: number[] = []
   let started = 0
@@ -28,8 +28,8 @@ function fakes(options: { most: number; slowMs?: number; idleMs?: number }) {
 
 const turn = () => new Promise(resolve => setTimeout(resolve, 1))
 
-it('checks few models one after another in one process', async () => {
-  const { checkers, under, started } = fakes({ most: 2 })
+it('checks models one after another in one process', async () => {
+  const { checkers, under, started } = fakes()
   const all = Promise.all(['a', 'b', 'c'].map(name => checkers.check(model(name))))
   for (let index = 0; index < 3; index++) {
     await turn()
@@ -41,22 +41,8 @@ it('checks few models one after another in one process', async () => {
   await checkers.stop()
 })
 
-it('checks many in as many processes as it may have, one model in each at a time', async () => {
-  const { checkers, under, started } = fakes({ most: 2 })
-  const all = Promise.all(Array.from({ length: 20 }, (_, index) => checkers.check(model(String(index)))))
-  for (let index = 0; index < 20; index += 2) {
-    await turn()
-    expect(under.slice(index).map(({ process }) => process)).toHaveLength(2)
-    expect(new Set(under.slice(index).map(({ process }) => process)).size).toBe(2)
-    for (const each of under.slice(index)) each.end()
-  }
-  await all
-  expect(started()).toBe(2)
-  await checkers.stop()
-})
-
 it('lets a model that is refused take no other with it', async () => {
-  const { checkers, under } = fakes({ most: 1 })
+  const { checkers, under } = fakes()
   const bad = checkers.check(model('bad'))
   const good = checkers.check(model('good'))
   under[0]!.end(new Error('it crashed'))
@@ -68,7 +54,7 @@ it('lets a model that is refused take no other with it', async () => {
 })
 
 it('lets nobody wait for models that hang, however many', async () => {
-  const { checkers, under, stopped } = fakes({ most: 1, slowMs: 20 })
+  const { checkers, under, stopped } = fakes({ slowMs: 20 })
   const hung = ['h1', 'h2', 'h3'].map(name => checkers.check(model(name)))
   const good = checkers.check(model('good'))
   while (under.length < 4) await turn()
@@ -83,7 +69,7 @@ it('lets nobody wait for models that hang, however many', async () => {
 })
 
 it('ends its processes when there is nothing to check, and starts others when there is again', async () => {
-  const { checkers, under, stopped, started } = fakes({ most: 1, idleMs: 10 })
+  const { checkers, under, stopped, started } = fakes({ idleMs: 10 })
   const first = checkers.check(model('a'))
   under[0]!.end()
   await first
@@ -96,7 +82,7 @@ it('ends its processes when there is nothing to check, and starts others when th
 })
 
 it('refuses what waits when it is stopped, and starts nothing any more', async () => {
-  const { checkers, under, started } = fakes({ most: 1 })
+  const { checkers, under, started } = fakes()
   const first = checkers.check(model('a'))
   const waiting = checkers.check(model('b'))
   const refused = expect(waiting).rejects.toMatchObject({ code: 'MODEL_BROKEN' })
