@@ -57,7 +57,8 @@ it('opens no connection of its own for each of a thousand versions behind one ad
 it('answers for one model at once while another on the same server hangs with all its places taken', async () => {
   const hung = open()
   const healthy = open()
-  const stuck = Array.from({ length: 20 }, () => hung.send(call('/hung', 400)))
+  // Those that wait are late before the two that hang, so that none of them gets a place.
+  const stuck = Array.from({ length: 20 }, (_, index) => hung.send(call('/hung', index < 2 ? 1_000 : 400)))
   await until(() => held.length === 2)
   for (let turn = 0; turn < 50; turn++) {
     const answer = await healthy.send(call('/healthy'))
