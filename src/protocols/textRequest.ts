@@ -31,6 +31,8 @@ const NUMBERS: ReadonlySet<Datatype> = new Set<Datatype>([
   'FP64',
 ])
 const DATA = Buffer.from('"data"')
+/** What is more than numbers gains nothing, and would be kept for the next request to be held against. */
+const MOST_AROUND = 16 * 1024
 const COLON = 0x3a
 const OPEN = 0x5b
 const CLOSE = 0x5d
@@ -59,10 +61,11 @@ export function textRequestOf({ bytes, jsonBytes }: WireBody, limits: DecodeLimi
     if (count < 0) return undefined
     counts.push(count)
     texts.push(body.subarray(start, end))
+    if (start - from > MOST_AROUND) return undefined
     around += body.toString('latin1', from, start)
     from = end
   }
-  if (texts.length === 0) return undefined
+  if (texts.length === 0 || body.length - from > MOST_AROUND) return undefined
   around += body.toString('latin1', from)
   let known = frames.get(limits)
   if (known?.around !== around) {

@@ -10,7 +10,6 @@ import { Checkers } from './checkers.ts'
 import { Comparer } from './compare.ts'
 import type { Found } from './explanation.ts'
 import type { FromShadow, ShadowData, ToShadow } from './message.ts'
-import { yieldToLive } from './priority.ts'
 
 const data = workerData as ShadowData
 const port = parentPort!
@@ -27,7 +26,6 @@ const QUIET_ROUNDS = 10
 let stopping = false
 let settledEpoch = -1
 
-yieldToLive()
 port.on('message', (message: ToShadow) => void receive(message))
 const ticking = setInterval(tick, EPOCH_MS)
 void loop()

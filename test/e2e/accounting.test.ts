@@ -80,7 +80,9 @@ describe('every request that could be mirrored is accounted for', () => {
     const overHttp = await settled(gateway, 'risk', '3.0.0', 3000)
     expect(overHttp.compared).toBe(3000)
     const down = await settled(gateway, 'risk', '4.0.0', 3000)
-    expect(down.failed.candidate_error).toBe(3000)
+    // It is not tried with every request.
+    expect(down.failed.candidate_error).toBeGreaterThan(0)
+    expect(down.failed.candidate_error + down.dropped.stalled!).toBe(3000)
     const hung = await settled(gateway, 'risk', '5.0.0', 3000)
     expect(hung.compared).toBe(0)
     expect(hung.failed.timeout).toBeGreaterThan(0)

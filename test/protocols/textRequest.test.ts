@@ -81,6 +81,13 @@ describe('a request whose numbers stay text', () => {
     expect(textRequestOf({ ...body, jsonBytes: body.bytes.length }, LIMITS)).toBeUndefined()
   })
 
+  it('is not made of a body that is mostly something else', () => {
+    const text = (id: number) => JSON.stringify({ id: 'i'.repeat(id), inputs: [input([1, 2])] })
+    expect(textOf(text(1_000))).toBeDefined()
+    expect(textOf(text(20_000))).toBeUndefined()
+    expect(textOf(JSON.stringify({ inputs: [input([1, 2])], id: 'i'.repeat(20_000) }))).toBeUndefined()
+  })
+
   it('is not made of more elements than are allowed, nor of deeper JSON', () => {
     const text = JSON.stringify({ inputs: [input([1, 2])] })
     expect(textRequestOf(wire(text), { depth: 64, elements: 2 })).toBeDefined()
