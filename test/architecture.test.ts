@@ -73,6 +73,7 @@ const PURE = [
   'protocols/tensor',
   'protocols/codecs',
   'protocols/rename',
+  'protocols/rows',
   'protocols/tensorflow',
   'protocols/tensorflowMetadata',
   'protocols/values',

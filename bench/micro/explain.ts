@@ -156,6 +156,7 @@ const fixed = {
   streamed: false,
   counted: true,
   timed: true,
+  untimed: false,
   withheld: undefined,
   cohorts: 0,
   protocol: 'v2' as const,

@@ -37,6 +37,8 @@ export interface RequestRecord {
   readonly counted: boolean
   /** Its latency (`inferMs`) counts in its arm. */
   readonly timed: boolean
+  /** Its times are nobody's evidence: live may have scored it together with others. */
+  readonly untimed: boolean
   /** Why the bodies were left out, and what was wanted of it besides its answer is dropped. */
   readonly withheld: Withheld | undefined
   /** Cohorts that it is compared in by blocks, one bit per version index of the route. */
@@ -127,9 +129,9 @@ export function isAwaited({ candidates, paired, labelled }: PackedRecord | Reque
 }
 
 function flagsOf(record: PackedRecord): number {
-  const { forced, headSampled, paired, labelled, counted, timed, streamed } = record
+  const { forced, headSampled, paired, labelled, counted, timed, untimed, streamed } = record
   const wanted = (paired ? 4 : 0) | (labelled ? 8 : 0)
-  const counts = (counted ? 16 : 0) | (timed ? 32 : 0)
+  const counts = (counted ? 16 : 0) | (timed ? 32 : 0) | (untimed ? 64 : 0)
   return (forced ? 1 : 0) | (headSampled ? 2 : 0) | wanted | counts | (streamed ? 128 : 0)
 }
 
@@ -174,6 +176,7 @@ export function readRecord(packed: Buffer): RequestRecord {
     labelled: (flags & 8) !== 0,
     counted: (flags & 16) !== 0,
     timed: (flags & 32) !== 0,
+    untimed: (flags & 64) !== 0,
     withheld: WITHHELD[view.getUint8(22) - 1],
     streamed: (flags & 128) !== 0,
     cohorts: view.getUint32(100, true),

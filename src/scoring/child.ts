@@ -5,6 +5,9 @@ import { sha256Of } from '../models/digest.ts'
 import { goldenMismatch, tensorOf } from './golden.ts'
 import { type FromChild, INLINE_P99_MS, type LoadedModel, type ToChild } from './message.ts'
 import { createOnnxScorer, type OnnxScorer } from './onnx.ts'
+import { keepsRowsApart } from './rowsApart.ts'
+
+type Golden = NonNullable<Extract<ToChild, { kind: 'load' }>['golden']>
 
 const models = new Map<string, OnnxScorer>()
 /** Models on their way: after a restart scores follow right behind the load. */
@@ -70,14 +73,18 @@ async function load({ call, file, sha256, golden }: Extract<ToChild, { kind: 'lo
       return { kind: 'refused', call, message: mismatch }
     }
     models.set(sha256, scorer)
-    return {
-      kind: 'loaded',
-      call,
-      model: { ...scorer.signature, p99Ms: golden ? await timed(scorer, golden) : 0 } satisfies LoadedModel,
-    }
+    return { kind: 'loaded', call, model: await measured(scorer, golden) }
   } catch (error) {
     return { kind: 'refused', call, message: messageOf(error) }
   }
+}
+
+async function measured(scorer: OnnxScorer, golden: Golden | undefined): Promise<LoadedModel> {
+  if (golden === undefined) return { ...scorer.signature, p99Ms: 0, keepsRowsApart: false }
+  const p99Ms = await timed(scorer, golden)
+  // Of use on a serving thread only, and with a slow model the proof would take minutes.
+  const isQuick = p99Ms < INLINE_P99_MS
+  return { ...scorer.signature, p99Ms, keepsRowsApart: isQuick && (await keepsRowsApart(scorer, golden)) }
 }
 
 /**
@@ -85,10 +92,7 @@ async function load({ call, file, sha256, golden }: Extract<ToChild, { kind: 'lo
  * the machine can only make it larger. A batch that is quick enough decides: a gateway with a hundred models would wait
  * ten seconds for the rest of them.
  */
-async function timed(
-  scorer: OnnxScorer,
-  golden: NonNullable<Extract<ToChild, { kind: 'load' }>['golden']>,
-): Promise<number> {
+async function timed(scorer: OnnxScorer, golden: Golden): Promise<number> {
   const inputs = golden.vectors.map(vector => vector.inputs.map(tensorOf))
   let least = Number.POSITIVE_INFINITY
   for (let batch = 0; batch < TIMED_BATCHES; batch++) {

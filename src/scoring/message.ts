@@ -27,6 +27,8 @@ export interface LoadedModel {
   readonly inputs: readonly TensorSpec[]
   readonly outputs: readonly TensorSpec[]
   readonly p99Ms: number
+  /** Its answers to a row are the same bits whichever rows it is scored with, as far as its golden rows tell. */
+  readonly keepsRowsApart: boolean
 }
 
 /** A session on the serving thread blocks it for its length: only a live model that is quicker than this may stand there. */

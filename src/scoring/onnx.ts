@@ -5,6 +5,7 @@ import type { TensorSpec } from '../models/manifest.ts'
 import { checkInputs } from '../protocols/checkTensors.ts'
 import type { Datatype, Tensor, TensorData } from '../protocols/tensor.ts'
 import type { ScoreOutcome, Scorer } from './scorer.ts'
+import { outcomeOf, type Ran, SharedRuns } from './sharedRuns.ts'
 
 const ORT_TYPES: Partial<Record<Datatype, string>> = {
   BOOL: 'bool',
@@ -37,9 +38,10 @@ export interface OnnxScorer extends Scorer {
 /**
  * A session over the model's bytes. Creating it blocks this thread for 40–70 ms, and every score blocks it for its
  * length. From bytes and not from a path, so that what was hashed is what loads and external data cannot be reached.
+ * @param keepsRowsApart proven by rowsApart.ts: requests that may share a run do
  * @throws MODEL_BROKEN when the bytes are not a model that this runtime can load
  */
-export async function createOnnxScorer(bytes: Uint8Array): Promise<OnnxScorer> {
+export async function createOnnxScorer(bytes: Uint8Array, keepsRowsApart = false): Promise<OnnxScorer> {
   let session: InferenceSession
   try {
     session = await InferenceSession.create(bytes, {
@@ -57,49 +59,24 @@ export async function createOnnxScorer(bytes: Uint8Array): Promise<OnnxScorer> {
   let underWay = 0
   let closing: (() => void) | undefined
   let closed = false
+  const run = (inputsOf: () => readonly Tensor[]) => runOnce(session, signature, inputsOf)
+  const shared = keepsRowsApart ? new SharedRuns(run) : undefined
   return {
     signature,
-    async score(inputs, deadlineMs) {
+    async score(inputs, deadlineMs, asked) {
       if (closed) return notReady()
       try {
         // onnxruntime ignores extra inputs in silence and its errors carry no code, so everything is checked first.
-        checkInputs(inputs, signature.inputs)
+        if (asked?.checked !== true) checkInputs(inputs, signature.inputs)
       } catch (error) {
         return { ok: false, code: 'BAD_TENSOR', message: messageOf(error), inferMs: 0, queueMs: 0 }
       }
       underWay++
-      const calledAt = performance.now()
-      let startedAt = calledAt
       try {
-        const feeds: Record<string, OrtTensor> = {}
-        for (const input of inputs) feeds[input.name] = toOrt(input)
-        // run() works synchronously inside a setImmediate; this one is queued before it and so marks its start.
-        setImmediate(() => {
-          startedAt = performance.now()
-        })
-        const results = await session.run(feeds)
-        const endedAt = performance.now()
-        const queueMs = startedAt - calledAt
-        const inferMs = endedAt - startedAt
-        // The deadline cannot interrupt run(): it only decides what the late answer counts as.
-        if (queueMs + inferMs > deadlineMs) {
-          return { ok: false, code: 'VERSION_DEADLINE', message: 'the model was too slow', inferMs, queueMs }
-        }
-        return {
-          ok: true,
-          outputs: signature.outputs.map(spec => fromOrt(spec.name, results[spec.name]!)),
-          inferMs,
-          queueMs,
-        }
-      } catch (error) {
-        const inferMs = performance.now() - startedAt
-        return {
-          ok: false,
-          code: 'VERSION_FAILED',
-          message: `the model failed: ${firstLine(error)}`,
-          inferMs,
-          queueMs: 0,
-        }
+        if (shared !== undefined && asked?.shares === true)
+          return await shared.score(inOrder(inputs, signature), deadlineMs)
+        const calledAt = performance.now()
+        return outcomeOf(await run(() => inputs), { calledAt, deadlineMs })
       } finally {
         underWay--
         if (underWay === 0) closing?.()
@@ -113,6 +90,43 @@ export async function createOnnxScorer(bytes: Uint8Array): Promise<OnnxScorer> {
       await session.release()
     },
   }
+}
+
+/**
+ * session.run, its error as data. run() works synchronously inside a setImmediate; the one here is queued before it, and
+ * so is the last moment at which its feeds can be filled, and marks its start.
+ */
+async function runOnce(
+  session: InferenceSession,
+  signature: OnnxSignature,
+  inputsOf: () => readonly Tensor[],
+): Promise<Ran> {
+  let startedAt = performance.now()
+  // run() looks for the names at once and for the tensors later; where it ever does not, it fails at these.
+  const feeds: Record<string, OrtTensor> = {}
+  for (const { name } of signature.inputs) feeds[name] = null as unknown as OrtTensor
+  setImmediate(() => {
+    try {
+      for (const input of inputsOf()) feeds[input.name] = toOrt(input)
+    } catch {
+      // What cannot be filled in fails the run, whose error is told.
+    }
+    startedAt = performance.now()
+  })
+  try {
+    const results = await session.run(feeds)
+    const endedAt = performance.now()
+    const outputs = signature.outputs.map(({ name }) => fromOrt(name, results[name]!))
+    return { startedAt, endedAt, outputs }
+  } catch (error) {
+    return { startedAt, endedAt: performance.now(), error: `the model failed: ${firstLine(error)}` }
+  }
+}
+
+/** The inputs in the model's order; clients may send another. */
+function inOrder(inputs: readonly Tensor[], { inputs: specs }: OnnxSignature): readonly Tensor[] {
+  if (inputs.every(({ name }, index) => name === specs[index]!.name)) return inputs
+  return specs.map(spec => inputs.find(({ name }) => name === spec.name)!)
 }
 
 function notReady(): ScoreOutcome {

@@ -8,7 +8,10 @@ export type ScoreOutcome =
   | {
       readonly ok: true
       readonly outputs: readonly Tensor[]
-      /** Inside the session, or from the first byte sent to the last received; ms. */
+      /**
+       * Inside the session, or from the first byte sent to the last received; ms. Of a run that was shared it is the whole,
+       * which is what each waited for.
+       */
       readonly inferMs: number
       /** Waiting for the scorer's turn, ms. Never part of a latency comparison. */
       readonly queueMs: number
@@ -36,7 +39,12 @@ export type ScoreOutcome =
     }
 
 /** What a request asks for beside its inputs. Embedded models always give all their outputs. */
-export type AskedFor = Pick<InferRequest, 'outputs' | 'parameters'>
+export interface AskedFor extends Partial<Pick<InferRequest, 'outputs' | 'parameters'>> {
+  /** The inputs are known to fit the model's signature. */
+  readonly checked?: boolean
+  /** It may share a run with others, where its answer does not depend on them. */
+  readonly shares?: boolean
+}
 
 export interface Scorer {
   /** Scores one request. Never rejects; after `deadlineMs` the outcome is VERSION_DEADLINE. */

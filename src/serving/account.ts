@@ -89,6 +89,7 @@ export function recordEnd(
     outcome: OUTCOME.clientError,
     status,
     timed,
+    untimed: false,
     withheld: undefined,
     durationMs: monotonicMs() - admitted.startMs,
     inferMs,
@@ -115,7 +116,8 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
     version.assigned.answers++
     if (failed) version.assigned.errors++
   }
-  const timed = counts !== undefined && outcome === OUTCOME.ok && areWarm(route)
+  const { untimed = false } = answer
+  const timed = counts !== undefined && outcome === OUTCOME.ok && areWarm(route) && !untimed
   if (failed) counts?.failed(version.index, admitted.cohorts)
   else if (timed) counts.latency(version.index, answer.inferMs)
   const wanted = wantedBy(admitted, outcome)
@@ -134,6 +136,7 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
     outcome,
     status: answer.status,
     timed,
+    untimed,
     withheld,
     streamed: answer.streamedBytes !== undefined || !(incoming.body instanceof Pieces),
     durationMs,
@@ -173,6 +176,7 @@ type RecordEnd = Pick<
   | 'outcome'
   | 'status'
   | 'timed'
+  | 'untimed'
   | 'withheld'
   | 'streamed'
   | 'durationMs'
@@ -206,6 +210,7 @@ function recordOf(
     headSampled: trace.headSampled,
     counted: counts !== undefined,
     timed: end.timed,
+    untimed: end.untimed,
     withheld: end.withheld,
     cohorts: counts === undefined ? 0 : cohorts,
     traceFlags: trace.flags,

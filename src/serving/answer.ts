@@ -25,6 +25,8 @@ export interface Answer {
   /** In the session, or the model server's time; ms. */
   readonly inferMs: number
   readonly queueMs: number
+  /** Its times are not evidence, see `Sharing`. */
+  readonly untimed?: boolean
 }
 
 /** A request as it came in, its body read or coming. */
@@ -68,7 +70,7 @@ interface Answering {
 export async function encodedPrediction(
   { version, route, incoming, codec, request }: Answering,
   outputs: readonly Tensor[],
-  { inferMs, queueMs }: { readonly inferMs: number; readonly queueMs: number },
+  { inferMs, queueMs, untimed = false }: Pick<Answer, 'inferMs' | 'queueMs' | 'untimed'>,
 ): Promise<Answer> {
   const named = { modelName: route.snapshot.name, modelVersion: version.snapshot.version, id: request.id, outputs }
   let encodedBody: EncodedBody
@@ -82,7 +84,7 @@ export async function encodedPrediction(
   const headers = ['content-type', contentType]
   if (jsonBytes !== undefined) headers.push('inference-header-content-length', String(jsonBytes))
   const form = { contentType, coding: '', jsonBytes }
-  const times = { streamedBytes: undefined, outcome: OUTCOME.ok, errorType: '', inferMs, queueMs }
+  const times = { streamedBytes: undefined, outcome: OUTCOME.ok, errorType: '', inferMs, queueMs, untimed }
   const coding = codingFor(incoming.request.headers['accept-encoding'] as string | undefined, body.length)
   if (coding === undefined) return { status: 200, headers, body: bodyOf(body), form, ...times }
   headers.push('content-encoding', coding, 'vary', 'accept-encoding')

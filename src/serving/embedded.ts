@@ -18,15 +18,25 @@ export async function embedded(
   codec: Codec,
 ): Promise<Answer> {
   const { snapshot, signature } = version
+  const { sharing, turns } = route
+  // Before anything that may take longer in one arm than in the other, or fail in one alone.
+  const untimed = sharing === 'rest' && !turns.first()
   const request = codec.decodeRequest(await wireBodyOf(incoming, route), route.snapshot.limits, signature)
   const refusal = refusalOf(request, version)
   if (refusal !== undefined) return failed('BAD_TENSOR', refusal, codec)
   checkRequestedOutputs(request.outputs, signature!.outputs)
   const inputs = toVersion(request, snapshot.rename).inputs
-  const outcome = await version.engine!.scorer!.score(inputs, snapshot.deadlineMs)
+  const outcome = await version.engine!.scorer!.score(inputs, snapshot.deadlineMs, {
+    checked: true,
+    shares: untimed || sharing === 'all',
+  })
   if (!outcome.ok) return failed(outcome.code, outcome.message, codec, outcome)
   const outputs = selected(toClient(outcome.outputs, snapshot.rename), request.outputs ?? namesOf(snapshot))
-  return encodedPrediction({ version, route, incoming, codec, request }, outputs, outcome)
+  return encodedPrediction({ version, route, incoming, codec, request }, outputs, {
+    inferMs: outcome.inferMs,
+    queueMs: outcome.queueMs,
+    untimed,
+  })
 }
 
 /** The request's body, ready to be decoded. Only called where it was read whole. @throws what it blames the client for */

@@ -14,6 +14,7 @@ import type { Scorer } from '../scoring/scorer.ts'
 import { SignatureSource } from '../scoring/signatures.ts'
 import { Upstream } from '../scoring/upstream.ts'
 import { DurationCounts, INFERENCE_BUCKETS_S } from '../telemetry/durations.ts'
+import { type Sharing, sharingOf, Turns } from './sharing.ts'
 
 /** What scores or forwards one version; shared by all snapshots that name the same target. */
 interface Engine {
@@ -21,6 +22,8 @@ interface Engine {
   readonly upstream: Upstream | undefined
   /** What the model server says of its tensors; undefined: embedded, or it cannot be asked. */
   readonly signature: SignatureSource | undefined
+  /** Its session stands on this thread, and several requests may share a run of it. */
+  readonly canShare: boolean
   /** Scores since it was loaded: the first ones are slow and do not count. */
   scored: number
   users: number
@@ -68,6 +71,8 @@ export interface RuntimeRoute {
   readonly cohorts: readonly Cohort[]
   /** Every counted answer waits for its label, as an answer of its arm. */
   readonly isLabelled: boolean
+  readonly sharing: Sharing
+  readonly turns: Turns
   inFlight: number
 }
 
@@ -176,14 +181,15 @@ export class RuntimeBuilder {
       const upstream = openUpstream(target, route.limits.body)
       const codec = codecOf(target.protocol)
       const signature = codec === undefined ? undefined : new SignatureSource(upstream, codec, target.model)
-      return { scorer: undefined, upstream, signature, scored: 0, users: 0 }
+      return { scorer: undefined, upstream, signature, canShare: false, scored: 0, users: 0 }
     }
     const isLive = version.version === route.live
     const inline = this.#mayInline && isLive && target.p99Ms < INLINE_P99_MS
     const scorer = inline
       ? await inlineScorer(target)
       : await childScorer(isLive ? this.#liveProcess : this.#otherProcess, target)
-    return { scorer, upstream: undefined, signature: undefined, scored: 0, users: 0 }
+    const canShare = inline && target.keepsRowsApart
+    return { scorer, upstream: undefined, signature: undefined, canShare, scored: 0, users: 0 }
   }
 }
 
@@ -201,7 +207,7 @@ async function inlineScorer(target: OnnxTarget): Promise<Scorer> {
   if (sha256Of(bytes) !== target.sha256) {
     throw new UnderstudyError('MODEL_BROKEN', 'the model file changed since it was checked')
   }
-  return createOnnxScorer(bytes)
+  return createOnnxScorer(bytes, target.keepsRowsApart)
 }
 
 /** Engines are shared where they would be the same. An upstream's answer limit belongs to its route. */
@@ -226,6 +232,8 @@ function runtimeRoute(index: number, snapshot: SnapshotRoute, versions: readonly
     ),
     cohorts: snapshot.blocksMs === undefined ? [] : canaries.flatMap(canary => cohortOf(canary, live.snapshot.weight)),
     isLabelled: snapshot.labels?.affectedByAnswer === true && canaries.length > 0,
+    sharing: live.engine?.canShare === true ? sharingOf(snapshot, snapshot.versions) : 'none',
+    turns: new Turns(),
     inFlight: 0,
   }
 }

@@ -236,7 +236,9 @@ export class Comparer {
     const said = pairCountOf(pair, segments, memory.answers, route.differenceScale)
     // A served answer against one from the shadow: only where live was served do both times mean the same.
     // What was passed on while it came took as long as its client did to send and to read it.
-    const isTimed = !isReversed && outcome.ok && task.servedOk && !observation.batched && !record.streamed
+    // What live may have scored together with others took as long as those did.
+    const isAlone = !observation.batched && !record.untimed
+    const isTimed = !isReversed && outcome.ok && task.servedOk && isAlone && !record.streamed
     const isWarm = isTimed && ++memory.timedPairs > WARM_UP_PAIRS
     const { thresholds } = memory
     const counted: PairCount = {

@@ -1,12 +1,13 @@
 // Sends mirrored requests to one candidate: a bounded queue, batches, and nothing that another candidate could feel.
 import type { DropReason } from '../evidence/accounting.ts'
 import type { InferRequest } from '../protocols/codec.ts'
+import { splitOutputs } from '../protocols/rows.ts'
 import type { TextRequest } from '../protocols/textRequest.ts'
 import { monotonicMs } from '../record/clock.ts'
 import type { SnapshotVersion } from '../rollout/snapshot.ts'
 import type { ScoreOutcome } from '../scoring/scorer.ts'
 import { newSpanId } from '../telemetry/traceContext.ts'
-import { goTogether, rowsOf, splitOutputs } from './batch.ts'
+import { goTogether, rowsOf } from './batch.ts'
 import type { Observation, Task } from './task.ts'
 
 /** A request that may go with others: decoded, or with its numbers as they came. */
@@ -169,30 +170,42 @@ export class Mirror {
     }
   }
 
-  /** One request alone (the latency share, or what does not batch), or as many compatible ones as `batch` rows hold. */
+  /**
+   * One request alone (the latency share, or what does not batch), or as many compatible ones as `batch` rows hold. The
+   * share is taken of those whose live time is evidence, where there are others: only these make a pair of times.
+   */
   #takeBatch(): Waiting[] {
     const first = this.#next()!
     // A comparison by JSON pointer needs each answer as it was given.
     const batches = this.#batches && !first.task.comparesJson
     const request = batches ? this.#candidate.requestFor(first.task) : undefined
     const rows = request === undefined ? undefined : rowsOf(request)
-    this.#unbatchedDebt += this.#settings.unbatched / 100
-    if (request === undefined || rows === undefined || this.#unbatchedDebt >= 1) {
+    const { untimed } = first.task.record
+    this.#owe()
+    if (request === undefined || rows === undefined || (this.#unbatchedDebt >= 1 && !untimed)) {
       this.#unbatchedDebt = Math.max(0, this.#unbatchedDebt - 1)
       return [first]
     }
     const batch = [first]
     let total = rows
     while (this.#head < this.#queue.length) {
-      const next = this.#candidate.requestFor(this.#queue[this.#head]!.task)
+      const { task } = this.#queue[this.#head]!
+      if (untimed && !task.record.untimed && this.#unbatchedDebt >= 1) break
+      const next = this.#candidate.requestFor(task)
       if (next === undefined || !goTogether(request, next)) break
       const more = rowsOf(next)
       if (more === undefined || total + more > this.#settings.batch) break
-      this.#unbatchedDebt += this.#settings.unbatched / 100
+      this.#owe()
       total += more
       batch.push(this.#next()!)
     }
     return batch
+  }
+
+  /** What cannot be had, since too few are timed, is not owed for ever. */
+  #owe(): void {
+    const { unbatched, batch } = this.#settings
+    this.#unbatchedDebt = Math.min(batch, this.#unbatchedDebt + unbatched / 100)
   }
 
   #send(batch: Waiting[]): void {

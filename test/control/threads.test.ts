@@ -113,7 +113,7 @@ test('a check that is asked for while the shadow thread is down goes to the next
   const asked = threads.verify({ file: 'm', sha256: 'a' })
   await vi.advanceTimersByTimeAsync(500)
   expect(named(SHADOW).received.map(({ kind }) => kind)).toEqual(['verify'])
-  const loaded = { inputs: [], outputs: [], p99Ms: 1 }
+  const loaded = { inputs: [], outputs: [], p99Ms: 1, keepsRowsApart: false }
   named(SHADOW).say({ kind: 'verified', call: 1, model: loaded })
   expect(await asked).toBe(loaded)
 })

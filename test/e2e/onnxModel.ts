@@ -22,13 +22,16 @@ const ELEMENT_TYPES = {
 
 export interface OneOpModel {
   /** ONNX operator of one input `x` and one output `y`, both of the same datatype. */
-  readonly op: 'Identity' | 'Log' | 'Neg' | 'Floor' | 'ReduceSum'
+  readonly op: 'Identity' | 'Log' | 'Neg' | 'Floor' | 'ReduceSum' | 'Softmax' | 'LpNormalization'
   readonly datatype: keyof typeof ELEMENT_TYPES
   /** Columns of a row; the rows are dynamic. */
   readonly width: number
 }
 
-/** The bytes of a model with one operator: `y[n, width] = op(x[n, width])`. `ReduceSum` gives one number, shape [1, 1]. */
+/**
+ * The bytes of a model with one operator: `y[n, width] = op(x[n, width])`. `ReduceSum` gives one number, shape
+ * [1, 1]; `Softmax` and `LpNormalization` go over the rows, so that each answer depends on all of them.
+ */
 export function onnxModel({ op, datatype, width }: OneOpModel): Buffer {
   const type = ELEMENT_TYPES[datatype]
   const value = (name: string, fixed: boolean) =>
@@ -43,7 +46,9 @@ export function onnxModel({ op, datatype, width }: OneOpModel): Buffer {
       ],
     )
   const sum = op === 'ReduceSum'
-  const node = message([1, 'x'], [2, 'y'], [4, op], ...(sum ? [[5, intAttribute('keepdims', 1)] as const] : []))
+  const overRows = op === 'Softmax' || op === 'LpNormalization'
+  const attribute = sum ? intAttribute('keepdims', 1) : overRows ? intAttribute('axis', 0) : undefined
+  const node = message([1, 'x'], [2, 'y'], [4, op], ...(attribute === undefined ? [] : [[5, attribute] as const]))
   const graph = message([1, node], [2, 'g'], [11, value('x', false)], [12, value('y', sum)])
   return message([1, 8], [7, graph], [8, message([1, ''], [2, 13])])
 }

@@ -56,6 +56,7 @@ const records: fc.Arbitrary<RequestRecord> = fc.record({
   protocol: fc.constantFrom(...PROTOCOLS),
   counted: fc.boolean(),
   timed: fc.boolean(),
+  untimed: fc.boolean(),
   withheld: fc.constantFrom(undefined, ...WITHHELD),
   cohorts: uint32,
   traceFlags: fc.nat(255),

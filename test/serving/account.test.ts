@@ -123,6 +123,23 @@ describe('what a serving thread counts', () => {
     expect([...arm.latency.values()], 'the answer and the client that went away').toEqual([1, 1])
   })
 
+  it('is the latency of those alone that are timed, and who is not says so to the shadow', () => {
+    const { live, canary, admit, counts, producer, records, told } = world()
+    for (const version of [live, canary]) {
+      account(producer, admit({ version }), answer())
+      account(producer, admit({ version }), answer({ untimed: true }))
+    }
+    expect(counts()!.arms.map(({ requests, latency }) => [requests, [...latency.values()]])).toEqual([
+      [2, [1]],
+      [2, [1]],
+    ])
+    records()
+    expect(told.map(({ timed, untimed }) => [timed, untimed])).toEqual([
+      [true, false],
+      [false, true],
+    ])
+  })
+
   it('is the latency of no arm while one of them is cold', () => {
     const { live, canary, admit, counts, producer } = world()
     canary.engine!.scored = 0

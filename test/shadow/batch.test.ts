@@ -1,13 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { joinInputs, splitOutputs } from '../../src/protocols/rows.ts'
 import type { Tensor } from '../../src/protocols/tensor.ts'
-import {
-  type Batchable,
-  goTogether,
-  joinInputs,
-  rowsOf as rowsOfRequest,
-  splitOutputs,
-} from '../../src/shadow/batch.ts'
+import { type Batchable, goTogether, rowsOf as rowsOfRequest } from '../../src/shadow/batch.ts'
 
 const tensor = (shape: number[], data: number[], name = 'x'): Tensor => ({
   name,

@@ -51,6 +51,7 @@ export function recordOf({
     streamed: false,
     counted: true,
     timed: true,
+    untimed: false,
     withheld: undefined,
     cohorts: 0,
     protocol: 'v2',
