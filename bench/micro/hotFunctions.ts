@@ -83,6 +83,7 @@ const record: PackedRecord = {
   headSampled: false,
   counted: true,
   timed: true,
+  untimed: false,
   withheld: undefined,
   cohorts: 0,
   traceFlags: 0,
