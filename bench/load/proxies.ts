@@ -18,7 +18,7 @@ import { type ProxiesResults, renderProxies } from './proxiesTable.ts'
 import { pacedProxy, saturatingProxy, startProxySystems } from './proxySystems.ts'
 import { receivedBy } from './received.ts'
 import { RIVALS } from './rivals/rivals.ts'
-import { runFacts, summaryOf, timesOf } from './saturation.ts'
+import { runFacts, summaryOf, threadsOf, timesOf } from './saturation.ts'
 import { splitRequests } from './splitGateway.ts'
 import { judgeTarget, median, pairedRatio } from './statistics.ts'
 import { pause, runWindows, type Windows } from './windows.ts'
@@ -137,6 +137,7 @@ async function measure(): Promise<ProxiesResults> {
         ...others,
         // Which thread of another's process serves is not known here.
         servingUs: RIVALS.some(rival => name.startsWith(rival)) ? undefined : servingUs,
+        threads: RIVALS.some(rival => name.startsWith(rival)) ? undefined : threadsOf(saturated.get(name)!),
         fixedRate: paced.has(name) ? rateFiguresOf(paced.get(name)!) : undefined,
         beforeMiB: beforeMiB.get(name),
         afterMiB: afterMiB.get(name),
@@ -160,6 +161,8 @@ function comparisonsOf(saturated: Windows, paced: Windows): ProxiesResults['comp
   return [
     ...ratio('Understudy', 'bare proxy', 'treeUs', 1.1),
     ...ratio('Understudy', 'bare proxy', 'servingUs'),
+    ...ratio('bare proxy that passes fields on', 'bare proxy', 'treeUs'),
+    ...ratio('Understudy', 'bare proxy that passes fields on', 'treeUs'),
     ...ratio('Understudy again', 'Understudy', 'treeUs'),
     ...ratio('Understudy', '@fastify/http-proxy', 'treeUs', 1),
     ...ratio('Understudy', 'Portkey', 'treeUs'),

@@ -37,6 +37,8 @@ export interface ProxiesResults extends RunFacts {
     readonly servingUs: Spread | undefined
     readonly treeUs: Spread
     readonly failures: number
+    /** Median µs a request by thread; of Node's systems. */
+    readonly threads: Readonly<Record<string, number>> | undefined
     /** Undefined: it was not asked at that rate. */
     readonly fixedRate: RateFigures | undefined
     /** Resident memory of the process tree, before any load and after all of it. */
@@ -65,6 +67,8 @@ export function renderProxies(results: ProxiesResults): string {
   const versions = Object.entries(results.versions).map(([name, version]) => `${name} ${version}`)
   if (results.wrk !== undefined) versions.push(`wrk ${results.wrk.version}`)
   return `${saturationTable(results)}
+
+${threadTable(results)}
 
 ${rateTable(results)}
 
@@ -99,6 +103,16 @@ function saturationTable({ systems }: ProxiesResults): string {
       cell(treeUs, 1),
       String(failures),
     ]),
+  )
+}
+
+/** Where the time goes: what cannot be had any cheaper by deciding less on the serving thread. */
+function threadTable({ systems }: ProxiesResults): string {
+  const known = systems.flatMap(({ system, threads }) => (threads === undefined ? [] : [{ system, threads }]))
+  const names = Object.keys(known[0]?.threads ?? {})
+  return table(
+    ['µs a request by thread', ...names],
+    known.map(({ system, threads }) => [system, ...names.map(name => threads[name]?.toFixed(1) ?? '–')]),
   )
 }
 

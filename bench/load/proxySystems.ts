@@ -61,6 +61,8 @@ export async function startProxySystems(folder: string, bodies: string[], runnin
   }
   const proxy = await kept(startPeer('proxy', [`http://127.0.0.1:${live.ready.port}`], [], MEASURED))
   await add({ ...systemOf('bare proxy', proxy), ...plain, work: 'W1' })
+  const passing = await kept(startPeer('proxy', [`http://127.0.0.1:${live.ready.port}`, 'fields'], [], MEASURED))
+  await add({ ...systemOf('bare proxy that passes fields on', passing), ...plain, work: 'W1' })
   for (const name of ['Understudy', 'Understudy again']) {
     const gateway = await kept(startSplitGateway(join(folder, name), split))
     await add({ ...systemOf(name, gateway), ...plain, work: 'W1', settleMs: SETTLE_MS })

@@ -3,7 +3,7 @@ import { cpus, platform, release } from 'node:os'
 import type { PlanInput } from '../../src/load/plan.ts'
 import { commit } from '../commit.ts'
 import { machineLoad } from './procfs.ts'
-import { type Spread, spreadOf } from './statistics.ts'
+import { median, type Spread, spreadOf } from './statistics.ts'
 import type { System } from './systems.ts'
 import type { Window } from './windows.ts'
 
@@ -59,6 +59,25 @@ export function saturating(
 /** NaN where the machine does not tell processor time. */
 export function timesOf(windows: readonly Window[], figure: 'treeUs' | 'servingUs'): number[] {
   return windows.map(window => window[figure] ?? Number.NaN)
+}
+
+/** Names of threads as a reader knows them, by how the system's names begin. */
+const THREADS = [
+  ['serving', ['serving-']],
+  ['shadow', ['shadow']],
+  ['main', ['node-MainThread', 'node']],
+  ['collecting and compiling', ['node-V8Worker', 'V8Worker']],
+] as const
+
+/** Median µs a request of each thread. */
+export function threadsOf(windows: readonly Window[]): Record<string, number> {
+  const sumOf = (window: Window, beginnings: readonly string[]) =>
+    Object.entries(window.threadsUs ?? {})
+      .filter(([name]) => beginnings.some(start => name === start || (start.length > 4 && name.startsWith(start))))
+      .reduce((sum, [, us]) => sum + us, 0)
+  return Object.fromEntries(
+    THREADS.map(([name, beginnings]) => [name, median(windows.map(window => sumOf(window, beginnings)))]),
+  )
 }
 
 export function summaryOf(windows: readonly Window[]): SaturatedFigures {

@@ -17,6 +17,8 @@ export interface Window {
   /** Undefined where there is no /proc. */
   readonly servingUs: number | undefined
   readonly treeUs: number | undefined
+  /** The same by thread's name, where it is told. */
+  readonly threadsUs?: Readonly<Record<string, number>>
   readonly requests: number
   readonly failures: number
   /** Of `failures`: how many by status or error's code. */
@@ -108,6 +110,7 @@ function windowOf(result: LoadResult, before: CpuTimes | undefined, after: CpuTi
     latency: result.latency,
     servingUs: perRequestUs('servingNs'),
     treeUs: perRequestUs('treeNs'),
+    threadsUs: threadsUs(before, after, requests),
     requests,
     failures: result.sent - result.latency.n,
     failedBy: failedBy(result),
@@ -122,4 +125,17 @@ export function failedBy({ statuses, errors }: LoadResult): Record<string, numbe
 
 export function pause(ms: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, ms))
+}
+
+function threadsUs(
+  before: CpuTimes | undefined,
+  after: CpuTimes | undefined,
+  requests: number,
+): Record<string, number> {
+  return Object.fromEntries(
+    [...(after?.byThread ?? [])].map(([name, ns]) => [
+      name,
+      (ns - (before?.byThread.get(name) ?? 0)) / 1000 / requests,
+    ]),
+  )
 }

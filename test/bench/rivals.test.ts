@@ -95,6 +95,7 @@ describe('the table of other proxies', () => {
         servingUs: undefined,
         treeUs: spread,
         failures: 0,
+        threads: undefined,
         fixedRate: {
           requests: 1000,
           failures: 4,
