@@ -4,7 +4,7 @@ import { type TensorHead, tensorHead } from './inferTensors.ts'
 import { isObject, member, parseJson } from './json.ts'
 import { numbersIn } from './numberList.ts'
 import { requestedOutputs } from './openInference.ts'
-import type { Datatype } from './tensor.ts'
+import { DATATYPES, type Datatype } from './tensor.ts'
 
 /** A request without its numbers. */
 interface Frame {
@@ -18,18 +18,10 @@ export interface TextRequest extends Frame {
   readonly texts: readonly Uint8Array[]
 }
 
-const NUMBERS: ReadonlySet<Datatype> = new Set<Datatype>([
-  'UINT8',
-  'UINT16',
-  'UINT32',
-  'UINT64',
-  'INT8',
-  'INT16',
-  'INT32',
-  'INT64',
-  'FP32',
-  'FP64',
-])
+/** JSON carries these as numbers, and a number of JSON means the same in each. */
+const NUMBERS: ReadonlySet<Datatype> = new Set(
+  DATATYPES.filter(datatype => datatype !== 'BOOL' && datatype !== 'FP16' && datatype !== 'BYTES'),
+)
 const DATA = Buffer.from('"data"')
 /** What is more than numbers gains nothing, and would be kept for the next request to be held against. */
 const MOST_AROUND = 16 * 1024
