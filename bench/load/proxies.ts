@@ -36,6 +36,9 @@ const CONNECTIONS = 8
 const WARM_UP = given.quick ? 500 : 5_000
 const SEED = 20_130_102
 
+/** Measured at saturation alone. */
+const FAR_SLOWER = 'Portkey'
+
 const random = seededRandom(SEED)
 const folder = mkdtempSync(join(tmpdir(), 'understudy-proxies-'))
 const running: Running[] = []
@@ -54,9 +57,6 @@ try {
   for (const each of running.toReversed()) await each.close()
   rmSync(folder, { recursive: true, force: true })
 }
-
-/** Measured at saturation alone. */
-const FAR_SLOWER = 'Portkey'
 
 async function measure(): Promise<ProxiesResults> {
   const loadBefore = machineLoad()
