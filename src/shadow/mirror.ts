@@ -262,15 +262,12 @@ export class Mirror {
       return outcome
     }
     // Either the model does not keep rows apart, or one request failed the others: live scored each alone, so each is
-    // asked for alone, as long as it has not waited past its deadline. What did not answer in time, without end or not at
-    // all would not for each of them either.
+    // asked for alone, all at once, or the last would wait for the deadlines of all the others. What did not answer in time,
+    // without end or not at all would not for each of them either.
     if (outcome.ok) this.#splits = false
-    const again = outcome.ok || !GIVEN_UP.has(outcome.code)
-    for (const waiting of batch) {
-      if (!again) waiting.ends.observed({ outcome, batched: true, sentMs, spanId: '' })
-      else if (monotonicMs() - waiting.queuedMs > this.#settings.deadline) waiting.ends.dropped('expired')
-      else await this.#sendOne(waiting)
-    }
+    if (!outcome.ok && GIVEN_UP.has(outcome.code)) {
+      for (const { ends } of batch) ends.observed({ outcome, batched: true, sentMs, spanId: '' })
+    } else await Promise.all(batch.map(waiting => this.#sendOne(waiting)))
     return outcome
   }
 }

@@ -141,9 +141,7 @@ describe('live answers with the same bytes, headers and speed as without a shado
   it('43. resets its connections', async () => {
     const resetting = await rawServer(socket => socket.resetAndDestroy())
     const account = await beside(remote(resetting.url))
-    // Those of a batch are asked for alone, until they have waited for too long.
-    expect(account.failed.candidate_error + account.dropped.expired!).toBe(REQUESTS + 200)
-    expect(account.failed.candidate_error).toBeGreaterThan(REQUESTS / 2)
+    expect(account.failed.candidate_error).toBe(REQUESTS + 200)
   })
 
   it('44. is slower than the traffic, and its queue is full: dropped and counted with the reason', async () => {
@@ -156,9 +154,7 @@ describe('live answers with the same bytes, headers and speed as without a shado
     const odd = await rawServer(socket => socket.write(http('200 OK', '{"outputs":[NaN')))
     const account = await beside(remote(odd.url))
     expect(account.compared).toBe(0)
-    const { failed, dropped } = account
-    expect(failed.unparseable + failed.candidate_error + dropped.expired!).toBe(REQUESTS + 200)
-    expect(failed.unparseable + failed.candidate_error).toBeGreaterThan(REQUESTS / 2)
+    expect(account.failed.unparseable + account.failed.candidate_error).toBe(REQUESTS + 200)
   })
 })
 
