@@ -1,5 +1,5 @@
 // The life of one prediction request on a serving thread: read, assign, answer, then count and record it.
-// In callbacks and not in promises: those of one request cost a tenth of all that a request costs, measured.
+// In callbacks and not in promises, of which a request that is only passed on would make six.
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { asUnderstudyError, UnderstudyError } from '../errors.ts'
