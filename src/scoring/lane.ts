@@ -1,6 +1,7 @@
 // One address of one version: so many calls at once and no more, the others in a queue. It shares its connections.
 import { Pieces } from '../record/pieces.ts'
 import { Exchange, type UpstreamAnswer, type UpstreamCall } from './exchange.ts'
+import { type InLine, Line } from './line.ts'
 import type { PoolShare } from './sharedPools.ts'
 
 export interface LaneOptions {
@@ -15,9 +16,9 @@ export interface LaneOptions {
 
 export class Lane {
   readonly #options: LaneOptions
-  readonly #underWay = new Set<LaneCall>()
-  /** In the order of their coming; a call that is settled while it waits is in it no longer. */
-  readonly #waiting = new Set<LaneCall>()
+  readonly #underWay = new Line<LaneCall>()
+  /** A call that is settled while it waits is in it no longer. */
+  readonly #waiting = new Line<LaneCall>()
   #filling = false
   #ending = false
   #left = false
@@ -30,23 +31,23 @@ export class Lane {
   /** `answered` is called once, perhaps before this returns, and must not throw. */
   call(call: UpstreamCall, answered: (answer: UpstreamAnswer) => void): void {
     const { maxAnswerBytes, limit } = this.#options
-    if (!this.#ending && this.#underWay.size < limit) {
+    if (!this.#ending && this.#underWay.length < limit) {
       this.#dispatch(new LaneCall(this, maxAnswerBytes, call, answered))
       return
     }
     const settled = (answer: UpstreamAnswer) => {
-      this.#waiting.delete(waiting)
+      this.#waiting.leave(waiting)
       this.#tellIfEmpty()
       answered(answer)
     }
     const waiting = new LaneCall(this, maxAnswerBytes, call, settled)
     if (this.#ending) waiting.onResponseError(undefined, new LaneEnded())
-    else this.#waiting.add(waiting)
+    else this.#waiting.join(waiting)
   }
 
   /** The call uses its connection no longer. */
   free(call: LaneCall): void {
-    if (!this.#underWay.delete(call)) return
+    if (!this.#underWay.leave(call)) return
     this.#fill()
     this.#tellIfEmpty()
   }
@@ -61,8 +62,8 @@ export class Lane {
   /** Ends at once; its calls fail. Those of others on the same connections do not. */
   async destroy(): Promise<void> {
     this.#ending = true
-    const calls = [...this.#waiting, ...this.#underWay]
-    this.#waiting.clear()
+    const calls = [...this.#waiting.all(), ...this.#underWay.all()]
+    for (const waiting of this.#waiting.all()) this.#waiting.leave(waiting)
     const leaves = this.#leaves()
     for (const call of calls) call.onResponseError(undefined, new LaneEnded())
     if (leaves) await this.#options.share.destroy()
@@ -72,16 +73,16 @@ export class Lane {
   #fill(): void {
     if (this.#filling) return
     this.#filling = true
-    for (const next of this.#waiting) {
-      if (this.#underWay.size >= this.#options.limit) break
-      this.#waiting.delete(next)
+    while (this.#waiting.first !== undefined && this.#underWay.length < this.#options.limit) {
+      const next = this.#waiting.first
+      this.#waiting.leave(next)
       this.#dispatch(next)
     }
     this.#filling = false
   }
 
   #dispatch(sent: LaneCall): void {
-    this.#underWay.add(sent)
+    this.#underWay.join(sent)
     const { method, path } = sent.call
     const { headers, body } = content(sent.call)
     const { share, prefix } = this.#options
@@ -89,7 +90,7 @@ export class Lane {
   }
 
   #isEmpty(): boolean {
-    return this.#underWay.size === 0 && this.#waiting.size === 0
+    return this.#underWay.length === 0 && this.#waiting.length === 0
   }
 
   #tellIfEmpty(): void {
@@ -106,8 +107,11 @@ export class Lane {
 }
 
 /** An exchange that holds one of its lane's places until undici is done with it, which may be later than its answer. */
-class LaneCall extends Exchange {
+class LaneCall extends Exchange implements InLine<LaneCall> {
   readonly call: UpstreamCall
+  line: Line<LaneCall> | undefined
+  before: LaneCall | undefined
+  after: LaneCall | undefined
   readonly #lane: Lane
 
   constructor(lane: Lane, maxBytes: number, call: UpstreamCall, resolve: (answer: UpstreamAnswer) => void) {

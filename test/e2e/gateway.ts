@@ -61,6 +61,8 @@ export interface TestGateway {
   readonly stateDir: string
   /** Everything it wrote to stderr so far. */
   log(): string
+  /** Everything it wrote to stdout so far. */
+  out(): string
   /** SIGTERM, and how it ended. */
   stop(): Promise<Exit>
   /** SIGKILL, and how it ended. */
@@ -76,6 +78,8 @@ export interface StartOptions {
   /** Folder of an earlier gateway: its routes file, unless `routes` is another one, and its state. */
   readonly folder?: string
   readonly args?: readonly string[]
+  /** Flags of node. */
+  readonly nodeFlags?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
 }
 
@@ -96,6 +100,7 @@ export async function startGateway(options: StartOptions): Promise<TestGateway> 
       ...(options.args ?? []),
     ],
     options.env,
+    options.nodeFlags,
   )
   const ready = await until(
     async () => {
@@ -116,6 +121,7 @@ export async function startGateway(options: StartOptions): Promise<TestGateway> 
     routesFile,
     stateDir,
     log,
+    out,
     exited,
     stop: () => {
       child.kill('SIGTERM')
@@ -139,8 +145,12 @@ export async function understudy(
   return { code, out: out(), err: log() }
 }
 
-function spawnUnderstudy(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const child = spawn(process.execPath, [join(ROOT, 'src/main.ts'), ...args], {
+function spawnUnderstudy(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  nodeFlags: readonly string[] = [],
+) {
+  const child = spawn(process.execPath, [...nodeFlags, join(ROOT, 'src/main.ts'), ...args], {
     cwd: ROOT,
     env: { ...process.env, NO_COLOR: '1', OTEL_TRACES_EXPORTER: 'none', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
