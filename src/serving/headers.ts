@@ -42,20 +42,32 @@ export function requestHeaders(rawHeaders: readonly string[], connection: string
   const named = connectionOptions(connection)
   const kept: string[] = []
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
-    const name = sentName(rawHeaders[index]!)
+    const name = sentName(rawHeaders[index]!, index >> 1)
     if (name === undefined || named?.has(name)) continue
     kept.push(name, rawHeaders[index + 1]!)
   }
   return kept
 }
 
+/** Of the request before, by place: most clients write the same names in the same order, and to compare is to hash none. */
+const lastWritten: string[] = []
+const lastSent: (string | undefined)[] = []
 /** By a name as it was written. Clients write the same few names always; a stranger may make up more. */
 const sentNames = new Map<string, string | undefined>()
 const MOST_NAMES = 500
 const LONGEST_NAME = 64
 
 /** A field's name in lower case; undefined: it is not sent on. */
-function sentName(written: string): string | undefined {
+function sentName(written: string, place: number): string | undefined {
+  if (written === lastWritten[place]) return lastSent[place]
+  const name = sentNameOf(written)
+  if (place > lastWritten.length || place >= MOST_NAMES || written.length > LONGEST_NAME) return name
+  lastWritten[place] = written
+  lastSent[place] = name
+  return name
+}
+
+function sentNameOf(written: string): string | undefined {
   let name = sentNames.get(written)
   if (name !== undefined || sentNames.has(written)) return name
   name = written.toLowerCase()

@@ -97,6 +97,22 @@ describe('header fields', () => {
     expect(requestHeaders(raw, 'X-Mine')).toEqual(['accept', 'a', 'cookie', 'c'])
   })
 
+  it('go upstream the same whatever requests came before with other names or another order (property)', () => {
+    const names = ['Accept', 'accept', 'ACCEPT', 'Host', 'X-Api-Key', 'x-api-key', 'Te', 'Connection', 'User-Agent']
+    const field = fc.tuple(fc.constantFrom(...names, 'x'.repeat(70), 'X'.repeat(70)), fc.string({ maxLength: 3 }))
+    const dropped = new Set(['host', 'te', 'connection'])
+    fc.assert(
+      fc.property(fc.array(fc.array(field, { maxLength: 6 }), { maxLength: 8 }), requests => {
+        for (const fields of requests) {
+          const kept = fields.map(([name, value]) => [name.toLowerCase(), value] as const)
+          const expected = kept.filter(([name]) => !dropped.has(name)).flat()
+          expect(requestHeaders(fields.flat(), undefined)).toEqual(expected)
+        }
+      }),
+      { seed: 32 },
+    )
+  })
+
   it('come back without hop-by-hop fields, lengths, ours, and those that Connection names', () => {
     const kept = answerHeaders({
       'content-type': 'text/plain',
