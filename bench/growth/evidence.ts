@@ -67,6 +67,13 @@ export async function evidenceGrowth(bench: Bench, counts: readonly number[], se
         bytes(runs.at(-3)!, 'candidateBytes'),
         CONSTANT,
       ),
+      // No traffic can fill more bins: what it takes with all of them is where it ends.
+      judged(
+        `memory of evidence, ${last} comparisons / every bin filled`,
+        bytes(most, 'candidateBytes'),
+        bytes(runs.at(-1)!, 'candidateBytes'),
+        1,
+      ),
       judged(`a metric slot on average / 32 KB, ${last} comparisons`, bytes(most, 'slotBytes'), limit, 1),
       judged(`the largest metric slot / 32 KB, ${last} comparisons`, bytes(most, 'largestSlotBytes'), limit, 1),
       judged('a metric slot on average / 32 KB, every bin filled', bytes(runs.at(-1)!, 'slotBytes'), limit, 1),
