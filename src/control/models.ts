@@ -108,7 +108,6 @@ export class ModelRegistry {
         outputs: loaded.outputs,
         features: manifest.profile?.features.map(({ name }) => name) ?? [],
         p99Ms: loaded.p99Ms,
-        keepsRowsApart: loaded.keepsRowsApart,
       }
       const known = { digest: sha256, target, manifest, broken: undefined, described: folder, identityVerified: true }
       this.#embedded.set(at, known)
