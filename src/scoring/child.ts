@@ -13,8 +13,6 @@ type Golden = NonNullable<Extract<ToChild, { kind: 'load' }>['golden']>
 const models = new Map<string, OnnxScorer>()
 /** Models on their way: after a restart scores follow right behind the load. */
 const loading = new Map<string, Promise<unknown>>()
-/** Sessions of proofs under way: a proof is broken off by closing its session. */
-const proving = new Set<OnnxScorer>()
 const GOLDEN_DEADLINE_MS = 10_000
 const TIMED_RUNS = 100
 const TIMED_BATCHES = 20
@@ -85,11 +83,9 @@ async function load({ call, file, sha256, golden }: Extract<ToChild, { kind: 'lo
 async function prove({ call, file, sha256, golden }: Extract<ToChild, { kind: 'prove' }>): Promise<FromChild> {
   try {
     const scorer = await opened(file, sha256)
-    proving.add(scorer)
     try {
       return { kind: 'proved', call, keepsRowsApart: await keepsRowsApart(scorer, golden) }
     } finally {
-      proving.delete(scorer)
       await scorer.close()
     }
   } catch (error) {
@@ -146,7 +142,7 @@ function tell(message: FromChild): void {
 
 /** Ends without process.exit: onnxruntime aborts the process when it is called while a session lives. */
 async function stop(): Promise<void> {
-  await Promise.all([...models.values(), ...proving].map(scorer => scorer.close()))
+  await Promise.all([...models.values()].map(scorer => scorer.close()))
   models.clear()
   if (process.connected) process.disconnect?.()
   process.removeAllListeners('message')
