@@ -14,8 +14,8 @@ export interface ProofsOptions {
 
 /**
  * One model after another in a process of low priority, which ends with the last of them. Nothing rests on a proof: a model
- * without one is scored request by request. So one that crashes or hangs its proof is left at that and blamed for nothing,
- * and is tried again only when it is checked again. The queue has no bound: it holds models that serve.
+ * without one is scored request by request. So one whose proof crashes or hangs, or is lost with this thread, is blamed for
+ * nothing, and tried again only when it is checked again. The queue has no bound: it holds what was checked.
  */
 export class Proofs {
   readonly #options: Required<ProofsOptions>
