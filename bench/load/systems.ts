@@ -128,7 +128,8 @@ routes:
   )
   for (let attempt = 0; attempt < MOST_STARTS; attempt++) {
     const gateway = await start('gateway', [routes, join(folder, `state-${attempt}`)], flags)
-    // The process that checked the models ends by itself, five seconds after the last one.
+    // The process that checked the models ends by itself, five seconds after the last one; before that the one that proves which
+    // of them may share runs has begun, and it ends with its last proof. So what is measured shares from its first request on.
     for (let look = 0; look < LOOKS; look++) {
       if (treeOf(gateway.pid).length - 1 <= scoringProcesses) return gateway
       await new Promise(resolve => setTimeout(resolve, LOOK_MS))

@@ -5,7 +5,7 @@ import type { Version } from '../config/schema.ts'
 import { spanNameOf } from '../config/traced.ts'
 import { messageOf } from '../errors.ts'
 import type { Manifest } from '../models/manifest.ts'
-import { readModelFolder } from '../models/source.ts'
+import { type ManifestText, readModelFolder } from '../models/source.ts'
 import { signatureToClient } from '../protocols/rename.ts'
 import type { TensorShape } from '../protocols/tensor.ts'
 import type { OnnxTarget, TracedTarget, UpstreamTarget } from '../rollout/snapshot.ts'
@@ -32,7 +32,7 @@ export interface ModelRegistryOptions {
 /** Verified models by folder, and HTTP versions by what they declare. */
 export class ModelRegistry {
   readonly #options: ModelRegistryOptions
-  readonly #embedded = new Map<string, KnownVersion>()
+  readonly #embedded = new Map<string, { readonly known: KnownVersion; readonly read: ManifestText }>()
   readonly #known = new Map<string, KnownVersion>()
   /** Folders that are looked at now: routes are asked for side by side, and two may name one. */
   readonly #looking = new Map<string, Promise<KnownVersion>>()
@@ -79,7 +79,7 @@ export class ModelRegistry {
     const keys = new Set([...versions].flatMap(([route, names]) => [...names].map(name => `${route}/${name}`)))
     for (const key of this.#known.keys()) if (!keys.has(key)) this.#known.delete(key)
     const used = new Set(this.#known.values())
-    for (const [folder, known] of this.#embedded) if (!used.has(known)) this.#embedded.delete(folder)
+    for (const [folder, { known }] of this.#embedded) if (!used.has(known)) this.#embedded.delete(folder)
   }
 
   #inspectEmbedded(modelsFolder: string, folder: string): Promise<KnownVersion> {
@@ -91,9 +91,9 @@ export class ModelRegistry {
   }
 
   async #look(modelsFolder: string, folder: string, at: string): Promise<KnownVersion> {
-    const before = this.#embedded.get(at)
+    const { known: before, read } = this.#embedded.get(at) ?? {}
     try {
-      const { manifest, file, sha256 } = await readModelFolder(modelsFolder, folder)
+      const { text, manifest, file, sha256 } = await readModelFolder(modelsFolder, folder, read)
       if (before?.digest === sha256 && JSON.stringify(before.manifest) === JSON.stringify(manifest)) return before
       const loaded = await this.#options.verify({ file, sha256, golden: manifest.golden })
       const mismatch =
@@ -108,10 +108,9 @@ export class ModelRegistry {
         outputs: loaded.outputs,
         features: manifest.profile?.features.map(({ name }) => name) ?? [],
         p99Ms: loaded.p99Ms,
-        keepsRowsApart: loaded.keepsRowsApart,
       }
       const known = { digest: sha256, target, manifest, broken: undefined, described: folder, identityVerified: true }
-      this.#embedded.set(at, known)
+      this.#embedded.set(at, { known, read: { text, manifest } })
       return known
     } catch (error) {
       const message = messageOf(error)

@@ -66,6 +66,8 @@ export class Threads {
   #shadowApplied = -1
   #shadowEnded = false
   #snapshot: Snapshot | undefined
+  /** Digests of models that keep rows apart: a few bytes for each model that ever was, and true for ever. */
+  readonly #proven = new Set<string>()
   #port: number
   /** Serving threads that are wanted: elsewhere than on Linux they cannot share a port. */
   readonly #threads: number
@@ -184,6 +186,7 @@ export class Threads {
       else if (message.kind === 'verified') this.#verifications.verified(message.call, message.model)
       else if (message.kind === 'refused') this.#verifications.refused(message.call, message.message)
       else if (message.kind === 'explained') this.#questions.answered(message.call, message.found)
+      else if (message.kind === 'proven') this.#tellProven(message.sha256)
       events.shadow(message)
       this.#wake()
     })
@@ -198,6 +201,12 @@ export class Threads {
       setTimeout(() => this.#restartShadow(), RESTART_MS)
     })
     return worker
+  }
+
+  /** Serving threads that start later learn it with their first snapshot. */
+  #tellProven(sha256: string): void {
+    this.#proven.add(sha256)
+    for (const { worker } of this.#serving.values()) worker.postMessage({ kind: 'proven', sha256 } satisfies ToServing)
   }
 
   /** Live traffic never notices: the rings fill up and drop, counted, until the new thread drains them. */
@@ -230,6 +239,7 @@ export class Threads {
         doorbell: this.#doorbell,
         originMs,
         snapshot: this.#snapshot!,
+        proven: [...this.#proven],
       } satisfies ServingData,
       resourceLimits: SERVING_LIMITS,
     })

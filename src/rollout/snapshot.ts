@@ -14,8 +14,6 @@ export interface OnnxTarget {
   readonly features: readonly string[]
   /** Measured at load, ms; under 0.2 and live, the session may stand on a serving thread. */
   readonly p99Ms: number
-  /** Proven at load: on a serving thread several requests may be scored in one run. */
-  readonly keepsRowsApart: boolean
 }
 
 /** A model behind HTTP. */

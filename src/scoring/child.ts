@@ -1,9 +1,10 @@
 // Entry of a scoring process: holds ONNX sessions away from the gateway, so that a crash is an error of the version.
 import { readFile } from 'node:fs/promises'
-import { messageOf } from '../errors.ts'
+import { constants, setPriority } from 'node:os'
+import { messageOf, UnderstudyError } from '../errors.ts'
 import { sha256Of } from '../models/digest.ts'
 import { goldenMismatch, tensorOf } from './golden.ts'
-import { type FromChild, INLINE_P99_MS, type LoadedModel, type ToChild } from './message.ts'
+import { type FromChild, INLINE_P99_MS, type ToChild } from './message.ts'
 import { createOnnxScorer, type OnnxScorer } from './onnx.ts'
 import { keepsRowsApart } from './rowsApart.ts'
 
@@ -32,6 +33,9 @@ async function answer(message: ToChild): Promise<void> {
       if (loading.get(message.sha256) === loaded) loading.delete(message.sha256)
       return tell(told)
     }
+    case 'prove':
+      yieldToOthers()
+      return tell(await prove(message))
     case 'score': {
       // Not awaited where nothing loads: an unload that comes next would overtake this score.
       if (loading.has(message.model)) await loading.get(message.model)
@@ -61,30 +65,54 @@ async function answer(message: ToChild): Promise<void> {
 async function load({ call, file, sha256, golden }: Extract<ToChild, { kind: 'load' }>): Promise<FromChild> {
   try {
     const existing = models.get(sha256)
-    const bytes = existing ? undefined : await readFile(file).catch(() => null)
-    // The system's own text names the path, and a client may come to read it.
-    if (bytes === null) return { kind: 'refused', call, message: 'the model file cannot be read' }
-    if (bytes && sha256Of(bytes) !== sha256)
-      return { kind: 'refused', call, message: 'the model file changed since it was checked' }
-    const scorer = existing ?? (await createOnnxScorer(bytes!))
+    const scorer = existing ?? (await opened(file, sha256))
     const mismatch = golden && (await goldenMismatch(scorer, golden, GOLDEN_DEADLINE_MS))
     if (mismatch !== undefined) {
       if (!existing) await scorer.close()
       return { kind: 'refused', call, message: mismatch }
     }
     models.set(sha256, scorer)
-    return { kind: 'loaded', call, model: await measured(scorer, golden) }
+    const p99Ms = golden === undefined ? 0 : await timed(scorer, golden)
+    return { kind: 'loaded', call, model: { ...scorer.signature, p99Ms } }
   } catch (error) {
     return { kind: 'refused', call, message: messageOf(error) }
   }
 }
 
-async function measured(scorer: OnnxScorer, golden: Golden | undefined): Promise<LoadedModel> {
-  if (golden === undefined) return { ...scorer.signature, p99Ms: 0, keepsRowsApart: false }
-  const p99Ms = await timed(scorer, golden)
-  // Of use on a serving thread only, and with a slow model the proof would take minutes.
-  const isQuick = p99Ms < INLINE_P99_MS
-  return { ...scorer.signature, p99Ms, keepsRowsApart: isQuick && (await keepsRowsApart(scorer, golden)) }
+/** In a session of its own, which ends with the proof. */
+async function prove({ call, file, sha256, golden }: Extract<ToChild, { kind: 'prove' }>): Promise<FromChild> {
+  try {
+    const scorer = await opened(file, sha256)
+    try {
+      return { kind: 'proved', call, keepsRowsApart: await keepsRowsApart(scorer, golden) }
+    } finally {
+      await scorer.close()
+    }
+  } catch (error) {
+    return { kind: 'refused', call, message: messageOf(error) }
+  }
+}
+
+/** A process may lower its priority and never raise it again, so one that proves does nothing else. */
+function yieldToOthers(): void {
+  try {
+    // Not the lowest: on a machine that is busy without end the proof would never come to one.
+    setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
+  } catch {
+    // Where that is forbidden it proves as it is.
+  }
+}
+
+/** A session over bytes that have this sha256. @throws MODEL_BROKEN, fit for a client: no paths */
+async function opened(file: string, sha256: string): Promise<OnnxScorer> {
+  // The system's own text names the path, and a client may come to read it.
+  const bytes = await readFile(file).catch(() => {
+    throw new UnderstudyError('MODEL_BROKEN', 'the model file cannot be read')
+  })
+  if (sha256Of(bytes) !== sha256) {
+    throw new UnderstudyError('MODEL_BROKEN', 'the model file changed since it was checked')
+  }
+  return createOnnxScorer(bytes)
 }
 
 /**

@@ -5,6 +5,7 @@ import type { ScoreOutcome } from './scorer.ts'
 
 export type ToChild =
   | ({ readonly kind: 'load'; readonly call: number } & VerifyModel)
+  | ({ readonly kind: 'prove'; readonly call: number } & ProvableModel)
   | {
       readonly kind: 'score'
       readonly call: number
@@ -22,13 +23,14 @@ export interface VerifyModel {
   readonly golden?: Manifest['golden']
 }
 
+/** A model that is asked to prove that it keeps rows apart. */
+export type ProvableModel = Required<VerifyModel>
+
 /** A model that loaded; `p99Ms` is of single-row scores, measured at load until it is under {@link INLINE_P99_MS}. */
 export interface LoadedModel {
   readonly inputs: readonly TensorSpec[]
   readonly outputs: readonly TensorSpec[]
   readonly p99Ms: number
-  /** Its answers to a row are the same bits whichever rows it is scored with, as far as its golden rows tell. */
-  readonly keepsRowsApart: boolean
 }
 
 /** A session on the serving thread blocks it for its length: only a live model that is quicker than this may stand there. */
@@ -37,4 +39,6 @@ export const INLINE_P99_MS = 0.2
 export type FromChild =
   | { readonly kind: 'loaded'; readonly call: number; readonly model: LoadedModel }
   | { readonly kind: 'refused'; readonly call: number; readonly message: string }
+  /** Whether its answers to a row are the same bits whichever rows it is scored with, as far as its golden rows tell. */
+  | { readonly kind: 'proved'; readonly call: number; readonly keepsRowsApart: boolean }
   | { readonly kind: 'scored'; readonly call: number; readonly outcome: ScoreOutcome }

@@ -38,10 +38,9 @@ export interface OnnxScorer extends Scorer {
 /**
  * A session over the model's bytes. Creating it blocks this thread for 40–70 ms, and every score blocks it for its
  * length. From bytes and not from a path, so that what was hashed is what loads and external data cannot be reached.
- * @param keepsRowsApart proven by rowsApart.ts: requests that may share a run do
  * @throws MODEL_BROKEN when the bytes are not a model that this runtime can load
  */
-export async function createOnnxScorer(bytes: Uint8Array, keepsRowsApart = false): Promise<OnnxScorer> {
+export async function createOnnxScorer(bytes: Uint8Array): Promise<OnnxScorer> {
   let session: InferenceSession
   try {
     session = await InferenceSession.create(bytes, {
@@ -60,7 +59,7 @@ export async function createOnnxScorer(bytes: Uint8Array, keepsRowsApart = false
   let closing: (() => void) | undefined
   let closed = false
   const run = (inputsOf: () => readonly Tensor[]) => runOnce(session, signature, inputsOf)
-  const shared = keepsRowsApart ? new SharedRuns(run) : undefined
+  const shared = new SharedRuns(run)
   return {
     signature,
     async score(inputs, deadlineMs, asked) {
@@ -73,8 +72,7 @@ export async function createOnnxScorer(bytes: Uint8Array, keepsRowsApart = false
       }
       underWay++
       try {
-        if (shared !== undefined && asked?.shares === true)
-          return await shared.score(inOrder(inputs, signature), deadlineMs)
+        if (asked?.shares === true) return await shared.score(inOrder(inputs, signature), deadlineMs)
         const calledAt = performance.now()
         return outcomeOf(await run(() => inputs), { calledAt, deadlineMs })
       } finally {

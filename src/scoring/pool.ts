@@ -1,7 +1,7 @@
 // Owns scoring processes: starts them, hands them models and requests, and turns their death into the version's errors.
 import { type ChildProcess, fork } from 'node:child_process'
 import { UnderstudyError } from '../errors.ts'
-import type { FromChild, LoadedModel, ToChild, VerifyModel } from './message.ts'
+import type { FromChild, LoadedModel, ProvableModel, ToChild, VerifyModel } from './message.ts'
 import type { ScoreOutcome, Scorer } from './scorer.ts'
 
 interface Call {
@@ -17,6 +17,8 @@ interface Call {
 const CRASHES_ALLOWED = 5
 const CRASH_WINDOW_MS = 60_000
 const LOAD_DEADLINE_MS = 60_000
+// A proof takes up to 1.5 s of a processor, and has a tenth of one where others want it all.
+const PROOF_DEADLINE_MS = 30_000
 const STOP_DEADLINE_MS = 5_000
 /** A child whose oldest call is this much past its deadline hangs in native code and is killed. */
 const HANG_GRACE_MS = 10_000
@@ -51,6 +53,15 @@ export class ScoringProcess {
       'MODEL_BROKEN',
       answer?.kind === 'refused' ? answer.message : 'the model crashed or hung its process while loading',
     )
+  }
+
+  /**
+   * Whether a model keeps rows apart, see rowsApart.ts; undefined: it took too long, or the process died of it. From then
+   * on the process yields to every other on the machine, so nothing that is timed belongs in it.
+   */
+  async prove(model: ProvableModel): Promise<boolean | undefined> {
+    const answer = await this.#call(model.sha256, call => ({ kind: 'prove', call, ...model }), PROOF_DEADLINE_MS)
+    return answer && answer.kind === 'proved' && answer.keepsRowsApart
   }
 
   /** A scorer over a loaded model. Closing the last one of a model unloads it. */

@@ -82,7 +82,7 @@ function changed(tensor: Tensor, factor: () => number): Tensor {
   return tensor
 }
 
-/** Numbers in [0, 1), the same at every load (mulberry32). */
+/** Numbers in [0, 1), the same in every proof (mulberry32). */
 function sameNumbers(): () => number {
   let state = 1
   return () => {

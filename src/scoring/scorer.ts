@@ -42,7 +42,7 @@ export type ScoreOutcome =
 export interface AskedFor extends Partial<Pick<InferRequest, 'outputs' | 'parameters'>> {
   /** The inputs are known to fit the model's signature. */
   readonly checked?: boolean
-  /** It may share a run with others, where its answer does not depend on them. */
+  /** It may share a run with others: the model is proven to keep rows apart (rowsApart.ts). Only a session here does. */
   readonly shares?: boolean
 }
 

@@ -18,7 +18,9 @@ export async function embedded(
   codec: Codec,
 ): Promise<Answer> {
   const { snapshot, signature } = version
-  const { sharing, turns } = route
+  const { live, turns } = route
+  // Once a request, at its beginning: whether live can share may change while the body is decoded.
+  const sharing = live.engine?.canShare === true ? route.sharing : 'none'
   // Before anything that may take longer in one arm than in the other, or fail in one alone.
   const untimed = sharing === 'rest' && !turns.first()
   const request = codec.decodeRequest(await wireBodyOf(incoming, route), route.snapshot.limits, signature)

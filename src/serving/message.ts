@@ -15,10 +15,14 @@ export interface ServingData {
   /** Monotonic ms at which epoch 0 began. */
   readonly originMs: number
   readonly snapshot: Snapshot
+  /** Digests of models that are known to keep rows apart. */
+  readonly proven: readonly string[]
 }
 
 export type ToServing =
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
+  /** A model turned out to keep rows apart. */
+  | { readonly kind: 'proven'; readonly sha256: string }
   | { readonly kind: 'answer'; readonly call: number; readonly status: number; readonly body: string }
   | { readonly kind: 'drain'; readonly delayMs: number; readonly deadlineMs: number }
 

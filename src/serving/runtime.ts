@@ -22,8 +22,10 @@ interface Engine {
   readonly upstream: Upstream | undefined
   /** What the model server says of its tensors; undefined: embedded, or it cannot be asked. */
   readonly signature: SignatureSource | undefined
-  /** Its session stands on this thread, and several requests may share a run of it. */
-  readonly canShare: boolean
+  /** Digest of the model whose session stands on this thread; undefined: it stands elsewhere. */
+  readonly inline: string | undefined
+  /** That model is proven to keep rows apart, which may come while it serves: several requests may share a run of it. */
+  canShare: boolean
   /** Scores since it was loaded: the first ones are slow and do not count. */
   scored: number
   users: number
@@ -71,6 +73,7 @@ export interface RuntimeRoute {
   readonly cohorts: readonly Cohort[]
   /** Every counted answer waits for its label, as an answer of its arm. */
   readonly isLabelled: boolean
+  /** What is fair, once live can share. */
   readonly sharing: Sharing
   readonly turns: Turns
   inFlight: number
@@ -98,7 +101,19 @@ export class RuntimeBuilder {
   // Live apart from the others: a canary that blocks or crashes its process must not reach live's answers.
   readonly #liveProcess = new ScoringProcess()
   readonly #otherProcess = new ScoringProcess()
+  readonly #proven: Set<string>
   #mayInline = true
+
+  /** @param proven digests of models that keep rows apart */
+  constructor(proven: readonly string[] = []) {
+    this.#proven = new Set(proven)
+  }
+
+  /** From the next request on, requests may share runs of this model, under the revisions that stand too. */
+  proven(sha256: string): void {
+    this.#proven.add(sha256)
+    for (const engine of this.#engines.values()) if (engine.inline === sha256) engine.canShare = true
+  }
 
   /** After this no session is created on the thread: creating one blocks for 40–70 ms. */
   listening(): void {
@@ -181,15 +196,22 @@ export class RuntimeBuilder {
       const upstream = openUpstream(target, route.limits.body)
       const codec = codecOf(target.protocol)
       const signature = codec === undefined ? undefined : new SignatureSource(upstream, codec, target.model)
-      return { scorer: undefined, upstream, signature, canShare: false, scored: 0, users: 0 }
+      return { scorer: undefined, upstream, signature, inline: undefined, canShare: false, scored: 0, users: 0 }
     }
     const isLive = version.version === route.live
     const inline = this.#mayInline && isLive && target.p99Ms < INLINE_P99_MS
     const scorer = inline
       ? await inlineScorer(target)
       : await childScorer(isLive ? this.#liveProcess : this.#otherProcess, target)
-    const canShare = inline && target.keepsRowsApart
-    return { scorer, upstream: undefined, signature: undefined, canShare, scored: 0, users: 0 }
+    return {
+      scorer,
+      upstream: undefined,
+      signature: undefined,
+      inline: inline ? target.sha256 : undefined,
+      canShare: inline && this.#proven.has(target.sha256),
+      scored: 0,
+      users: 0,
+    }
   }
 }
 
@@ -207,7 +229,7 @@ async function inlineScorer(target: OnnxTarget): Promise<Scorer> {
   if (sha256Of(bytes) !== target.sha256) {
     throw new UnderstudyError('MODEL_BROKEN', 'the model file changed since it was checked')
   }
-  return createOnnxScorer(bytes, target.keepsRowsApart)
+  return createOnnxScorer(bytes)
 }
 
 /** Engines are shared where they would be the same. An upstream's answer limit belongs to its route. */
@@ -232,7 +254,7 @@ function runtimeRoute(index: number, snapshot: SnapshotRoute, versions: readonly
     ),
     cohorts: snapshot.blocksMs === undefined ? [] : canaries.flatMap(canary => cohortOf(canary, live.snapshot.weight)),
     isLabelled: snapshot.labels?.affectedByAnswer === true && canaries.length > 0,
-    sharing: live.engine?.canShare === true ? sharingOf(snapshot, snapshot.versions) : 'none',
+    sharing: sharingOf(snapshot, snapshot.versions),
     turns: new Turns(),
     inFlight: 0,
   }

@@ -9,7 +9,7 @@ import type { SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
  */
 export type Sharing = 'none' | 'all' | 'rest'
 
-/** What sharing is fair in a route whose live version can share. */
+/** What sharing is fair in a route once its live version can share. */
 export function sharingOf({ live, seenUnits }: SnapshotRoute, versions: readonly SnapshotVersion[]): Sharing {
   const compared = versions.filter(
     ({ version, evidenceKey, weight, shadow }) =>

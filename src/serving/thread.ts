@@ -25,7 +25,7 @@ const data = workerData as ServingData
 const port = parentPort!
 const ring = new RingProducer(data.ring, data.doorbell)
 const ledger = new EpochLedger<ServingBook>(() => new Map())
-const builder = new RuntimeBuilder()
+const builder = new RuntimeBuilder(data.proven)
 const refused = new Map<number, DurationCounts>()
 
 let runtime: Runtime
@@ -147,6 +147,7 @@ async function start(): Promise<void> {
 
 port.on('message', (message: ToServing) => {
   if (message.kind === 'snapshot') void apply(message.snapshot)
+  else if (message.kind === 'proven') builder.proven(message.sha256)
   else if (message.kind === 'answer') heardFromControl(message)
   else void drain(message.delayMs, message.deadlineMs)
 })

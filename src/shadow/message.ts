@@ -53,6 +53,8 @@ export type FromShadow =
     }
   | { readonly kind: 'verified'; readonly call: number; readonly model: LoadedModel }
   | { readonly kind: 'refused'; readonly call: number; readonly message: string }
+  /** A model that was verified keeps rows apart. */
+  | { readonly kind: 'proven'; readonly sha256: string }
   /** Undefined: it could not be worked out. */
   | { readonly kind: 'explained'; readonly call: number; readonly found: Found | undefined }
   | {

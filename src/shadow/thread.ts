@@ -10,6 +10,7 @@ import { Checkers } from './checkers.ts'
 import { Comparer } from './compare.ts'
 import type { Found } from './explanation.ts'
 import type { FromShadow, ShadowData, ToShadow } from './message.ts'
+import { Proofs } from './proofs.ts'
 
 const data = workerData as ShadowData
 const port = parentPort!
@@ -75,11 +76,15 @@ function apply(snapshot: Snapshot): Promise<void> {
 }
 
 const checkers = new Checkers()
+const proofs = new Proofs({ proven: sha256 => tell({ kind: 'proven', sha256 }) })
 
 /** Loads a model and checks its golden vectors, before any thread may use it. */
 async function verify(call: number, model: Extract<ToShadow, { kind: 'verify' }>['model']): Promise<void> {
+  const checked = checkers.check(model)
+  // Deliberately not awaited: nobody waits for a proof.
+  void proofs.follow(model, checked)
   try {
-    tell({ kind: 'verified', call, model: await checkers.check(model) })
+    tell({ kind: 'verified', call, model: await checked })
   } catch (error) {
     tell({ kind: 'refused', call, message: messageOf(error) })
   }
@@ -138,7 +143,7 @@ async function stop(): Promise<void> {
   for (const thread of rings.keys()) rings.delete(thread)
   tick()
   stopping = true
-  await Promise.all([scoring.stop(), checkers.stop()])
+  await Promise.all([scoring.stop(), checkers.stop(), proofs.stop()])
   clearInterval(ticking)
   port.close()
 }

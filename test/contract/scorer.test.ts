@@ -18,7 +18,7 @@ scorerContract('a session in this process', manifest, async () => createOnnxScor
 // The model is linear and so answers with other last bits in a shared run; its golden rows do not show it.
 const other = manifestOf('tumour-risk', '1.1.0')
 scorerContract('a session whose runs are shared', other, async () => {
-  const scorer = await createOnnxScorer(await readFile(join(MODELS, 'tumour-risk', '1.1.0', 'model.onnx')), true)
+  const scorer = await createOnnxScorer(await readFile(join(MODELS, 'tumour-risk', '1.1.0', 'model.onnx')))
   return { ...scorer, score: (inputs, deadlineMs) => scorer.score(inputs, deadlineMs, { shares: true }) }
 })
 

@@ -7,11 +7,13 @@ import type { Snapshot } from '../../src/rollout/snapshot.ts'
 class FakeWorker extends EventEmitter {
   readonly name: string
   readonly received: { kind: string }[] = []
+  readonly workerData: { proven?: readonly string[] }
   answers: Readonly<Record<string, () => void>> = {}
 
-  constructor(_: URL, { name }: { name: string }) {
+  constructor(_: URL, { name, workerData }: { name: string; workerData: { proven?: readonly string[] } }) {
     super()
     this.name = name
+    this.workerData = workerData
     fakes.workers.push(this)
     fakes.onStart(this)
   }
@@ -37,7 +39,7 @@ const fakes = vi.hoisted(() => ({
 }))
 vi.mock('node:worker_threads', () => ({
   // A function, since the class is not there yet when this runs.
-  Worker: function fake(url: URL, options: { name: string }) {
+  Worker: function fake(url: URL, options: { name: string; workerData: object }) {
     return new FakeWorker(url, options)
   },
 }))
@@ -113,9 +115,25 @@ test('a check that is asked for while the shadow thread is down goes to the next
   const asked = threads.verify({ file: 'm', sha256: 'a' })
   await vi.advanceTimersByTimeAsync(500)
   expect(named(SHADOW).received.map(({ kind }) => kind)).toEqual(['verify'])
-  const loaded = { inputs: [], outputs: [], p99Ms: 1, keepsRowsApart: false }
+  const loaded = { inputs: [], outputs: [], p99Ms: 1 }
   named(SHADOW).say({ kind: 'verified', call: 1, model: loaded })
   expect(await asked).toBe(loaded)
+})
+
+test('what is proven goes to the serving threads, also to one that starts later and after another shadow thread', async () => {
+  const threads = threadsOf()
+  await settled(threads.serve(snapshotOf(1)), 0)
+  expect(named('serving').workerData.proven).toEqual([])
+  named(SHADOW).say({ kind: 'proven', sha256: 'a' })
+  expect(named('serving').received).toEqual([{ kind: 'proven', sha256: 'a' }])
+  named(SHADOW).emit('exit')
+  named('serving').emit('exit')
+  await vi.advanceTimersByTimeAsync(500)
+  expect(named('serving').name).toBe('serving-2')
+  expect(named('serving').workerData.proven).toEqual(['a'])
+  named(SHADOW).say({ kind: 'proven', sha256: 'b' })
+  expect(named('serving').received).toEqual([{ kind: 'proven', sha256: 'b' }])
+  await settled(threads.stop(0, 1_000), 0)
 })
 
 test('a question goes to the shadow thread, and is given up with it', async () => {

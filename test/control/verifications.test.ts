@@ -3,7 +3,7 @@ import { Verifications } from '../../src/control/verifications.ts'
 import type { LoadedModel, VerifyModel } from '../../src/scoring/message.ts'
 
 const model: VerifyModel = { file: 'model.onnx', sha256: 'a' }
-const loaded: LoadedModel = { inputs: [], outputs: [], p99Ms: 1, keepsRowsApart: false }
+const loaded: LoadedModel = { inputs: [], outputs: [], p99Ms: 1 }
 const sent: number[] = []
 let calls: Verifications
 

@@ -1,9 +1,64 @@
+import { writeFile } from 'node:fs/promises'
+import { getPriority } from 'node:os'
 import { expect, it } from 'vitest'
+import { treeOf } from '../../bench/load/procfs.ts'
 import { flightRequests } from '../../bench/load/rows.ts'
-import { inParallel, predict, routesOf, startGateway } from './gateway.ts'
+import { countedOf } from './evidence.ts'
+import { inParallel, predict, routesOf, startGateway, type TestGateway, until } from './gateway.ts'
+
+const bodies = flightRequests(200)
+const split = {
+  live: '1.0.0',
+  versions: {
+    '1.0.0': { onnx: 'flight-delay/1.0.0', weight: 50 },
+    '1.1.0': { onnx: 'flight-delay/1.1.0', weight: 50 },
+  },
+  // The canary answers otherwise, and from another process: it is not what is tested.
+  compare: { output: 'probability', tolerance: { absolute: 1 } },
+  gate: { latency: { p50: 1000, p95: 1000, p99: 1000, slack: '1s' } },
+}
+
+/** Answers of both arms so far, and how many of them were timed: those that share runs are not. */
+async function armsOf(gateway: TestGateway): Promise<{ answers: number; timed: number }> {
+  const counted = await countedOf(gateway, '1.1.0', 'split')
+  return {
+    answers: counted.at('arm.b.n') + counted.at('arm.c.n'),
+    timed: counted.sum('lat.b.') + counted.sum('lat.c.'),
+  }
+}
+
+const MANY = 600
+
+/** Asks for many, a lot of them at once: how many were timed. */
+async function timedOfMany(gateway: TestGateway): Promise<number> {
+  const before = await armsOf(gateway)
+  await inParallel(MANY, 24, async index => {
+    expect((await predict(gateway, 'split', bodies[index % bodies.length]!)).status).toBe(200)
+  })
+  const after = await until(async () => {
+    const arms = await armsOf(gateway)
+    return arms.answers >= before.answers + MANY ? arms : undefined
+  })
+  return after.timed - before.timed
+}
+
+/** The first answers after a load count in no arm's times. */
+async function warmUp(gateway: TestGateway): Promise<void> {
+  await until(async () => (await timedOfMany(gateway)) > 0)
+}
+
+/** How many are timed once some share: those that are the first of a turn. */
+async function untilShared(gateway: TestGateway): Promise<number> {
+  await warmUp(gateway)
+  return until(async () => {
+    const timed = await timedOfMany(gateway)
+    return timed < 0.8 * MANY ? timed : undefined
+  })
+}
 
 it('answers under load with the bytes that it answers with alone', async () => {
   const gateway = await startGateway({
+    args: ['--adopt'],
     routes: routesOf({
       flights: { live: '1.0.0', versions: { '1.0.0': { onnx: 'flight-delay/1.0.0', weight: 100 } } },
       compared: {
@@ -13,14 +68,15 @@ it('answers under load with the bytes that it answers with alone', async () => {
           '2.0.0': { onnx: 'flight-delay/2.0.0', shadow: 100 },
         },
       },
+      split,
     }),
   })
+  await untilShared(gateway)
   const ask = async (model: string, body: string) => {
     const { status, text } = await predict(gateway, model, body)
     expect(status).toBe(200)
     return text
   }
-  const bodies = flightRequests(200)
   for (const model of ['flights', 'compared']) {
     const alone: string[] = []
     for (const body of bodies) alone.push(await ask(model, body))
@@ -29,3 +85,36 @@ it('answers under load with the bytes that it answers with alone', async () => {
     for (const [index, answer] of together.entries()) expect(answer).toBe(alone[index % bodies.length])
   }
 })
+
+it('begins to share once live is proven, without a new revision', async () => {
+  const gateway = await startGateway({ routes: routesOf({ split }), args: ['--adopt'] })
+  expect(await untilShared(gateway)).toBeGreaterThan(0)
+  expect((await gateway.status()).revision).toBe(1)
+})
+
+it.skipIf(process.platform !== 'linux')(
+  'is ready before anything is proven, serves on when the process of a proof is killed, and checks the next model',
+  async () => {
+    const gateway = await startGateway({ routes: routesOf({ split }), args: ['--adopt'] })
+    const proving = () => treeOf(gateway.pid).filter(pid => priorityOf(pid) > getPriority())
+    const [pid] = await until(() => (proving().length > 0 ? proving() : undefined))
+    process.kill(pid!, 'SIGKILL')
+    await until(() => !proving().includes(pid!))
+    await timedOfMany(gateway)
+    const versions = { ...split.versions, '2.0.0': { onnx: 'flight-delay/2.0.0', shadow: 100 } }
+    await writeFile(gateway.routesFile, routesOf({ split: { ...split, versions } }))
+    await until(async () => (await gateway.status()).revision === 2)
+    const [route] = (await gateway.status()).routes
+    expect(route!.candidates.map(({ version }) => version)).toContain('2.0.0')
+    expect((await predict(gateway, 'split', bodies[0]!)).status).toBe(200)
+  },
+)
+
+/** Of a process that may have ended. */
+function priorityOf(pid: number): number {
+  try {
+    return getPriority(pid)
+  } catch {
+    return 0
+  }
+}

@@ -1,4 +1,5 @@
 import { copyFile, readFile, writeFile } from 'node:fs/promises'
+import { getPriority } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { tensorOf } from '../../src/scoring/golden.ts'
@@ -109,6 +110,36 @@ describe('a scoring process', () => {
     expect((await scorer.score(inputs, 5_000)).ok).toBe(true)
     await kill(scoring)
     expect(await scorer.score(inputs, 5_000)).toMatchObject({ ok: false, code: 'VERSION_NOT_READY' })
+  })
+
+  it('proves which models keep rows apart, without their being loaded, and yields to all others from then on', async () => {
+    const scoring = open()
+    expect(await scoring.prove({ file, sha256, golden })).toBe(false)
+    const flights = manifestOf('flight-delay', '1.0.0')
+    const path = join(MODELS, 'flight-delay', '1.0.0', 'model.onnx')
+    expect(await scoring.prove({ ...flights, file: path })).toBe(true)
+    expect(getPriority(scoring.pid!)).toBeGreaterThan(getPriority())
+    expect(await scoring.prove({ file, sha256: flights.sha256, golden: flights.golden }), 'other bytes').toBe(false)
+  })
+
+  it('that is killed over a proof says that it does not know, and proves the next', async () => {
+    const scoring = open()
+    const { sha256, golden } = manifestOf('flight-delay', '1.0.0')
+    const model = { file: join(MODELS, 'flight-delay', '1.0.0', 'model.onnx'), sha256, golden }
+    const proof = scoring.prove(model)
+    process.kill(scoring.pid!, 'SIGKILL')
+    expect(await proof).toBeUndefined()
+    expect(await scoring.prove(model)).toBe(true)
+  })
+
+  it('that is told to stop ends by itself with its proof', async () => {
+    const scoring = new ScoringProcess()
+    const { sha256, golden } = manifestOf('flight-delay', '1.0.0')
+    const proof = scoring.prove({ file: join(MODELS, 'flight-delay', '1.0.0', 'model.onnx'), sha256, golden })
+    const startedAt = performance.now()
+    await scoring.stop()
+    expect(performance.now() - startedAt, 'it was not killed').toBeLessThan(5_000)
+    expect(await proof).toBeUndefined()
   })
 
   it('stops by itself when told, and answers what comes later', async () => {

@@ -88,7 +88,7 @@ it('holds each to its own deadline', async () => {
 
 it('takes inputs in any order, with those of others', async () => {
   const { golden } = manifestOf('flight-delay', '1.0.0')
-  const scorer = await createOnnxScorer(await readFile(join(MODELS, 'flight-delay', '1.0.0', 'model.onnx')), true)
+  const scorer = await createOnnxScorer(await readFile(join(MODELS, 'flight-delay', '1.0.0', 'model.onnx')))
   try {
     const inputs = golden.vectors[0]!.inputs.map(tensorOf)
     const other = golden.vectors[1]!.inputs.map(tensorOf)

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import type { LoadedModel, VerifyModel } from '../../src/scoring/message.ts'
 import { Checkers } from '../../src/shadow/checkers.ts'
 
-const LOADED: LoadedModel = { inputs: [], outputs: [], p99Ms: 0.1, keepsRowsApart: false }
+const LOADED: LoadedModel = { inputs: [], outputs: [], p99Ms: 0.1 }
 const model = (sha256: string): VerifyModel => ({ file: `/${sha256}`, sha256 })
 
 /** Processes whose loads end when the test says so. */
