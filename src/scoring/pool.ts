@@ -8,6 +8,9 @@ interface Call {
   readonly model: string
   readonly message: ToChild
   readonly startedAt: number
+  readonly deadlineMs: number
+  /** Of its deadline, and then of the process's. */
+  timer: NodeJS.Timeout
   /** The caller's deadline is over: nobody waits for the answer any more. */
   freed: boolean
   readonly settle: (message: FromChild | undefined) => void
@@ -33,6 +36,11 @@ export class ScoringProcess {
   /** Open scorers by model. */
   readonly #users = new Map<string, number>()
   readonly #crashes = new Map<string, number[]>()
+  readonly #hangGraceMs: number
+
+  constructor({ hangGraceMs = HANG_GRACE_MS } = {}) {
+    this.#hangGraceMs = hangGraceMs
+  }
 
   /** Process id, while one runs. */
   get pid(): number | undefined {
@@ -119,19 +127,21 @@ export class ScoringProcess {
   #call(model: string, message: (call: number) => ToChild, deadlineMs: number): Promise<FromChild | undefined> {
     return new Promise(resolve => {
       const id = this.#nextCall++
-      const timer = setTimeout(() => {
+      const isOver = () => {
         // The caller is freed; the call stays listed, because the process is still at it.
         call.freed = true
         resolve(undefined)
-        this.#killIfHung(deadlineMs)
-      }, deadlineMs)
+        call.timer = setTimeout(() => this.#killIfHung(), this.#hangGraceMs).unref()
+      }
       const call: Call = {
         model,
         message: message(id),
         startedAt: performance.now(),
+        deadlineMs,
+        timer: setTimeout(isOver, deadlineMs),
         freed: false,
         settle: answer => {
-          clearTimeout(timer)
+          clearTimeout(call.timer)
           resolve(answer)
         },
       }
@@ -210,9 +220,12 @@ export class ScoringProcess {
     for (const call of calls) call.settle(undefined)
   }
 
-  #killIfHung(deadlineMs: number): void {
+  /** By its oldest call: those behind it have not begun. */
+  #killIfHung(): void {
     const [oldest] = this.#calls.values()
-    if (oldest && performance.now() - oldest.startedAt > deadlineMs + HANG_GRACE_MS) this.#child?.kill('SIGKILL')
+    // A timer may be a fraction of a millisecond early.
+    if (oldest && performance.now() - oldest.startedAt > oldest.deadlineMs + this.#hangGraceMs - 1)
+      this.#child?.kill('SIGKILL')
   }
 
   #quarantined(model: string): boolean {

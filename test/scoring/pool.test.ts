@@ -71,6 +71,19 @@ describe('a scoring process', () => {
     expect((await scorer.score(inputs, 5_000)).ok).toBe(true)
   })
 
+  it('that hangs is killed though nobody asks it again, and the next score finds another', async () => {
+    const scoring = new ScoringProcess({ hangGraceMs: 500 })
+    onTestFinished(() => scoring.stop())
+    await scoring.load({ file, sha256, golden })
+    const scorer = scoring.scorer(sha256)
+    const { pid } = scoring
+    process.kill(pid!, 'SIGSTOP')
+    expect(await scorer.score(inputs, 300)).toMatchObject({ ok: false, code: 'VERSION_DEADLINE' })
+    expect(scoring.pid, 'it has a while to come back').toBe(pid)
+    await until(() => scoring.pid !== pid, { what: () => 'the hung process to be gone' })
+    expect((await scorer.score(inputs, 10_000)).ok).toBe(true)
+  })
+
   it('that is killed while it is idle is there again for the next score', async () => {
     const scoring = open()
     await scoring.load({ file, sha256, golden })
