@@ -4,6 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { renderGrowth } from './growth/growthTable.ts'
 import { type Measured, renderJudged } from './judged.ts'
 import { renderFaults } from './load/faultsTable.ts'
+import { renderLayers } from './load/layersTable.ts'
 import { renderProxies } from './load/proxiesTable.ts'
 import { renderScoring } from './load/scoringTable.ts'
 import { renderLoad } from './load/table.ts'
@@ -21,6 +22,7 @@ const SHORT: Readonly<Record<string, Render>> = { models: renderModels, verdict:
 /** A file each; README has of them what has a target. */
 const LONG: Readonly<Record<string, readonly [title: string, render: Render, plots?: readonly string[]]>> = {
   proxies: ['Beside other proxies', renderProxies, ['cpu', 'latency']],
+  layers: ['Where the time goes', renderLayers],
   scoring: ['Embedded scoring', renderScoring],
   faults: ['Bad shadows', renderFaults],
   growth: ['Growth', renderGrowth],

@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util'
 const { values: given } = parseArgs({ options: { quick: { type: 'boolean', default: false } } })
 const BENCHMARKS = [
   ['load/proxies.ts', 'proxies', 'split and mirror beside other proxies'],
+  ['load/layers.ts', 'layers', 'where the time of a split and mirrored request goes, by perf'],
   ['load/scoring.ts', 'scoring', 'embedded scoring beside model servers'],
   ['load/faults.ts', 'faults', 'shadows that hang, are down, slow, endless or deaf'],
   ['growth/run.ts', 'growth', 'many routes, threads, models and comparisons'],

@@ -22,8 +22,14 @@ export function splitRequests(random: () => number, count: number, values = VALU
  * A gateway with a live version, a canary and, where there is one, a shadow of all requests.
  * @param home its folder, made here
  * @param more further keys of the shadow's settings
+ * @param flags of node
  */
-export function startSplitGateway(home: string, { live, canary, shadow }: Backends, more = ''): Promise<Running> {
+export function startSplitGateway(
+  home: string,
+  { live, canary, shadow }: Backends,
+  more = '',
+  flags: readonly string[] = [],
+): Promise<Running> {
   mkdirSync(home)
   const routes = join(home, 'routes.yaml')
   const url = (port: number) => `url: "http://127.0.0.1:${port}"`
@@ -45,7 +51,7 @@ routes:
     expect: change
 `,
   )
-  return startPeer('gateway', [routes, join(home, 'state')], [], MEASURED)
+  return startPeer('gateway', [routes, join(home, 'state')], flags, MEASURED)
 }
 
 export function systemOf(name: string, { pid, ready }: Running): System {

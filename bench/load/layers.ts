@@ -1,0 +1,140 @@
+// Where a request's processor time goes, by layer: the kernel, node, V8, libraries, our own code. Needs `perf` of Linux.
+// `node bench/load/layers.ts [--quick] [--out FILE]`
+// Sampling sees what no counter of a process tells; a sample every quarter of a millisecond costs a few percent itself.
+import { execFile } from 'node:child_process'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs, promisify } from 'node:util'
+import { Generator } from '../../src/load/generator.ts'
+import { seededRandom } from '../../src/load/schedule.ts'
+import { type LayersResults, layerOf, type Profiled, renderLayers } from './layersTable.ts'
+import { canPin, MEASURED, pinToFirst } from './pinning.ts'
+import { type Running, startPeer } from './processes.ts'
+import { machineLoad } from './procfs.ts'
+import { runFacts, saturating } from './saturation.ts'
+import { splitRequests, startSplitGateway, systemOf } from './splitGateway.ts'
+import { shuffled } from './statistics.ts'
+import type { System } from './systems.ts'
+import { pause, SETTLE_MS } from './windows.ts'
+
+const { values: given } = parseArgs({
+  options: { quick: { type: 'boolean', default: false }, out: { type: 'string' } },
+})
+const ROUNDS = given.quick ? 1 : 8
+const SECONDS = given.quick ? 1 : 3
+const WARM_UP = given.quick ? 1_000 : 60_000
+const PER_SECOND = 4_000
+const CONNECTIONS = 8
+const SEED = 20_130_106
+/** So that perf knows the names of what V8 has compiled. */
+const FLAGS = ['--perf-basic-prof', '--interpreted-frames-native-stack']
+
+const run = promisify(execFile)
+const random = seededRandom(SEED)
+const bodies = splitRequests(random, 64)
+const folder = mkdtempSync(join(tmpdir(), 'understudy-layers-'))
+const running: Running[] = []
+pinToFirst()
+const generator = new Generator()
+try {
+  await run('perf', ['--version']).catch(() => {
+    throw new Error('perf is not installed')
+  })
+  const results = await measure()
+  const file = given.out ?? fileURLToPath(new URL('../results/layers.json', import.meta.url))
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`)
+  process.stdout.write(renderLayers(results))
+} finally {
+  await generator.close()
+  for (const each of running.toReversed()) {
+    await each.close()
+    rmSync(`/tmp/perf-${each.pid}.map`, { force: true })
+  }
+  rmSync(folder, { recursive: true, force: true })
+}
+
+async function measure(): Promise<LayersResults> {
+  const loadBefore = machineLoad()
+  const systems = await startSystems()
+  for (const system of systems) await load(system, { requests: WARM_UP, seconds: 120 })
+  await pause(1_000)
+  const found = new Map(systems.map(({ name }) => [name, { requests: 0, us: {} as Record<string, number> }]))
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const system of shuffled(systems, random)) {
+      process.stderr.write(`round ${round + 1} of ${ROUNDS}: ${system.name}\n`)
+      const { requests, us } = await profiled(system)
+      const sum = found.get(system.name)!
+      sum.requests += requests
+      for (const [layer, more] of Object.entries(us)) sum.us[layer] = (sum.us[layer] ?? 0) + more
+    }
+  }
+  return {
+    ...runFacts(loadBefore, given.quick),
+    method: { rounds: ROUNDS, seconds: SECONDS, perSecond: PER_SECOND, connections: CONNECTIONS, pinned: canPin },
+    systems: [...found].map(([system, { requests, us }]) => ({
+      system,
+      requests,
+      layersUs: Object.fromEntries(Object.entries(us).map(([layer, total]) => [layer, total / requests])),
+    })),
+  }
+}
+
+async function startSystems(): Promise<System[]> {
+  const kept = async (starting: Promise<Running>) => {
+    const process = await starting
+    running.push(process)
+    return process
+  }
+  const [live, canary, shadow] = await Promise.all(
+    ['1.0.0', '1.1.0', '2.0.0'].map(version => kept(startPeer('upstream', [version]))),
+  )
+  const backends = { live: live!.ready.port, canary: canary!.ready.port }
+  const origin = `http://127.0.0.1:${backends.live}`
+  const proxy = (...mode: string[]) => kept(startPeer('proxy', [origin, ...mode], FLAGS, MEASURED))
+  const gateway = (name: string, port: number | undefined) =>
+    kept(startSplitGateway(join(folder, name), { ...backends, shadow: port }, '', FLAGS))
+  return [
+    systemOf('bare proxy', await proxy()),
+    systemOf('bare proxy that passes fields on', await proxy('fields')),
+    systemOf('Understudy', await gateway('split', undefined)),
+    systemOf('Understudy, shadow', await gateway('shadow', shadow!.ready.port)),
+  ]
+}
+
+function load(system: System, { requests, seconds }: { readonly requests?: number; readonly seconds: number }) {
+  const headers = ['content-type', 'application/json']
+  return generator.run({ ...saturating(system, bodies, CONNECTIONS, seconds), headers, ...(requests && { requests }) })
+}
+
+/** Samples of one window, and of what it leaves to do. */
+async function profiled(system: System): Promise<Pick<Profiled, 'requests'> & { readonly us: Record<string, number> }> {
+  const file = join(folder, 'perf.data')
+  const seconds = String(SECONDS + (2 * SETTLE_MS) / 1_000)
+  const record = ['record', '-e', 'cpu-clock', '-F', String(PER_SECOND), '-p', String(system.pid), '-o', file]
+  const recording = run('perf', [...record, '--', 'sleep', seconds])
+  await pause(SETTLE_MS / 2)
+  const { sent, warmedUp } = await load(system, { seconds: SECONDS })
+  await recording
+  keepNames(system.pid)
+  const fields = ['--sort', 'comm,dso,symbol', '-F', 'sample,comm,dso,symbol', '--field-separator', '|']
+  const report = await run('perf', ['report', '-i', file, '--no-children', '-g', 'none', ...fields], {
+    maxBuffer: 1 << 28,
+  })
+  const us: Record<string, number> = {}
+  for (const line of report.stdout.split('\n')) {
+    const [samples, thread, object, symbol] = line.split('|').map(field => field.trim())
+    if (line.startsWith('#') || symbol === undefined) continue
+    const layer = layerOf({ thread: thread!, object: object!, symbol })
+    us[layer] = (us[layer] ?? 0) + (Number(samples) * 1_000_000) / PER_SECOND
+  }
+  return { requests: sent + warmedUp, us }
+}
+
+/** perf looks for the names in /tmp, wherever else temporary files are. */
+function keepNames(pid: number): void {
+  const written = join(tmpdir(), `perf-${pid}.map`)
+  if (!written.startsWith('/tmp/') && existsSync(written)) copyFileSync(written, `/tmp/perf-${pid}.map`)
+}
