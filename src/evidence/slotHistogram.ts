@@ -78,6 +78,14 @@ export class SlotHistogram {
     return bins
   }
 
+  /** The same without an array for each of them. */
+  visit(each: (bin: number, amount: number) => void): void {
+    for (let index = 0; index < this.#size; index++) {
+      const bin = this.#filled[index]!
+      each(bin, this.#cells[bin - this.#from]!)
+    }
+  }
+
   /** The first bin whose amount is refused, in order. */
   find(refuses: (amount: number, bin: number) => boolean): number | undefined {
     for (let index = 0; index < this.#size; index++) {

@@ -53,7 +53,7 @@ export function buildReport({
   const { route, baseline, candidate, periods, attempt, waiver } = evidence
   const whole = KeptCounters.sumOf(periods.map(({ counters }) => counters))
   const at = (slot: string) => whole.get(slot) ?? 0
-  const losses = lossOf(binsOf(whole, 'loss'))
+  const losses = lossOf(whole.segments.get(''))
   const wantsLabels = verdict.metrics.some(({ metric }) => metric === 'labels')
   return {
     reportVersion: REPORT_VERSION,
@@ -130,13 +130,13 @@ function differencesOf(counters: ReadonlyCounters): Pick<Report['comparison'], '
   }
 }
 
-function lossOf(bins: ReturnType<typeof binsOf>): NonNullable<Report['labels']> {
+function lossOf(counters: SegmentCounters | undefined): NonNullable<Report['labels']> {
   let n = 0
   let sum = 0
-  for (const [bin, amount] of bins) {
+  counters?.histograms.get('loss')?.visit((bin, amount) => {
     n += amount
     sum += (amount * (lowDifference(bin) + highDifference(bin))) / 2
-  }
+  })
   return { n, meanDifference: n === 0 ? null : sum / n }
 }
 
@@ -158,9 +158,9 @@ function segmentsOf({ segments }: KeptCounters, verdict: Verdict): Segment[] {
     .map(({ row }) => row)
 }
 
-function segmentRow(segment: string, { plain, histograms }: SegmentCounters): Segment {
-  const at = (slot: string) => plain.get(slot) ?? 0
-  const losses = lossOf(histograms.get('loss')?.bins ?? [])
+function segmentRow(segment: string, counters: SegmentCounters): Segment {
+  const at = (slot: string) => counters.plain.get(slot) ?? 0
+  const losses = lossOf(counters)
   return {
     segment,
     compared: at(SLOT.match) + at(SLOT.mismatch),

@@ -109,6 +109,10 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
   const durationMs = monotonicMs() - startMs
   const { outcome } = answer
   const failed = outcome === OUTCOME.failed || outcome === OUTCOME.deadline || outcome === OUTCOME.unreachable
+  if (!route.hasAnswered) {
+    route.hasAnswered = true
+    runtime.answered.push(route)
+  }
   durationsOf(version.answered, answer.status, incoming.asked.protocol).add(durationMs / 1000)
   version.inference.add(answer.inferMs / 1000)
   if (version.engine !== undefined) version.engine.scored++

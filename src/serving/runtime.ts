@@ -77,6 +77,8 @@ export interface RuntimeRoute {
   readonly sharing: Sharing
   readonly turns: Turns
   inFlight: number
+  /** It answered since its durations were last taken, and stands in its runtime's list. */
+  hasAnswered: boolean
 }
 
 /** One configuration revision, ready to answer. */
@@ -85,6 +87,8 @@ export interface Runtime {
   readonly routes: ReadonlyMap<string, RuntimeRoute>
   /** By the paths that routes have of their own. */
   readonly paths: ReadonlyMap<string, RuntimeRoute>
+  /** Routes whose durations are to be taken: of ten thousand most have none. */
+  readonly answered: RuntimeRoute[]
   /** Requests under way that were admitted under this revision. */
   underWay: number
 }
@@ -134,7 +138,7 @@ export class RuntimeBuilder {
     const paths = new Map(all.flatMap(route => route.snapshot.paths.map(path => [path, route] as const)))
     // MLflow's and SageMaker's path names no model: where there is one route only, there is no question.
     if (all.length === 1 && !paths.has(INVOCATIONS)) paths.set(INVOCATIONS, all[0]!)
-    return { snapshot, routes, paths, underWay: 0 }
+    return { snapshot, routes, paths, answered: [], underWay: 0 }
   }
 
   /** Lets go of a runtime that no request uses any more. */
@@ -257,6 +261,7 @@ function runtimeRoute(index: number, snapshot: SnapshotRoute, versions: readonly
     sharing: sharingOf(snapshot, snapshot.versions),
     turns: new Turns(),
     inFlight: 0,
+    hasAnswered: false,
   }
 }
 

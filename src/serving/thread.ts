@@ -206,7 +206,8 @@ function tick(): void {
 function takeRequestDeltas(): RequestDelta[] {
   const deltas: RequestDelta[] = []
   for (const each of [runtime, ...retired]) {
-    for (const route of each.routes.values()) {
+    for (const route of each.answered.splice(0)) {
+      route.hasAnswered = false
       for (const version of route.versions) {
         const answered = takeCodes(version.answered)
         if (answered.length === 0) continue

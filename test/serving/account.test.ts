@@ -61,6 +61,7 @@ function world({
   const records = () => consumer.drain(packed => told.push(readRecord(packed)))
   const runtime = {
     snapshot: { revision: 1, traces: { ratio: 0, slow: 1e9 } },
+    answered: [],
   } as unknown as Runtime
   const admit = (choice: Partial<Admitted> & { version: RuntimeVersion }, bytes = Buffer.from('{}')): Admitted => {
     const chosen = { forced: false, unit: undefined, cohorts: 0, ...choice }

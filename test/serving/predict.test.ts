@@ -62,6 +62,7 @@ async function world(ask: (answered: (answer: UpstreamAnswer) => void) => void) 
     snapshot: { revision: 1, traces: { ratio: 0, slow: 1e9 } },
     routes: new Map([['m', route]]),
     paths: new Map(),
+    answered: [],
     underWay: 0,
   } as unknown as Runtime
   const ledger = new EpochLedger<ServingBook>(() => new Map())
