@@ -2,7 +2,7 @@
 // `node bench/load/layers.ts [--quick] [--out FILE]`
 // Sampling sees what no counter of a process tells; a sample every quarter of a millisecond costs a few percent itself.
 import { execFile } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -28,7 +28,7 @@ const WARM_UP = given.quick ? 1_000 : 60_000
 const PER_SECOND = 4_000
 const CONNECTIONS = 8
 const SEED = 20_130_106
-/** So that perf knows the names of what V8 has compiled. */
+/** So that perf knows the names of what V8 has compiled: both have them in /tmp, wherever else temporary files are. */
 const FLAGS = ['--perf-basic-prof', '--interpreted-frames-native-stack']
 
 const run = promisify(execFile)
@@ -118,7 +118,6 @@ async function profiled(system: System): Promise<Pick<Profiled, 'requests'> & { 
   await pause(SETTLE_MS / 2)
   const { sent, warmedUp } = await load(system, { seconds: SECONDS })
   await recording
-  keepNames(system.pid)
   const fields = ['--sort', 'comm,dso,symbol', '-F', 'sample,comm,dso,symbol', '--field-separator', '|']
   const report = await run('perf', ['report', '-i', file, '--no-children', '-g', 'none', ...fields], {
     maxBuffer: 1 << 28,
@@ -131,10 +130,4 @@ async function profiled(system: System): Promise<Pick<Profiled, 'requests'> & { 
     us[layer] = (us[layer] ?? 0) + (Number(samples) * 1_000_000) / PER_SECOND
   }
   return { requests: sent + warmedUp, us }
-}
-
-/** perf looks for the names in /tmp, wherever else temporary files are. */
-function keepNames(pid: number): void {
-  const written = join(tmpdir(), `perf-${pid}.map`)
-  if (!written.startsWith('/tmp/') && existsSync(written)) copyFileSync(written, `/tmp/perf-${pid}.map`)
 }
