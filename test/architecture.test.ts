@@ -32,7 +32,7 @@ const LAYERS: readonly (readonly string[])[] = [
 const DOORS: Readonly<Record<string, readonly string[]>> = {
   hono: ['serving/', 'admin/'],
   '@hono/node-server': ['serving/', 'admin/'],
-  undici: ['scoring/sharedPools', 'notify/post', 'cli/client', 'load/'],
+  undici: ['scoring/sharedPools', 'scoring/connection', 'notify/post', 'cli/client', 'load/'],
   'onnxruntime-node': ['scoring/onnx'],
   'lru-cache': ['evidence/labels', 'report/spanJoin', 'shadow/', 'traced/pairs'],
   'prom-client': ['telemetry/'],

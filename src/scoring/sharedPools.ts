@@ -1,6 +1,7 @@
 // Kept-alive connections to model servers, shared by all versions of a thread that are reached alike. The only door to
 // undici's dispatcher; who may use how many of them is not known here.
 import { Pool } from 'undici'
+import { connectorFor } from './connection.ts'
 
 export interface PoolSettings {
   readonly origin: string
@@ -50,7 +51,7 @@ function openPool({ origin, connectMs, firstByteMs }: PoolSettings): Pool {
     // As many as its users ask for: a limit here would let one that hangs starve the others.
     connections: null,
     pipelining: 1,
-    connect: { timeout: connectMs },
+    connect: connectorFor(origin, connectMs) ?? { timeout: connectMs },
     headersTimeout: firstByteMs,
     bodyTimeout: firstByteMs,
     // Below the five seconds at which common servers close an idle connection, so that none is used while it closes.

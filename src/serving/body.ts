@@ -1,8 +1,8 @@
 // Reads a request body within a limit: whole, or as it comes where it is long and may be passed on like that.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { UnderstudyError } from '../errors.ts'
 import { Pieces } from '../record/pieces.ts'
 import { BodyBroken, WHOLE_BYTES } from '../scoring/exchange.ts'
+import { gone, tooLarge, type WholeReader, type WholeRequest } from './wholeRequest.ts'
 
 /** A body that is passed on while it comes. Bytes for the record are kept beside it, up to a limit. */
 export interface ComingBody extends AsyncIterable<Buffer> {
@@ -18,10 +18,8 @@ export interface ComingBody extends AsyncIterable<Buffer> {
   readonly isTooLarge: () => boolean
 }
 
-export interface BodyReader {
+export interface BodyReader extends WholeReader {
   read(body: Pieces | ComingBody): void
-  /** Instead of `read`. */
-  failed(error: unknown): void
 }
 
 /**
@@ -31,7 +29,7 @@ export interface BodyReader {
  * @throws TOO_LARGE before anything is read where Content-Length says so
  */
 export function readBody(
-  request: IncomingMessage,
+  request: WholeRequest,
   response: ServerResponse,
   { limitBytes, keptBytes }: { readonly limitBytes: number; readonly keptBytes: number | undefined },
   reader: BodyReader,
@@ -40,7 +38,7 @@ export function readBody(
   if (declared > limitBytes) throw tooLarge(limitBytes)
   letContinue(request, response)
   const isOfAnyLength = request.headers['transfer-encoding'] !== undefined
-  if (keptBytes === undefined || (declared <= WHOLE_BYTES && !isOfAnyLength)) readWhole(request, limitBytes, reader)
+  if (keptBytes === undefined || (declared <= WHOLE_BYTES && !isOfAnyLength)) request.readWhole(limitBytes, reader)
   else {
     beginning(request, isOfAnyLength, limitBytes, keptBytes).then(
       body => reader.read(body),
@@ -75,34 +73,6 @@ async function beginning(
 /** Answers `Expect: 100-continue`, which means nothing before HTTP/1.1. */
 export function letContinue({ headers, httpVersion }: IncomingMessage, response: ServerResponse): void {
   if (headers.expect !== undefined && httpVersion === '1.1') response.writeContinue()
-}
-
-function readWhole(request: IncomingMessage, limitBytes: number, reader: BodyReader): void {
-  const chunks: Buffer[] = []
-  let length = 0
-  let isOver = false
-  const fail = (error: UnderstudyError) => {
-    if (isOver) return
-    isOver = true
-    reader.failed(error)
-  }
-  request.on('data', (chunk: Buffer) => {
-    length += chunk.length
-    if (length > limitBytes) {
-      request.removeAllListeners('data')
-      request.pause()
-      fail(tooLarge(limitBytes))
-    } else chunks.push(chunk)
-  })
-  request.on('end', () => {
-    if (isOver) return
-    isOver = true
-    reader.read(new Pieces(chunks, length))
-  })
-  request.on('error', cause => fail(gone(cause)))
-  request.on('close', () => {
-    if (!request.complete) fail(gone())
-  })
 }
 
 function flowing(
@@ -161,12 +131,4 @@ async function nextChunk(chunks: AsyncIterator<Buffer>): Promise<Buffer | undefi
     throw gone(cause)
   }
   return next.done ? undefined : next.value
-}
-
-function gone(cause?: unknown): UnderstudyError {
-  return new UnderstudyError('CLIENT_GONE', 'the client broke off its request', { cause })
-}
-
-export function tooLarge(limitBytes: number): UnderstudyError {
-  return new UnderstudyError('TOO_LARGE', `the request body is larger than ${limitBytes} bytes`)
 }

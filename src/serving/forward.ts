@@ -6,11 +6,11 @@ import { Pieces } from '../record/pieces.ts'
 import type { UpstreamTarget } from '../rollout/snapshot.ts'
 import type { AnswerHeaders, AnswerSink, UpstreamAnswer, UpstreamCall } from '../scoring/exchange.ts'
 import { type Answer, type AnswerReader, failed, type Incoming, outcomeOfStatus } from './answer.ts'
-import { tooLarge } from './body.ts'
 import { answerHeaders, requestHeaders } from './headers.ts'
 import { endAfterRequest } from './linger.ts'
 import type { RuntimeRoute, RuntimeVersion } from './runtime.ts'
 import { traceHeaders } from './trace.ts'
+import { tooLarge } from './wholeRequest.ts'
 
 export function forward(version: RuntimeVersion, route: RuntimeRoute, incoming: Incoming, reader: AnswerReader): void {
   const { request, response, body, asked } = incoming

@@ -32,6 +32,7 @@ import { refuse, respond, type Said, writeHead } from './respond.ts'
 import type { Runtime, RuntimeRoute } from './runtime.ts'
 import { cohortsOf } from './samples.ts'
 import { requestTrace } from './trace.ts'
+import type { WholeRequest } from './wholeRequest.ts'
 
 export interface PredictContext {
   /** The revision that new requests are admitted under. */
@@ -51,7 +52,7 @@ const FLOWING_MS = 5_000
 export function predict(
   context: PredictContext,
   asked: Asked,
-  request: IncomingMessage,
+  request: WholeRequest,
   response: ServerResponse,
   ended: () => void,
 ): void {
@@ -60,7 +61,7 @@ export function predict(
 
 /** The steps in their order: `admit`, `read`, `#assign`, `answered`; from each of them `failed` may come next. */
 class Prediction implements BodyReader, AnswerReader, Said {
-  readonly request: IncomingMessage
+  readonly request: WholeRequest
   readonly response: ServerResponse
   readonly requestId: string
   answeredBy: string | undefined
@@ -82,7 +83,7 @@ class Prediction implements BodyReader, AnswerReader, Said {
   constructor(
     context: PredictContext,
     asked: Asked,
-    request: IncomingMessage,
+    request: WholeRequest,
     response: ServerResponse,
     ended: () => void,
   ) {

@@ -20,6 +20,7 @@ import type { AssignedCounts, FromServing, RequestDelta, ServingData, ToServing 
 import { type Asked, askedAt, ownProtocol } from './path.ts'
 import { type PredictContext, predict } from './predict.ts'
 import { INVOCATIONS, type Runtime, RuntimeBuilder, type RuntimeVersion, SERVED_ELSEWHERE } from './runtime.ts'
+import { WholeRequest } from './wholeRequest.ts'
 
 const data = workerData as ServingData
 const port = parentPort!
@@ -68,6 +69,7 @@ const server = createServer(
     keepAliveTimeout: 65_000,
     maxHeaderSize: 16 * 1024,
     noDelay: true,
+    IncomingMessage: WholeRequest,
   },
   answer,
 )
@@ -83,7 +85,7 @@ server.on('checkExpectation', (_request: IncomingMessage, response: ServerRespon
 server.on('upgrade', (_request, socket: Socket) => turnAway(socket, '501 Not Implemented'))
 server.on('connect', (_request, socket: Socket) => turnAway(socket, '405 Method Not Allowed'))
 
-function answer(request: IncomingMessage, response: ServerResponse): void {
+function answer(request: WholeRequest, response: ServerResponse): void {
   request.url = pathFormOf(request)
   const { socket } = request
   const refusal = refusalOf(request)

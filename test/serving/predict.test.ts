@@ -9,6 +9,7 @@ import type { ServingBook } from '../../src/serving/account.ts'
 import { askedAt } from '../../src/serving/path.ts'
 import { predict } from '../../src/serving/predict.ts'
 import type { Runtime, RuntimeRoute, RuntimeVersion } from '../../src/serving/runtime.ts'
+import { WholeRequest } from '../../src/serving/wholeRequest.ts'
 import { DurationCounts, INFERENCE_BUCKETS_S } from '../../src/telemetry/durations.ts'
 
 const PATH = '/v2/models/m/infer'
@@ -75,7 +76,7 @@ async function world(ask: (answered: (answer: UpstreamAnswer) => void) => void) 
     draining: () => false,
   }
   let ended = 0
-  const server = createServer((request, response) => {
+  const server = createServer({ IncomingMessage: WholeRequest }, (request, response) => {
     predict(context, askedAt(PATH)!, request, response, () => ended++)
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
