@@ -38,8 +38,9 @@ function connect(
     port: Number(port) || 80,
     ...(localAddress != null && { localAddress }),
   })
-  // node gives a socket that connects its own `write` again, since one that has ended may be connected anew.
-  Reflect.deleteProperty(connection, 'write')
+  // node gives a socket that connects its own `write` again, since one that has ended may be connected anew. Deleting that
+  // would make a dictionary of the object: everything that undici asks of it would be looked up by name.
+  connection.write = Connection.prototype.write
 }
 
 function tooSlow(connectMs: number): Error {

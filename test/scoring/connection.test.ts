@@ -2,9 +2,12 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net'
+import { setFlagsFromString } from 'node:v8'
 import fc from 'fast-check'
+import { Client } from 'undici'
 import { afterEach, expect, it } from 'vitest'
 import { Pieces } from '../../src/record/pieces.ts'
+import { connectorFor } from '../../src/scoring/connection.ts'
 import type { UpstreamAnswer } from '../../src/scoring/exchange.ts'
 import { Upstream } from '../../src/scoring/upstream.ts'
 
@@ -165,6 +168,27 @@ it('connects to names and to addresses of IPv6, and says what cannot be reached'
   closing.pop()!()
   for (const url of [`http://127.0.0.1:${gone.port}`, 'http://nobody.invalid:80'])
     expect(await post(upstreamOf(url), body)).toMatchObject({ ok: false, code: 'VERSION_UNREACHABLE' })
+})
+
+it('is an object with a shape: undici asks it for forty properties a request, and V8 would look each up by its name', async () => {
+  const { port } = await modelServer(echo)
+  const opened: Socket[] = []
+  const connector = connectorFor(`http://127.0.0.1:${port}`, 1_000)!
+  const client = new Client(`http://127.0.0.1:${port}`, {
+    connect: (options, callback) =>
+      connector(options, (...[error, socket]) => {
+        if (error !== null) return callback(error, null)
+        opened.push(socket)
+        callback(null, socket)
+      }),
+  })
+  closing.push(() => client.destroy())
+  const { body } = await client.request({ path: '/', method: 'POST', body: Buffer.from('x') })
+  expect(await body.text()).toBe('x')
+  setFlagsFromString('--allow-natives-syntax')
+  const hasShape = new Function('object', 'return %HasFastProperties(object)')
+  setFlagsFromString('--no-allow-natives-syntax')
+  expect(hasShape(opened[0])).toBe(true)
 })
 
 // Its kernel takes a few connections for it and drops what asks after them, as a host does that is switched off.
