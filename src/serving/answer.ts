@@ -6,6 +6,7 @@ import { type BodyForm, codingFor, encoded } from '../protocols/content.ts'
 import type { Tensor } from '../protocols/tensor.ts'
 import { OUTCOME, type OutcomeCode } from '../record/format.ts'
 import { Pieces } from '../record/pieces.ts'
+import type { Caller } from '../scoring/exchange.ts'
 import type { ComingBody } from './body.ts'
 import type { Asked } from './path.ts'
 import type { RuntimeRoute, RuntimeVersion } from './runtime.ts'
@@ -39,8 +40,13 @@ export interface Incoming {
   readonly requestId: string
   readonly trace: RequestTrace
   readonly inferSpanId: string
-  /** The answer's head, when its status line must go out before its end has come. */
-  readonly begin: (status: number, headers: string[]) => void
+  readonly client: Client
+}
+
+/** Whoever asked. */
+export interface Client extends Caller {
+  /** Takes the answer's head, when its status line must go out before its end has come. */
+  begin(status: number, headers: string[]): void
 }
 
 /** Whoever waits for an answer. */

@@ -1,38 +1,46 @@
 // Watches client connections: how many requests of one are under way, and which ones stopped reading their answers.
 import type { Socket } from 'node:net'
+import { type InLine, Line } from '../scoring/line.ts'
 
 /** Pipelined requests of one connection that may be under way at once; clients that do not pipeline have one. */
 const MOST_UNDER_WAY = 128
 /** A client that takes nothing of its answers for this long is closed. */
 const STALL_MS = 15_000
 
-interface Connection {
-  underWay: number
+/** A request that is not answered yet. */
+export interface UnderWay extends InLine<UnderWay> {
+  clientGone(): void
+}
+
+export class Connection {
+  readonly underWay = new Line<UnderWay>()
   /** What is left to write, and since when it has not become less. */
-  left: number
-  leftSinceMs: number
+  left = 0
+  leftSinceMs = 0
+
+  /** A further request is to be refused. */
+  get isFull(): boolean {
+    return this.underWay.length >= MOST_UNDER_WAY
+  }
 }
 
 export class Connections {
   readonly #open = new Map<Socket, Connection>()
 
   opened(socket: Socket): void {
-    this.#open.set(socket, { underWay: 0, left: 0, leftSinceMs: 0 })
-    socket.once('close', () => this.#open.delete(socket))
+    const connection = new Connection()
+    this.#open.set(socket, connection)
+    socket.once('close', () => {
+      this.#open.delete(socket)
+      // When node's own listeners have heard it too, and responses say that they are destroyed.
+      queueMicrotask(() => {
+        for (const request of connection.underWay.all()) request.clientGone()
+      })
+    })
   }
 
-  /** Counts a request in; false: the connection has too many under way, and this one is to be refused. */
-  begin(socket: Socket): boolean {
-    const connection = this.#open.get(socket)
-    if (connection === undefined) return true
-    if (connection.underWay >= MOST_UNDER_WAY) return false
-    connection.underWay++
-    return true
-  }
-
-  end(socket: Socket): void {
-    const connection = this.#open.get(socket)
-    if (connection !== undefined) connection.underWay--
+  of(socket: Socket): Connection {
+    return this.#open.get(socket) ?? new Connection()
   }
 
   /** Closes connections whose answers nobody reads: node has no limit on how long a write may take. */

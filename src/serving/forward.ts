@@ -13,7 +13,7 @@ import { traceHeaders } from './trace.ts'
 import { tooLarge } from './wholeRequest.ts'
 
 export function forward(version: RuntimeVersion, route: RuntimeRoute, incoming: Incoming, reader: AnswerReader): void {
-  const { request, response, body, asked } = incoming
+  const { request, body, asked, client } = incoming
   const target = version.snapshot.target as UpstreamTarget
   const headers = requestHeaders(request.rawHeaders, request.headers.connection)
   addOwnHeaders(headers, version, route, incoming)
@@ -29,7 +29,7 @@ export function forward(version: RuntimeVersion, route: RuntimeRoute, incoming: 
     body,
     bodyWaitMs: comes ? body.waitMs : undefined,
     deadlineMs: version.snapshot.deadlineMs,
-    client: response,
+    caller: client,
     sink: new ClientSink(incoming),
     keptBytes: route.snapshot.limits.mirrored,
   }
@@ -106,7 +106,7 @@ class ClientSink implements AnswerSink {
     const fields = answerHeaders(headers)
     const length = headers['content-length']
     if (typeof length === 'string') fields.push('content-length', length)
-    this.#incoming.begin(status, fields)
+    this.#incoming.client.begin(status, fields)
   }
 
   write(chunk: Buffer): boolean {

@@ -22,10 +22,11 @@ import {
   recordEnd,
   type ServingBook,
 } from './account.ts'
-import { type Answer, type AnswerReader, errorBody, type Incoming } from './answer.ts'
+import { type Answer, type AnswerReader, type Client, errorBody, type Incoming } from './answer.ts'
 import { answerBy } from './ask.ts'
 import { type BodyReader, type ComingBody, readBody } from './body.ts'
 import { allPassUntouched, checkAdmission, choose, readsBody, routeOf } from './choose.ts'
+import type { Connection, UnderWay } from './connections.ts'
 import { cleanRequestId } from './headers.ts'
 import type { Asked } from './path.ts'
 import { refuse, respond, type Said, writeHead } from './respond.ts'
@@ -48,26 +49,30 @@ export interface PredictContext {
 /** How much longer than its version's deadline a request may take that flows, until its evidence is let go. */
 const FLOWING_MS = 5_000
 
-/** Answers one prediction, whatever protocol it is asked for in. Calls `ended` once; never throws. */
+/** Answers one prediction, whatever protocol it is asked for in; until then it is under way on its connection. Never throws. */
 export function predict(
   context: PredictContext,
   asked: Asked,
   request: WholeRequest,
   response: ServerResponse,
-  ended: () => void,
+  connection: Connection,
 ): void {
-  new Prediction(context, asked, request, response, ended).admit()
+  new Prediction(context, asked, request, response, connection).admit()
 }
 
 /** The steps in their order: `admit`, `read`, `#assign`, `answered`; from each of them `failed` may come next. */
-class Prediction implements BodyReader, AnswerReader, Said {
+class Prediction implements BodyReader, AnswerReader, Said, Client, UnderWay {
   readonly request: WholeRequest
   readonly response: ServerResponse
   readonly requestId: string
   answeredBy: string | undefined
+  call: Client['call']
+  line: UnderWay['line']
+  before: UnderWay['before']
+  after: UnderWay['after']
   readonly #context: PredictContext
   readonly #asked: Asked
-  readonly #ended: () => void
+  readonly #connection: Connection
   readonly #startMs = monotonicMs()
   readonly #runtime: Runtime
   #form: BodyForm | undefined
@@ -85,13 +90,14 @@ class Prediction implements BodyReader, AnswerReader, Said {
     asked: Asked,
     request: WholeRequest,
     response: ServerResponse,
-    ended: () => void,
+    connection: Connection,
   ) {
     this.#context = context
     this.#asked = asked
     this.request = request
     this.response = response
-    this.#ended = ended
+    this.#connection = connection
+    connection.underWay.join(this)
     this.requestId = cleanRequestId(request.headers['x-request-id']) ?? randomUUID()
     this.#runtime = context.runtime()
     this.#runtime.underWay++
@@ -157,10 +163,7 @@ class Prediction implements BodyReader, AnswerReader, Said {
         requestId: this.requestId,
         trace,
         inferSpanId: newSpanId(),
-        begin: (status, headers) => {
-          this.#watchFlow()
-          writeHead(status, headers, this)
-        },
+        client: this,
       }
       this.#admitted = {
         version,
@@ -179,6 +182,15 @@ class Prediction implements BodyReader, AnswerReader, Said {
     } catch (error) {
       this.failed(error)
     }
+  }
+
+  clientGone(): void {
+    this.call?.cancel()
+  }
+
+  begin(status: number, headers: string[]): void {
+    this.#watchFlow()
+    writeHead(status, headers, this)
   }
 
   /** @param answer undefined: the client went away, or did not send its body in time */
@@ -231,7 +243,7 @@ class Prediction implements BodyReader, AnswerReader, Said {
     if (this.#route !== undefined) this.#route.inFlight--
     if (this.#book !== undefined) this.#book.underWay--
     this.#runtime.underWay--
-    this.#ended()
+    this.#connection.underWay.leave(this)
   }
 }
 

@@ -93,8 +93,9 @@ function answer(request: WholeRequest, response: ServerResponse): void {
   const asked = request.method === 'POST' ? askedOf(request.url) : undefined
   if (refusal !== undefined) refuse(refusal, response)
   else if (asked !== undefined) {
-    if (connections.begin(socket)) predict(context, asked, request, response, () => connections.end(socket))
-    else refuse(TOO_MANY, response)
+    const connection = connections.of(socket)
+    if (connection.isFull) refuse(TOO_MANY, response)
+    else predict(context, asked, request, response, connection)
   } else if (hasDotSegments(request.url)) refuse(new UnderstudyError('UNKNOWN_PATH', 'unknown path'), response)
   else {
     letContinue(request, response)

@@ -44,7 +44,7 @@ export async function translate(
     headers,
     body: sent.body,
     deadlineMs: snapshot.deadlineMs,
-    client: incoming.response,
+    caller: incoming.client,
   })
   if (!answer.ok) {
     const { code, message, latencyMs: inferMs, queueMs } = answer

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { Connections } from '../../src/serving/connections.ts'
+import { Connections, type UnderWay } from '../../src/serving/connections.ts'
 import { answerHeaders, cleanRequestId, cookieValue, requestHeaders } from '../../src/serving/headers.ts'
 import { hasDotSegments, refusalOf } from '../../src/serving/limits.ts'
 import { parseModelPath } from '../../src/serving/path.ts'
@@ -167,14 +167,41 @@ describe('connections', () => {
     const connections = new Connections()
     const { socket } = open(connections)
     const other = open(connections).socket
-    let begun = 0
-    while (connections.begin(socket)) begun++
-    expect(begun).toBeGreaterThanOrEqual(100)
-    expect(begun).toBeLessThan(1_000)
-    expect(connections.begin(other)).toBe(true)
-    connections.end(socket)
-    expect(connections.begin(socket)).toBe(true)
-    expect(connections.begin(socket)).toBe(false)
+    const begin = () => {
+      const { underWay, isFull } = connections.of(socket)
+      const request: UnderWay = { line: undefined, before: undefined, after: undefined, clientGone: () => {} }
+      if (!isFull) underWay.join(request)
+      return isFull ? undefined : request
+    }
+    const begun: UnderWay[] = []
+    for (let next = begin(); next !== undefined; next = begin()) begun.push(next)
+    expect(begun.length).toBeGreaterThanOrEqual(100)
+    expect(begun.length).toBeLessThan(1_000)
+    expect(connections.of(other).isFull).toBe(false)
+    connections.of(socket).underWay.leave(begun[50]!)
+    expect(begin()).toBeDefined()
+    expect(begin()).toBeUndefined()
+  })
+
+  it('tell the requests that are not answered yet, and those alone, that their client went away', async () => {
+    const connections = new Connections()
+    const { fake, socket } = open(connections)
+    const told: number[] = []
+    const { underWay } = connections.of(socket)
+    const requests = [0, 1, 2].map(index => {
+      const clientGone = () => {
+        told.push(index)
+        // As requests do that are over with it.
+        underWay.leave(requests[index]!)
+      }
+      const request: UnderWay = { line: undefined, before: undefined, after: undefined, clientGone }
+      underWay.join(request)
+      return request
+    })
+    underWay.leave(requests[1]!)
+    fake.destroy()
+    await undefined
+    expect(told).toEqual([0, 2])
   })
 
   it('whose answers nobody takes are closed, and not those that make progress, however slow', () => {

@@ -6,6 +6,7 @@ import { Pieces } from '../../src/record/pieces.ts'
 import { createDoorbell, createRing, RingProducer } from '../../src/record/ring.ts'
 import type { UpstreamAnswer, UpstreamCall } from '../../src/scoring/exchange.ts'
 import type { ServingBook } from '../../src/serving/account.ts'
+import { type Connection, Connections } from '../../src/serving/connections.ts'
 import { askedAt } from '../../src/serving/path.ts'
 import { predict } from '../../src/serving/predict.ts'
 import type { Runtime, RuntimeRoute, RuntimeVersion } from '../../src/serving/runtime.ts'
@@ -75,15 +76,26 @@ async function world(ask: (answered: (answer: UpstreamAnswer) => void) => void) 
     refused: new Map(),
     draining: () => false,
   }
-  let ended = 0
+  const connections = new Connections()
+  let connection: Connection | undefined
   const server = createServer({ IncomingMessage: WholeRequest }, (request, response) => {
-    predict(context, askedAt(PATH)!, request, response, () => ended++)
+    connection = connections.of(request.socket)
+    predict(context, askedAt(PATH)!, request, response, connection)
   })
+  server.on('connection', socket => connections.opened(socket))
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   closers.push(() => new Promise(resolve => server.close(resolve)))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}${PATH}`
   const status = async () => (await fetch(url, { method: 'POST', body: '{}', headers: { connection: 'close' } })).status
-  return { status, live, counts: () => ({ ended, inFlight: route.inFlight, underWay: runtime.underWay }) }
+  return {
+    status,
+    live,
+    counts: () => ({
+      onConnection: connection?.underWay.length,
+      inFlight: route.inFlight,
+      underWay: runtime.underWay,
+    }),
+  }
 }
 
 it.each([
@@ -97,7 +109,7 @@ it.each([
   })
   expect(await status()).toBe(expected)
   await new Promise(resolve => setTimeout(resolve, 20))
-  expect(counts()).toEqual({ ended: 1, inFlight: 0, underWay: 0 })
+  expect(counts()).toEqual({ onConnection: 0, inFlight: 0, underWay: 0 })
   expect(live.assigned.answers).toBe(1)
 })
 
@@ -108,6 +120,6 @@ it('counts a request once whose version fails it and answers it after all', asyn
   })
   expect(await status()).toBe(500)
   await new Promise(resolve => setTimeout(resolve, 20))
-  expect(counts()).toEqual({ ended: 1, inFlight: 0, underWay: 0 })
+  expect(counts()).toEqual({ onConnection: 0, inFlight: 0, underWay: 0 })
   expect(live.assigned.answers).toBe(0)
 })
