@@ -94,13 +94,14 @@ async function startSystems(): Promise<System[]> {
   const backends = { live: live!.ready.port, canary: canary!.ready.port }
   const origin = `http://127.0.0.1:${backends.live}`
   const proxy = (...mode: string[]) => kept(startPeer('proxy', [origin, ...mode], FLAGS, MEASURED))
-  const gateway = (name: string, port: number | undefined) =>
-    kept(startSplitGateway(join(folder, name), { ...backends, shadow: port }, '', FLAGS))
+  const gateway = (name: string, port?: number, threads = 1) =>
+    kept(startSplitGateway(join(folder, name), { ...backends, shadow: port }, '', FLAGS, threads))
   return [
     systemOf('bare proxy', await proxy()),
     systemOf('bare proxy that passes fields on', await proxy('fields')),
-    systemOf('Understudy', await gateway('split', undefined)),
+    systemOf('Understudy', await gateway('split')),
     systemOf('Understudy, shadow', await gateway('shadow', shadow!.ready.port)),
+    systemOf('Understudy, two serving threads', await gateway('threads', undefined, 2)),
   ]
 }
 

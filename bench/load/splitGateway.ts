@@ -23,12 +23,14 @@ export function splitRequests(random: () => number, count: number, values = VALU
  * @param home its folder, made here
  * @param more further keys of the shadow's settings
  * @param flags of node
+ * @param threads serving threads
  */
 export function startSplitGateway(
   home: string,
   { live, canary, shadow }: Backends,
   more = '',
   flags: readonly string[] = [],
+  threads = 1,
 ): Promise<Running> {
   mkdirSync(home)
   const routes = join(home, 'routes.yaml')
@@ -51,7 +53,7 @@ routes:
     expect: change
 `,
   )
-  return startPeer('gateway', [routes, join(home, 'state')], flags, MEASURED)
+  return startPeer('gateway', [routes, join(home, 'state'), String(threads)], flags, MEASURED)
 }
 
 export function systemOf(name: string, { pid, ready }: Running): System {
