@@ -80,12 +80,11 @@ export function compareOutputs(baseline: Outputs, candidate: Outputs, specs: rea
 
 const EXACTLY_THE_FIRST: readonly CompareSpec[] = [{ output: undefined, kind: undefined, tolerance: {} }]
 
-/** Nearly every route compares one output. */
+/** Nearly every route compares one output, and nearly every comparison is a match: spreading costs more than comparing. */
 function alone(only: OutputComparison, outputs: readonly OutputComparison[]): Comparison {
-  return {
+  const comparison: Comparison = {
     result: only.result,
     unstable: only.unstable,
-    ...said(only),
     rows: only.rows,
     mismatchingRows: only.mismatchingRows,
     maxAbsDiff: only.maxAbsDiff,
@@ -95,6 +94,7 @@ function alone(only: OutputComparison, outputs: readonly OutputComparison[]): Co
     differences: only.differences,
     outputs,
   }
+  return only.reason === undefined ? comparison : { ...comparison, ...said(only) }
 }
 
 function together(outputs: readonly OutputComparison[]): Comparison {
@@ -177,22 +177,22 @@ function compareRows(name: string, b: OutputValue, c: OutputValue, spec: Compare
     }
   }
   const row = Math.max(firstBad, 0)
-  return {
+  const compared: OutputComparison = {
     output: name,
     kind,
     result: mismatchingRows === 0 ? 'match' : 'mismatch',
     unstable,
-    ...(reason !== undefined && { reason, detail: detail(reason, unstable, kind, maxAbsDiff) }),
     rows: b.rows,
     mismatchingRows,
     maxAbsDiff,
     maxRelDiff,
-    ...(kind === 'probabilities' && { argmaxAgreement: agreeing }),
     baselineValue: shown(b, row, kind, spec),
     candidateValue: shown(c, row, kind, spec),
     shownRow: b.rows === 0 ? null : row,
     differences,
   }
+  const agreed = kind === 'probabilities' ? { ...compared, argmaxAgreement: agreeing } : compared
+  return reason === undefined ? agreed : { ...agreed, reason, detail: detail(reason, unstable, kind, maxAbsDiff) }
 }
 
 /** |candidate − baseline|; 64-bit integers are subtracted before they are rounded. */
