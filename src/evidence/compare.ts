@@ -10,6 +10,7 @@ import {
   type OutputValue,
   outputOf,
 } from './outputs.ts'
+import { shortNumber } from './shortNumber.ts'
 
 export type { CompareSpec, Outputs } from './outputs.ts'
 
@@ -268,7 +269,7 @@ function detail(reason: MismatchReason, unstable: boolean, kind: CompareKind, ma
   if (reason === 'nonFinite') return `NaN or infinity from the ${unstable ? 'candidate' : 'baseline'} only`
   if (kind === 'label') return 'another label'
   if (kind === 'ranking') return 'another order'
-  return `differs by up to ${short(maxAbsDiff ?? 0)}`
+  return `differs by up to ${shortNumber(maxAbsDiff ?? 0)}`
 }
 
 function shown(value: OutputValue, row: number, kind: CompareKind, spec: CompareSpec): number | string | null {
@@ -287,11 +288,13 @@ function plain(value: number | bigint | string | undefined): number | string | n
   if (value === undefined) return null
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value)
   if (typeof value === 'string') return value.length > 64 ? `${value.slice(0, 63)}…` : value
-  return Number.isFinite(value) ? short(value) : Number.isNaN(value) ? 'NaN' : value > 0 ? 'Infinity' : '-Infinity'
-}
-
-function short(value: number): number {
-  return Number(value.toPrecision(6))
+  return Number.isFinite(value)
+    ? shortNumber(value)
+    : Number.isNaN(value)
+      ? 'NaN'
+      : value > 0
+        ? 'Infinity'
+        : '-Infinity'
 }
 
 function greatest(values: readonly (number | null)[]): number | null {
