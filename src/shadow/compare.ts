@@ -102,7 +102,7 @@ export class Comparer {
         // As with a pair: what cannot be read ends nothing.
       }
     }
-    const candidates = route.versions.filter((_, index) => (record.candidates & (1 << index)) !== 0)
+    const candidates = candidatesOf(record, route)
     if (record.paired) candidates.push(route.versions[record.version]!)
     if (candidates.length === 0 || record.withheld !== undefined) {
       // The serving thread has counted these drops.
@@ -364,6 +364,15 @@ export class Comparer {
     )
     for (const [key, { inFlight }] of this.#tallies) if (!versions.has(key) && inFlight === 0) this.#tallies.delete(key)
   }
+}
+
+/** The versions that it is mirrored to. */
+function candidatesOf({ candidates }: RequestRecord, { versions }: SnapshotRoute): SnapshotVersion[] {
+  const found: SnapshotVersion[] = []
+  for (let index = 0; index < versions.length; index++) {
+    if ((candidates & (1 << index)) !== 0) found.push(versions[index]!)
+  }
+  return found
 }
 
 function droppedEnd(version: SnapshotVersion, isReversed: boolean, reason: DropReason): Ended {

@@ -252,8 +252,8 @@ export class Mirror {
         )
       : undefined
     if (outcome.ok && parts !== undefined) {
-      for (const [index, { ends }] of batch.entries()) {
-        ends.observed({
+      for (let index = 0; index < batch.length; index++) {
+        batch[index]!.ends.observed({
           outcome: { ok: true, outputs: parts[index]!, inferMs: outcome.inferMs, queueMs: outcome.queueMs },
           batched: true,
           sentMs,
