@@ -2,6 +2,7 @@
 import type { FirstRow } from './firstRow.ts'
 import { differenceBin } from './histogram.ts'
 import { sanitised } from './segments.ts'
+import { SlotNames } from './slotNames.ts'
 
 /** Baseline scores that set the deciles. */
 export const DECILES_FROM = 200
@@ -9,6 +10,10 @@ const DECILES = 10
 /** Named classes a side; every further one is counted as `other`. */
 export const CLASS_SLOTS = 16
 const OTHER = 'other'
+
+const MEANS = new SlotNames<number>('mean.')
+/** By the baseline's decile, then by the candidate's. */
+const SCORES = Array.from({ length: DECILES }, (_, decile) => new SlotNames<number>(`score.${decile}.`))
 
 /**
  * The slots of one evidence key. The edges of the deciles are from the baseline's first 200 scores in this process, which no
@@ -21,6 +26,8 @@ export class AnswerSlots {
   #edges: readonly number[] | undefined
   readonly #baseline = new ClassNames()
   readonly #candidate = new ClassNames()
+  /** By the baseline's class. */
+  readonly #classes = new Map<string, SlotNames<string>>()
 
   /** @param taken classes that have slots already, `baseline|candidate` */
   constructor(taken: Iterable<string> = []) {
@@ -37,11 +44,21 @@ export class AnswerSlots {
     const { score: c, label: to } = candidate
     if (b !== undefined && c !== undefined) {
       // Both finite, but their difference may not be.
-      if (scale !== undefined && baseline.isMeasured) add(`mean.${differenceBin(clipped((c - b) / scale))}`)
-      if (this.#edges !== undefined) add(`score.${decileOf(b, this.#edges)}.${decileOf(c, this.#edges)}`)
+      if (scale !== undefined && baseline.isMeasured) add(MEANS.of(differenceBin(clipped((c - b) / scale))))
+      if (this.#edges !== undefined) add(SCORES[decileOf(b, this.#edges)]!.of(decileOf(c, this.#edges)))
       else this.#learn(b)
     }
-    if (from !== undefined && to !== undefined) add(`class.${this.#baseline.take(from)}|${this.#candidate.take(to)}`)
+    if (from !== undefined && to !== undefined)
+      add(this.#classSlots(this.#baseline.take(from)).of(this.#candidate.take(to)))
+  }
+
+  #classSlots(baseline: string): SlotNames<string> {
+    let slots = this.#classes.get(baseline)
+    if (slots === undefined) {
+      slots = new SlotNames(`class.${baseline}|`)
+      this.#classes.set(baseline, slots)
+    }
+    return slots
   }
 
   #learn(score: number): void {

@@ -10,6 +10,7 @@ import {
   type OutputValue,
   outputOf,
 } from './outputs.ts'
+import { shortNumber } from './shortNumber.ts'
 
 export type { CompareSpec, Outputs } from './outputs.ts'
 
@@ -80,12 +81,11 @@ export function compareOutputs(baseline: Outputs, candidate: Outputs, specs: rea
 
 const EXACTLY_THE_FIRST: readonly CompareSpec[] = [{ output: undefined, kind: undefined, tolerance: {} }]
 
-/** Nearly every route compares one output. */
+/** Nearly every route compares one output, and nearly every comparison is a match: spreading costs more than comparing. */
 function alone(only: OutputComparison, outputs: readonly OutputComparison[]): Comparison {
-  return {
+  const comparison: Comparison = {
     result: only.result,
     unstable: only.unstable,
-    ...said(only),
     rows: only.rows,
     mismatchingRows: only.mismatchingRows,
     maxAbsDiff: only.maxAbsDiff,
@@ -95,6 +95,7 @@ function alone(only: OutputComparison, outputs: readonly OutputComparison[]): Co
     differences: only.differences,
     outputs,
   }
+  return only.reason === undefined ? comparison : { ...comparison, ...said(only) }
 }
 
 function together(outputs: readonly OutputComparison[]): Comparison {
@@ -177,22 +178,22 @@ function compareRows(name: string, b: OutputValue, c: OutputValue, spec: Compare
     }
   }
   const row = Math.max(firstBad, 0)
-  return {
+  const compared: OutputComparison = {
     output: name,
     kind,
     result: mismatchingRows === 0 ? 'match' : 'mismatch',
     unstable,
-    ...(reason !== undefined && { reason, detail: detail(reason, unstable, kind, maxAbsDiff) }),
     rows: b.rows,
     mismatchingRows,
     maxAbsDiff,
     maxRelDiff,
-    ...(kind === 'probabilities' && { argmaxAgreement: agreeing }),
     baselineValue: shown(b, row, kind, spec),
     candidateValue: shown(c, row, kind, spec),
     shownRow: b.rows === 0 ? null : row,
     differences,
   }
+  const agreed = kind === 'probabilities' ? { ...compared, argmaxAgreement: agreeing } : compared
+  return reason === undefined ? agreed : { ...agreed, reason, detail: detail(reason, unstable, kind, maxAbsDiff) }
 }
 
 /** |candidate − baseline|; 64-bit integers are subtracted before they are rounded. */
@@ -268,7 +269,7 @@ function detail(reason: MismatchReason, unstable: boolean, kind: CompareKind, ma
   if (reason === 'nonFinite') return `NaN or infinity from the ${unstable ? 'candidate' : 'baseline'} only`
   if (kind === 'label') return 'another label'
   if (kind === 'ranking') return 'another order'
-  return `differs by up to ${short(maxAbsDiff ?? 0)}`
+  return `differs by up to ${shortNumber(maxAbsDiff ?? 0)}`
 }
 
 function shown(value: OutputValue, row: number, kind: CompareKind, spec: CompareSpec): number | string | null {
@@ -287,11 +288,13 @@ function plain(value: number | bigint | string | undefined): number | string | n
   if (value === undefined) return null
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value)
   if (typeof value === 'string') return value.length > 64 ? `${value.slice(0, 63)}…` : value
-  return Number.isFinite(value) ? short(value) : Number.isNaN(value) ? 'NaN' : value > 0 ? 'Infinity' : '-Infinity'
-}
-
-function short(value: number): number {
-  return Number(value.toPrecision(6))
+  return Number.isFinite(value)
+    ? shortNumber(value)
+    : Number.isNaN(value)
+      ? 'NaN'
+      : value > 0
+        ? 'Infinity'
+        : '-Infinity'
 }
 
 function greatest(values: readonly (number | null)[]): number | null {

@@ -2,6 +2,7 @@
 import { type DropReason, FAIL_REASONS, type FailReason, MIRROR } from './accounting.ts'
 import { type Counters, count, SLOT, segmentSlot } from './counters.ts'
 import { countLatency } from './latency.ts'
+import { SlotNames } from './slotNames.ts'
 
 /** What became of a request that was to be a pair. */
 export type PairResult = 'match' | 'mismatch' | 'dropped' | FailReason
@@ -29,31 +30,34 @@ export interface PairCount {
   readonly sampled: boolean
 }
 
+const DIFFERENCES = new SlotNames<number>('diff.')
+
 /** Counts a pair, `amount` times. */
 export function addPair(slots: Counters, pair: PairCount, amount = 1): void {
   const { result, dropped, errors, segments, latency } = pair
-  const add = (slot: string) => {
-    count(slots, slot, amount)
-    for (const segment of segments) count(slots, segmentSlot(slot, segment), amount)
-  }
   if (dropped !== undefined) count(slots, MIRROR.dropped(dropped), amount)
   else if (isFailure(result)) count(slots, MIRROR.failed(result), amount)
   else count(slots, MIRROR.compared, amount)
-  if (errors !== undefined) add(errorSlot(errors.baseline, errors.candidate))
+  if (errors !== undefined) addBySegment(slots, errorSlot(errors.baseline, errors.candidate), segments, amount)
   if (latency !== undefined) {
     countLatency(slots, 'plat.b', latency[0], amount)
     countLatency(slots, 'plat.c', latency[1], amount)
     for (const slot of pair.late) count(slots, slot, amount)
   }
   if (!isCompared(pair)) return
-  add(result === 'match' ? SLOT.match : SLOT.mismatch)
+  addBySegment(slots, result === 'match' ? SLOT.match : SLOT.mismatch, segments, amount)
   if (pair.unstable) count(slots, SLOT.unstable, amount)
-  for (const bin of pair.differences) count(slots, `diff.${bin}`, amount)
+  for (const bin of pair.differences) count(slots, DIFFERENCES.of(bin), amount)
   // Histograms are overall only: their slots would be multiplied by those of the segments.
   for (const slot of pair.answers) count(slots, slot, amount)
   if (!pair.sampled) return
   count(slots, SLOT.againSampled, amount)
   if (result === 'mismatch') count(slots, SLOT.againSampledDiffers, amount)
+}
+
+function addBySegment(slots: Counters, slot: string, segments: readonly string[], amount: number): void {
+  count(slots, slot, amount)
+  for (const segment of segments) count(slots, segmentSlot(slot, segment), amount)
 }
 
 /** Counts a pair whose baseline was run twice: D = 1[candidate ≠ baseline] − 1[second run ≠ first]. */
@@ -88,7 +92,7 @@ export function isCompared({ result }: Pick<PairCount, 'result'>): boolean {
 }
 
 function isFailure(result: PairResult): result is FailReason {
-  return FAIL_REASONS.some(reason => reason === result)
+  return (FAIL_REASONS as readonly PairResult[]).includes(result)
 }
 
 function errorSlot(baselineFailed: boolean, candidateFailed: boolean): string {

@@ -16,16 +16,21 @@ export function joinInputs(requests: readonly (readonly Tensor[])[]): Tensor[] {
 export function splitOutputs(outputs: readonly Tensor[], rows: readonly number[]): Tensor[][] | undefined {
   const total = rows.reduce((sum, count) => sum + count, 0)
   if (outputs.some(output => output.shape[0] !== total)) return undefined
-  let start = 0
-  return rows.map(count => {
-    const from = start
-    start += count
-    return outputs.map(output => {
-      const width = output.data.length / total
+  const parts: Tensor[][] = rows.map(() => [])
+  for (const output of outputs) {
+    const width = output.data.length / total
+    let { shape } = output
+    let from = 0
+    for (let index = 0; index < rows.length; index++) {
+      const count = rows[index]!
+      // Most have one row: their shape is made once.
+      if (shape[0] !== count) shape = [count, ...output.shape.slice(1)]
       const data = output.data.slice(from * width, (from + count) * width) as TensorData
-      return { ...output, shape: [count, ...output.shape.slice(1)], data }
-    })
-  })
+      parts[index]!.push({ ...output, shape, data })
+      from += count
+    }
+  }
+  return parts
 }
 
 function joinData(parts: readonly TensorData[]): TensorData {

@@ -29,9 +29,15 @@ const COLON = 0x3a
 const OPEN = 0x5b
 const CLOSE = 0x5d
 
+/** What stands before, between and behind the lists of numbers; a byte is a character. Undefined: it is no such request. */
+interface Known {
+  readonly around: readonly string[]
+  readonly frame: Frame | undefined
+}
+
 // Most requests of a route differ in their numbers alone: what stands around those is read once. By the route's limits,
 // which are the same object as long as its configuration is.
-const frames = new WeakMap<DecodeLimits, { readonly around: string; readonly frame: Frame | undefined }>()
+const frames = new WeakMap<DecodeLimits, Known>()
 
 /**
  * The request of a body that is all JSON, every input a flat list of numbers; undefined for any other body, which must be
@@ -40,10 +46,56 @@ const frames = new WeakMap<DecodeLimits, { readonly around: string; readonly fra
 export function textRequestOf({ bytes, jsonBytes }: WireBody, limits: DecodeLimits): TextRequest | undefined {
   if (jsonBytes !== undefined) return undefined
   const body = bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  const known = frames.get(limits)
+  const like = known && listsLike(body, known.around)
+  if (like !== undefined) return requestOf(like, known!.frame)
+  const found = listsIn(body)
+  if (found === undefined) return undefined
+  const frame = frameOf(Buffer.from(found.around.join(''), 'latin1'), limits)
+  frames.set(limits, { around: found.around, frame })
+  return requestOf(found, frame)
+}
+
+/** The numbers of each list as text, and how many there are. */
+interface Lists {
+  readonly texts: readonly Uint8Array[]
+  readonly counts: readonly number[]
+}
+
+function requestOf({ texts, counts }: Lists, frame: Frame | undefined): TextRequest | undefined {
+  if (frame === undefined || frame.inputs.length !== texts.length) return undefined
+  for (let index = 0; index < texts.length; index++) {
+    if (frame.inputs[index]!.count !== counts[index]) return undefined
+  }
+  return { inputs: frame.inputs, outputs: frame.outputs, texts }
+}
+
+/** The lists of a body that has the same around them; undefined: it has not, or they hold more than numbers. */
+function listsLike(body: Buffer, around: readonly string[]): Lists | undefined {
   const texts: Uint8Array[] = []
   const counts: number[] = []
-  // As ISO 8859-1, in which every byte is a character.
-  let around = ''
+  const last = around.length - 1
+  const lastAt = body.length - around[last]!.length
+  // The end first: an id may stand there, and reading the numbers twice would cost more than all else.
+  if (lastAt < 0 || body.toString('latin1', lastAt) !== around[last]) return undefined
+  let at = 0
+  for (let index = 0; index < last; index++) {
+    const start = at + around[index]!.length
+    if (body.toString('latin1', at, start) !== around[index]) return undefined
+    at = body.indexOf(CLOSE, start)
+    const count = at < 0 ? -1 : numbersIn(body, start, at)
+    if (count < 0) return undefined
+    texts.push(body.subarray(start, at))
+    counts.push(count)
+  }
+  return at === lastAt ? { texts, counts } : undefined
+}
+
+/** Every list of numbers under the name of data, and what is around them; undefined for none, or one that holds more. */
+function listsIn(body: Buffer): (Lists & Pick<Known, 'around'>) | undefined {
+  const texts: Uint8Array[] = []
+  const counts: number[] = []
+  const around: string[] = []
   let from = 0
   for (let at = body.indexOf(DATA); at >= 0; at = body.indexOf(DATA, from)) {
     const start = listStart(body, at + DATA.length)
@@ -54,20 +106,12 @@ export function textRequestOf({ bytes, jsonBytes }: WireBody, limits: DecodeLimi
     counts.push(count)
     texts.push(body.subarray(start, end))
     if (start - from > MOST_AROUND) return undefined
-    around += body.toString('latin1', from, start)
+    around.push(body.toString('latin1', from, start))
     from = end
   }
   if (texts.length === 0 || body.length - from > MOST_AROUND) return undefined
-  around += body.toString('latin1', from)
-  let known = frames.get(limits)
-  if (known?.around !== around) {
-    known = { around, frame: frameOf(Buffer.from(around, 'latin1'), limits) }
-    frames.set(limits, known)
-  }
-  const { frame } = known
-  if (frame === undefined || frame.inputs.length !== texts.length) return undefined
-  if (frame.inputs.some(({ count }, index) => counts[index] !== count)) return undefined
-  return { inputs: frame.inputs, outputs: frame.outputs, texts }
+  around.push(body.toString('latin1', from))
+  return { texts, counts, around }
 }
 
 /** Several requests as the body of one, along the first dimension. All must go together, see shadow/batch.ts. */

@@ -51,6 +51,8 @@ interface Looking {
   /** The candidate was served, and live is asked. */
   readonly isReversed: boolean
   readonly second: SecondRun | undefined
+  /** The candidate's. */
+  readonly tally: Tally
 }
 
 export class Comparer {
@@ -100,7 +102,7 @@ export class Comparer {
         // As with a pair: what cannot be read ends nothing.
       }
     }
-    const candidates = route.versions.filter((_, index) => (record.candidates & (1 << index)) !== 0)
+    const candidates = candidatesOf(record, route)
     if (record.paired) candidates.push(route.versions[record.version]!)
     if (candidates.length === 0 || record.withheld !== undefined) {
       // The serving thread has counted these drops.
@@ -124,7 +126,8 @@ export class Comparer {
     }
     for (const candidate of candidates) {
       book.underWay++
-      const looking = { task, book, candidate, isReversed: record.paired, second }
+      const tally = this.#tallyOf(route.name, candidate.version)
+      const looking = { task, book, candidate, isReversed: record.paired, second, tally }
       this.#look(looking, (observation, ended) => {
         looks.push({ version: candidate, isReversed: record.paired, observation })
         if (ended !== undefined) pairs.push(ended)
@@ -177,13 +180,12 @@ export class Comparer {
 
   /** Asks the other version, and calls `end` once, with what it did or why it was not asked, and what came of the pair. */
   #look(looking: Looking, end: (observation: Look['observation'], ended?: Ended) => void): void {
-    const { task, book, candidate, isReversed } = looking
+    const { task, book, candidate, isReversed, tally } = looking
     const { route } = task
     const slots = slotsOf(book.counts.counters, candidate.evidenceKey!)
     const mirror = isReversed
       ? this.#targets.of(route, liveOf(route)!, 'paired')
       : this.#targets.of(route, candidate, 'shadow')
-    const tally = this.#tallyOf(route.name, candidate.version)
     if (mirror === undefined) {
       count(slots, MIRROR.dropped('not_ready'))
       end('not_ready', droppedEnd(candidate, isReversed, 'not_ready'))
@@ -201,7 +203,7 @@ export class Comparer {
       },
       dropped: (reason: DropReason) => {
         count(slots, MIRROR.dropped(reason))
-        bump(this.#tallyOf(route.name, asked(looking).version).outcomes, 'dropped')
+        bump(this.#askedTally(looking).outcomes, 'dropped')
         ends(reason, droppedEnd(candidate, isReversed, reason))
       },
       observed: observation => {
@@ -261,10 +263,10 @@ export class Comparer {
       const body = { key, b: pair.baseline, c: pair.candidate, s: segments }
       this.#keepPending(looking.book, task, `${route.name}/${candidate.version}`, body)
     }
-    const { outcomes, inference } = this.#tallyOf(route.name, asked(looking).version)
+    const { outcomes, inference } = this.#askedTally(looking)
     bump(outcomes, outcome.ok ? 'ok' : outcome.code)
     inference.add(outcome.inferMs / 1000)
-    bump(this.#tallyOf(route.name, candidate.version).comparisons, pair.result)
+    bump(looking.tally.comparisons, pair.result)
     return ended
   }
 
@@ -334,6 +336,11 @@ export class Comparer {
     return tally
   }
 
+  /** That of the version that is asked in the shadow. */
+  #askedTally({ task: { route }, isReversed, tally }: Looking): Tally {
+    return isReversed ? this.#tallyOf(route.name, liveOf(route)!.version) : tally
+  }
+
   #learnLatency(counters: CounterDeltas): void {
     for (const [key, slots] of counters) learnLatency(this.#memoryOf(key), slots, () => this.#latencyLimits(key))
   }
@@ -359,14 +366,18 @@ export class Comparer {
   }
 }
 
+/** The versions that it is mirrored to. */
+function candidatesOf({ candidates }: RequestRecord, { versions }: SnapshotRoute): SnapshotVersion[] {
+  const found: SnapshotVersion[] = []
+  for (let index = 0; index < versions.length; index++) {
+    if ((candidates & (1 << index)) !== 0) found.push(versions[index]!)
+  }
+  return found
+}
+
 function droppedEnd(version: SnapshotVersion, isReversed: boolean, reason: DropReason): Ended {
   const dropped = droppedPair(reason)
   return { version, observation: undefined, pair: undefined, count: dropped, number: undefined, isReversed }
-}
-
-/** The version that is asked in the shadow. */
-function asked({ task, candidate, isReversed }: Looking): SnapshotVersion {
-  return isReversed ? liveOf(task.route)! : candidate
 }
 
 function takeDelta(tally: Tally): ShadowDelta {

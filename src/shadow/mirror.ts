@@ -56,7 +56,7 @@ export class Mirror {
   readonly #candidate: Candidate
   readonly #settings: SnapshotVersion['shadow']
   readonly #maxBytes: number
-  #queue: Waiting[] = []
+  #queue: (Waiting | undefined)[] = []
   #head = 0
   #queuedBytes = 0
   #sending = 0
@@ -153,7 +153,8 @@ export class Mirror {
   #next(): Waiting | undefined {
     const waiting = this.#queue[this.#head]
     if (waiting === undefined) return undefined
-    this.#head++
+    // What was taken must not live as long as the array does: once that is old, everything a request holds would be too.
+    this.#queue[this.#head++] = undefined
     this.#queuedBytes -= waiting.task.bytes
     // shift() on a long array moves all of it: the front is cut off once it is half of the queue.
     if (this.#head > 64 && this.#head * 2 > this.#queue.length) {
@@ -251,8 +252,8 @@ export class Mirror {
         )
       : undefined
     if (outcome.ok && parts !== undefined) {
-      for (const [index, { ends }] of batch.entries()) {
-        ends.observed({
+      for (let index = 0; index < batch.length; index++) {
+        batch[index]!.ends.observed({
           outcome: { ok: true, outputs: parts[index]!, inferMs: outcome.inferMs, queueMs: outcome.queueMs },
           batched: true,
           sentMs,

