@@ -1,5 +1,7 @@
 // Remembers finished requests, so that somebody may ask about one. Bounded by number and bytes; explains only when asked.
 import { LRUCache } from 'lru-cache'
+import type { TensorData } from '../protocols/tensor.ts'
+import type { RequestRecord } from '../record/format.ts'
 import type { Kept } from '../telemetry/keep.ts'
 import { explain, type Look, type Remembered } from './explain.ts'
 import type { Found } from './explanation.ts'
@@ -56,7 +58,7 @@ export class Explanations {
       return
     }
     const key = keyOf(route.name, record.requestId)
-    const request: Remembered = { record, route, looks, kept }
+    const request: Remembered = { record: withOwnBodies(record), route, looks: looks.map(withOwnAnswer), kept }
     const before = this.#kept.peek(key)
     const ofOneId =
       before === undefined ? { requests: [request], seen: 1, bytes: bytesOf(request) } : joined(before, request)
@@ -94,6 +96,31 @@ export class Explanations {
     this.#tokens--
     return true
   }
+}
+
+// Bodies come in pieces of node's 64 KB pools: one that is kept would keep the bodies of thirty others, and be counted as one.
+function withOwnBodies(record: RequestRecord): RequestRecord {
+  return { ...record, request: own(record.request), answer: own(record.answer) }
+}
+
+function withOwnAnswer(look: Look): Look {
+  const { observation } = look
+  if (typeof observation === 'string' || !observation.outcome.ok) return look
+  const { outputs, raw } = observation.outcome
+  const ownOutputs = outputs.map(tensor => ({ ...tensor, data: ownData(tensor.data) }))
+  const outcome = { ...observation.outcome, outputs: ownOutputs, ...(raw !== undefined && { raw: own(raw) }) }
+  return { ...look, observation: { ...observation, outcome } }
+}
+
+/** The same bytes with nothing beside them in memory. */
+function own(bytes: Uint8Array): Uint8Array {
+  return bytes.length === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes)
+}
+
+function ownData(data: TensorData): TensorData {
+  if (!ArrayBuffer.isView(data) || data.byteLength === data.buffer.byteLength) return data
+  // A Buffer is one of bytes too, and its slice would be no copy.
+  return data instanceof Uint8Array ? own(data) : data.slice()
 }
 
 function joined({ requests, seen }: OfOneId, newest: Remembered): OfOneId {

@@ -1,8 +1,11 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
+import type { Tensor } from '../../src/protocols/tensor.ts'
 import type { Look } from '../../src/shadow/explain.ts'
 import { Explanations } from '../../src/shadow/explanations.ts'
 import { Task } from '../../src/shadow/task.ts'
-import { answered, mirrored, recordOf, route } from './remembered.ts'
+import { answered, BODY, mirrored, recordOf, route } from './remembered.ts'
 
 const bounds = { requests: 100, bytes: 10_000_000, perSecond: 1_000 }
 const memoryOf = (changes: Partial<typeof bounds> = {}) => new Explanations(ms => ms, { ...bounds, ...changes })
@@ -50,6 +53,38 @@ describe('the memory of requests', () => {
     memory.find('a', undefined)
     keep(memory, { id: 'c' })
     expect(timesOf(memory, 'a')).toEqual([])
+  })
+
+  it('keeps the bytes of a request, and nothing that lay beside them in memory', async () => {
+    const memory = memoryOf()
+    const pools: WeakRef<ArrayBuffer>[] = []
+    /** As bodies come: in a pool with those of others. */
+    const pooled = (text: string, type: 'bytes' | 'floats' = 'bytes') => {
+      const pool = new ArrayBuffer(65_536)
+      pools.push(new WeakRef(pool))
+      if (type === 'floats') return new Float32Array(pool, 1024, 2).fill(0.5)
+      const bytes = Buffer.from(pool, 1024, text.length)
+      bytes.write(text)
+      return bytes
+    }
+    const keepOne = () => {
+      const record = recordOf({ requestId: 'one' })
+      const answer = Buffer.from(record.answer).toString()
+      const bodies = { request: pooled(BODY) as Buffer, answer: pooled(answer) as Buffer }
+      const output = { name: 'p', datatype: 'FP32', shape: [2], data: pooled('', 'floats') } as Tensor
+      const outcome = { ok: true, outputs: [output], raw: pooled('raw') as Buffer, inferMs: 1, queueMs: 0 } as const
+      const observation = { outcome, batched: false, sentMs: 0, spanId: '' }
+      const looks = [{ version: route.versions[2]!, isReversed: false, observation }]
+      memory.keep(new Task({ ...record, ...bodies }, route), looks, undefined, false)
+    }
+    keepOne()
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    await new Promise(resolve => setTimeout(resolve))
+    collect()
+    expect(pools.map(pool => pool.deref())).toEqual([undefined, undefined, undefined, undefined])
+    const [explanation] = memory.find('one', undefined).explanations
+    expect(JSON.stringify(explanation)).toContain('0.5')
   })
 
   it('is bounded by the bytes of inputs and answers too', () => {
