@@ -91,7 +91,7 @@ describe('the table of embedded scoring', () => {
 })
 
 describe('the bare server', () => {
-  it('answers real rows as the gateway does, and runs its session alone', { timeout: 60_000 }, async () => {
+  it('answers real rows as the gateway does, and runs its session alone', { timeout: 120_000 }, async () => {
     const model = new URL('../../models/flight-delay/1.0.0/model.onnx', import.meta.url).pathname
     const peer = await startPeer('scorer', [model])
     try {
