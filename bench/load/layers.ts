@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
 import { Generator } from '../../src/load/generator.ts'
 import { seededRandom } from '../../src/load/schedule.ts'
+import { NOT_MEASURED } from '../notMeasured.ts'
 import { type LayersResults, layerOf, type Profiled, renderLayers } from './layersTable.ts'
 import { canPin, MEASURED, pinToFirst } from './pinning.ts'
 import { type Running, startPeer } from './processes.ts'
@@ -39,14 +40,16 @@ const running: Running[] = []
 pinToFirst()
 const generator = new Generator()
 try {
-  await run('perf', ['--version']).catch(() => {
-    throw new Error('perf is not installed')
-  })
-  const results = await measure()
-  const file = given.out ?? fileURLToPath(new URL('../results/layers.json', import.meta.url))
-  mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`)
-  process.stdout.write(renderLayers(results))
+  if (await hasPerf()) {
+    const results = await measure()
+    const file = given.out ?? fileURLToPath(new URL('../results/layers.json', import.meta.url))
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`)
+    process.stdout.write(renderLayers(results))
+  } else {
+    process.stderr.write('not measured: perf is not installed\n')
+    process.exitCode = NOT_MEASURED
+  }
 } finally {
   await generator.close()
   for (const each of running.toReversed()) {
@@ -54,6 +57,13 @@ try {
     rmSync(`/tmp/perf-${each.pid}.map`, { force: true })
   }
   rmSync(folder, { recursive: true, force: true })
+}
+
+function hasPerf(): Promise<boolean> {
+  return run('perf', ['--version']).then(
+    () => true,
+    () => false,
+  )
 }
 
 async function measure(): Promise<LayersResults> {

@@ -36,7 +36,7 @@ export interface OnnxScorer extends Scorer {
 }
 
 /**
- * A session over the model's bytes. Creating it blocks this thread for 40–70 ms, and every score blocks it for its
+ * A session over the model's bytes. Creating it blocks this thread (2–70 ms, by model and machine), and every score for its
  * length. From bytes and not from a path, so that what was hashed is what loads and external data cannot be reached.
  * @throws MODEL_BROKEN when the bytes are not a model that this runtime can load
  */

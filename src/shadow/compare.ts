@@ -10,7 +10,6 @@ import type { RequestRecord } from '../record/format.ts'
 import type { Snapshot, SnapshotRoute, SnapshotVersion } from '../rollout/snapshot.ts'
 import type { ScoringProcess } from '../scoring/pool.ts'
 import type { PendingPrediction } from '../state/store.ts'
-import { DurationCounts, INFERENCE_BUCKETS_S } from '../telemetry/durations.ts'
 import type { SeriesExemplar } from '../telemetry/exemplars.ts'
 import { VERSION } from '../version.ts'
 import { armPendingOf } from './armAnswer.ts'
@@ -24,23 +23,13 @@ import { Noise } from './noise.ts'
 import { answeredOutputs, type Ended, pairOf, reversedPairOf } from './pair.ts'
 import { SecondRun } from './secondRun.ts'
 import { SpanWriter } from './spans.ts'
+import { bump, Tallies, type Tally } from './tallies.ts'
 import { SNAPSHOT_KEPT_MS, Targets } from './targets.ts'
 import { liveOf, type Observation, Task } from './task.ts'
 
 interface ShadowCounts {
   readonly counters: CounterDeltas
   readonly pending: PendingPrediction[]
-}
-
-/** One version's answers in the shadow, for the metrics. */
-interface Tally {
-  readonly route: string
-  readonly version: string
-  readonly outcomes: Map<string, number>
-  readonly comparisons: Map<string, number>
-  readonly inference: DurationCounts
-  /** Pairs of this candidate that are queued or under way. */
-  inFlight: number
 }
 
 /** One pair that is to come: a candidate against live. */
@@ -59,7 +48,7 @@ export class Comparer {
   readonly #targets: Targets
   readonly #spans: SpanWriter
   readonly #snapshots = new Map<number, Snapshot>()
-  readonly #tallies = new Map<string, Tally>()
+  readonly #tallies = new Tallies()
   readonly #ledger = new EpochLedger<ShadowCounts>(() => ({ counters: new Map(), pending: [] }))
   readonly #memory = new Map<string, KeyMemory>()
   readonly #noise = new Noise()
@@ -126,7 +115,7 @@ export class Comparer {
     }
     for (const candidate of candidates) {
       book.underWay++
-      const tally = this.#tallyOf(route.name, candidate.version)
+      const tally = this.#tallies.of(route.name, candidate.version)
       const looking = { task, book, candidate, isReversed: record.paired, second, tally }
       this.#look(looking, (observation, ended) => {
         looks.push({ version: candidate, isReversed: record.paired, observation })
@@ -153,7 +142,7 @@ export class Comparer {
     for (const { counters } of epochs) this.#learnLatency(counters)
     return {
       post: { settled, epochs },
-      candidates: [...this.#tallies.values()].map(takeDelta),
+      candidates: this.#tallies.takeDeltas(),
       spansDropped: this.#spans.takeDropped(),
       exemplars: this.#spans.takeExemplars(),
     }
@@ -280,7 +269,7 @@ export class Comparer {
       return undefined
     }
     const second = new SecondRun(route.compare)
-    const { outcomes } = this.#tallyOf(route.name, live.version)
+    const { outcomes } = this.#tallies.of(route.name, live.version)
     book.underWay++
     const end = (observation: Observation | undefined, said: string) => {
       bump(outcomes, said)
@@ -325,20 +314,9 @@ export class Comparer {
     return memory
   }
 
-  #tallyOf(route: string, version: string): Tally {
-    const key = `${route}/${version}`
-    let tally = this.#tallies.get(key)
-    if (tally === undefined) {
-      const inference = new DurationCounts(INFERENCE_BUCKETS_S)
-      tally = { route, version, outcomes: new Map(), comparisons: new Map(), inference, inFlight: 0 }
-      this.#tallies.set(key, tally)
-    }
-    return tally
-  }
-
   /** That of the version that is asked in the shadow. */
   #askedTally({ task: { route }, isReversed, tally }: Looking): Tally {
-    return isReversed ? this.#tallyOf(route.name, liveOf(route)!.version) : tally
+    return isReversed ? this.#tallies.of(route.name, liveOf(route)!.version) : tally
   }
 
   #learnLatency(counters: CounterDeltas): void {
@@ -362,7 +340,7 @@ export class Comparer {
     const versions = new Set(
       next.routes.flatMap(({ name, versions }) => versions.map(each => `${name}/${each.version}`)),
     )
-    for (const [key, { inFlight }] of this.#tallies) if (!versions.has(key) && inFlight === 0) this.#tallies.delete(key)
+    this.#tallies.keep(versions)
   }
 }
 
@@ -378,17 +356,4 @@ function candidatesOf({ candidates }: RequestRecord, { versions }: SnapshotRoute
 function droppedEnd(version: SnapshotVersion, isReversed: boolean, reason: DropReason): Ended {
   const dropped = droppedPair(reason)
   return { version, observation: undefined, pair: undefined, count: dropped, number: undefined, isReversed }
-}
-
-function takeDelta(tally: Tally): ShadowDelta {
-  const { route, version, outcomes, comparisons, inFlight } = tally
-  const inference = tally.inference.takeDelta()
-  const delta = { route, version, outcomes: [...outcomes], comparisons: [...comparisons], inference, inFlight }
-  outcomes.clear()
-  comparisons.clear()
-  return delta
-}
-
-function bump(counts: Map<string, number>, name: string): void {
-  counts.set(name, (counts.get(name) ?? 0) + 1)
 }
