@@ -2,20 +2,29 @@ import { writeFile } from 'node:fs/promises'
 import { getPriority } from 'node:os'
 import { expect, it } from 'vitest'
 import { treeOf } from '../../bench/load/procfs.ts'
-import { flightRequests } from '../../bench/load/rows.ts'
 import { countedOf } from './evidence.ts'
-import { inParallel, predict, routesOf, startGateway, type TestGateway, until } from './gateway.ts'
+import { inParallel, predict, routesOf, scratch, startGateway, type TestGateway, until } from './gateway.ts'
+import { writeModel } from './onnxModel.ts'
 
-const bodies = flightRequests(200)
-const split = {
-  live: '1.0.0',
-  versions: {
-    '1.0.0': { onnx: 'flight-delay/1.0.0', weight: 50 },
-    '1.1.0': { onnx: 'flight-delay/1.1.0', weight: 50 },
-  },
-  // The canary answers otherwise, and from another process: it is not what is tested.
-  compare: { output: 'probability', tolerance: { absolute: 1 } },
-  gate: { latency: { p50: 1000, p95: 1000, p99: 1000, slack: '1s' } },
+const bodies = Array.from({ length: 200 }, (_, index) => {
+  const data = [index / 7, -index / 3]
+  return JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 2], data }] })
+})
+/** Models far under the time that a live one may take on a serving thread, whatever machine this is and whatever else it does. */
+async function quickModels() {
+  const models = await scratch()
+  const write = (version: string, op: 'Neg' | 'Identity' | 'Floor', outputs: number[]) =>
+    writeModel(models, 'quick', version, { op, datatype: 'FP32', width: 2 }, { inputs: [1.5, 2.5], outputs })
+  const live = { onnx: await write('1.0.0', 'Neg', [-1.5, -2.5]), weight: 100 }
+  const canary = { onnx: await write('1.1.0', 'Identity', [1.5, 2.5]), weight: 50 }
+  const shadow = { onnx: await write('2.0.0', 'Floor', [1, 2]), shadow: 100 }
+  const split = {
+    live: '1.0.0',
+    versions: { '1.0.0': { ...live, weight: 50 }, '1.1.0': canary },
+    // The canary answers otherwise, and would be aborted for it once enough is compared: it is not what is tested.
+    gate: { paired: 0, latency: { p50: 1000, p95: 1000, p99: 1000, slack: '1s' } },
+  }
+  return { models, live, shadow, split }
 }
 
 /** Answers of both arms so far, and how many of them were timed: those that share runs are not. */
@@ -59,27 +68,17 @@ async function untilShared(gateway: TestGateway): Promise<number> {
 }
 
 it('answers under load with the bytes that it answers with alone', { timeout: 120_000 }, async () => {
-  const gateway = await startGateway({
-    args: ['--adopt'],
-    routes: routesOf({
-      flights: { live: '1.0.0', versions: { '1.0.0': { onnx: 'flight-delay/1.0.0', weight: 100 } } },
-      compared: {
-        live: '1.0.0',
-        versions: {
-          '1.0.0': { onnx: 'flight-delay/1.0.0', weight: 100 },
-          '2.0.0': { onnx: 'flight-delay/2.0.0', shadow: 100 },
-        },
-      },
-      split,
-    }),
-  })
+  const { models, live, shadow, split } = await quickModels()
+  const sole = { live: '1.0.0', versions: { '1.0.0': live } }
+  const compared = { live: '1.0.0', versions: { '1.0.0': live, '2.0.0': shadow } }
+  const gateway = await startGateway({ args: ['--adopt'], routes: routesOf({ sole, compared, split }, { models }) })
   await untilShared(gateway)
   const ask = async (model: string, body: string) => {
     const { status, text } = await predict(gateway, model, body)
     expect(status).toBe(200)
     return text
   }
-  for (const model of ['flights', 'compared']) {
+  for (const model of ['sole', 'compared']) {
     const alone: string[] = []
     for (const body of bodies) alone.push(await ask(model, body))
     expect(new Set(alone).size).toBeGreaterThan(100)
@@ -89,7 +88,8 @@ it('answers under load with the bytes that it answers with alone', { timeout: 12
 })
 
 it('begins to share once live is proven, without a new revision', { timeout: 120_000 }, async () => {
-  const gateway = await startGateway({ routes: routesOf({ split }), args: ['--adopt'] })
+  const { models, split } = await quickModels()
+  const gateway = await startGateway({ routes: routesOf({ split }, { models }), args: ['--adopt'] })
   expect(await untilShared(gateway)).toBeGreaterThan(0)
   expect((await gateway.status()).revision).toBe(1)
 })
@@ -97,14 +97,15 @@ it('begins to share once live is proven, without a new revision', { timeout: 120
 it.skipIf(process.platform !== 'linux')(
   'is ready before anything is proven, serves on when the process of a proof is killed, and checks the next model',
   async () => {
-    const gateway = await startGateway({ routes: routesOf({ split }), args: ['--adopt'] })
+    const { models, shadow, split } = await quickModels()
+    const gateway = await startGateway({ routes: routesOf({ split }, { models }), args: ['--adopt'] })
     const proving = () => treeOf(gateway.pid).filter(pid => priorityOf(pid) > getPriority())
     const [pid] = await until(() => (proving().length > 0 ? proving() : undefined))
     process.kill(pid!, 'SIGKILL')
     await until(() => !proving().includes(pid!))
     await timedOfMany(gateway)
-    const versions = { ...split.versions, '2.0.0': { onnx: 'flight-delay/2.0.0', shadow: 100 } }
-    await writeFile(gateway.routesFile, routesOf({ split: { ...split, versions } }))
+    const versions = { ...split.versions, '2.0.0': shadow }
+    await writeFile(gateway.routesFile, routesOf({ split: { ...split, versions } }, { models }))
     await until(async () => (await gateway.status()).revision === 2)
     const [route] = (await gateway.status()).routes
     expect(route!.candidates.map(({ version }) => version)).toContain('2.0.0')
