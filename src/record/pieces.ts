@@ -2,6 +2,11 @@
 
 /** Writing a piece of its own costs about as much as copying this many bytes. */
 const WORTH_A_WRITE = 16 * 1024
+/**
+ * Up to so many bytes a body is written as a text of ISO 8859-1, together with its head: node writes texts up to 16 KiB from its
+ * stack in one call, and gathers two buffers.
+ */
+export const MOST_AS_TEXT = 12 * 1024
 
 /**
  * The bytes of a body. Passing them on and recording them needs no copy; a copy of a long body is memory that is soon

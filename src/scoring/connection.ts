@@ -2,11 +2,10 @@
 // stream's machinery, and a short request leaves as one text. Knows nothing of HTTP.
 import { Socket } from 'node:net'
 import { type buildConnector, errors } from 'undici'
+import { MOST_AS_TEXT } from '../record/pieces.ts'
 
 /** Most bytes of one read. */
 const READ_BYTES = 64 * 1024
-/** node writes texts up to 16 KiB without allocating. */
-const MOST_JOINED = 12 * 1024
 const KEEP_ALIVE_MS = 60_000
 
 /** How connections to `origin` are opened; undefined: undici's own way, which TLS needs. */
@@ -112,7 +111,7 @@ class Connection extends Socket {
     const head = this.#held
     this.#held = ''
     if (head === '') return super.write(chunk)
-    if (head.length + chunk.length <= MOST_JOINED) return super.write(head + latin1Of(chunk), 'latin1')
+    if (head.length + chunk.length <= MOST_AS_TEXT) return super.write(head + latin1Of(chunk), 'latin1')
     super.cork()
     super.write(head, 'latin1')
     const takesMore = super.write(chunk)

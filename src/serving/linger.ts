@@ -1,13 +1,11 @@
 // Lets a client that is still sending its request read the answer that has come already. Knows no limits on requests.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Pieces } from '../record/pieces.ts'
+import { MOST_AS_TEXT, type Pieces } from '../record/pieces.ts'
 
 /** A client that sends nothing for this long has read its answer, or waits for a 100 Continue that does not come. */
 const QUIET_MS = 1_000
 const LONGEST_MS = 10_000
 const MOST_BYTES = 64 * 1024 * 1024
-/** node writes texts up to 16 KiB without allocating. */
-const MOST_JOINED = 12 * 1024
 
 /**
  * Ends an answer of a known length. What the client still sends is read and thrown away first, within bounds: a socket that
@@ -45,8 +43,7 @@ export function endAfterRequest(request: IncomingMessage, response: ServerRespon
 
 /** In one system call, head and all. */
 function endWith(response: ServerResponse, { length, writes }: Pieces): void {
-  if (writes.length === 1 && length <= MOST_JOINED) {
-    // The same bytes as text: node joins it with its head and writes both from its stack, two buffers it gathers.
+  if (writes.length === 1 && length <= MOST_AS_TEXT) {
     response.end(writes[0]!.toString('latin1'), 'latin1')
     return
   }
