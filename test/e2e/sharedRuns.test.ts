@@ -1,12 +1,14 @@
-import { writeFile } from 'node:fs/promises'
+import { cp, writeFile } from 'node:fs/promises'
 import { getPriority } from 'node:os'
+import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { treeOf } from '../../bench/load/procfs.ts'
+import { flightRequests } from '../../bench/load/rows.ts'
 import { countedOf } from './evidence.ts'
-import { inParallel, predict, routesOf, scratch, startGateway, type TestGateway, until } from './gateway.ts'
+import { inParallel, MODELS, predict, routesOf, scratch, startGateway, type TestGateway, until } from './gateway.ts'
 import { writeModel } from './onnxModel.ts'
 
-const bodies = Array.from({ length: 200 }, (_, index) => {
+const quickBodies = Array.from({ length: 200 }, (_, index) => {
   const data = [index / 7, -index / 3]
   return JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 2], data }] })
 })
@@ -44,7 +46,7 @@ const PATIENT = { timeoutMs: 60_000 }
 async function timedOfMany(gateway: TestGateway): Promise<number> {
   const before = await armsOf(gateway)
   await inParallel(MANY, 24, async index => {
-    expect((await predict(gateway, 'split', bodies[index % bodies.length]!)).status).toBe(200)
+    expect((await predict(gateway, 'split', quickBodies[index % quickBodies.length]!)).status).toBe(200)
   })
   const after = await until(async () => {
     const arms = await armsOf(gateway)
@@ -69,16 +71,26 @@ async function untilShared(gateway: TestGateway): Promise<number> {
 
 it('answers under load with the bytes that it answers with alone', { timeout: 120_000 }, async () => {
   const { models, live, shadow, split } = await quickModels()
+  // One that is shipped beside it: where it is quick enough it shares runs too, and its arithmetic is real.
+  await cp(join(MODELS, 'flight-delay'), join(models, 'flight-delay'), { recursive: true })
+  const flights = { live: '1.0.0', versions: { '1.0.0': { onnx: 'flight-delay/1.0.0', weight: 100 } } }
   const sole = { live: '1.0.0', versions: { '1.0.0': live } }
   const compared = { live: '1.0.0', versions: { '1.0.0': live, '2.0.0': shadow } }
-  const gateway = await startGateway({ args: ['--adopt'], routes: routesOf({ sole, compared, split }, { models }) })
+  const gateway = await startGateway({
+    args: ['--adopt'],
+    routes: routesOf({ flights, sole, compared, split }, { models }),
+  })
   await untilShared(gateway)
   const ask = async (model: string, body: string) => {
     const { status, text } = await predict(gateway, model, body)
     expect(status).toBe(200)
     return text
   }
-  for (const model of ['sole', 'compared']) {
+  for (const [model, bodies] of [
+    ['flights', flightRequests(200)],
+    ['sole', quickBodies],
+    ['compared', quickBodies],
+  ] as const) {
     const alone: string[] = []
     for (const body of bodies) alone.push(await ask(model, body))
     expect(new Set(alone).size).toBeGreaterThan(100)
@@ -109,7 +121,7 @@ it.skipIf(process.platform !== 'linux')(
     await until(async () => (await gateway.status()).revision === 2)
     const [route] = (await gateway.status()).routes
     expect(route!.candidates.map(({ version }) => version)).toContain('2.0.0')
-    expect((await predict(gateway, 'split', bodies[0]!)).status).toBe(200)
+    expect((await predict(gateway, 'split', quickBodies[0]!)).status).toBe(200)
   },
 )
 
