@@ -1,4 +1,5 @@
 // V2 answers of which all but the numbers is known: most of a version's answers differ in those alone. Pure but for its memory.
+import { Buffer } from 'node:buffer'
 import type { DecodeLimits, InferResponse } from './codec.ts'
 import { tensorHead } from './inferTensors.ts'
 import { isObject, member, parseJson } from './json.ts'

@@ -1,5 +1,6 @@
 // Open Inference Protocol V2 over REST, JSON and binary: bytes ↔ requests and answers. Knows no version and no network.
 // Wire format: kserve/open-inference-protocol, specification/protocol/inference_rest.md.
+import { Buffer } from 'node:buffer'
 import { UnderstudyError } from '../errors.ts'
 import { isFiniteData } from './binaryTensors.ts'
 import type { Codec, DecodeLimits, EncodedBody, InferResponse, RequestedOutput, WireBody } from './codec.ts'

@@ -1,5 +1,6 @@
 // Triton's raw binary request: a body that is nothing but the only input's values. Decides its shape from the signature.
 // Source: triton-inference-server/server, src/http_server.cc (EVBufferToRawInput) and its tests of raw binary requests.
+import { Buffer } from 'node:buffer'
 import { UnderstudyError } from '../errors.ts'
 import { decodeRaw } from './binaryTensors.ts'
 import type { DecodeLimits, InferRequest, Signature } from './codec.ts'

@@ -1,4 +1,5 @@
 // V2 requests whose numbers stay the text that they came in: enough to send several as one, without reading a number.
+import { Buffer } from 'node:buffer'
 import type { DecodeLimits, RequestedOutput, WireBody } from './codec.ts'
 import { type TensorHead, tensorHead } from './inferTensors.ts'
 import { isObject, member, parseJson } from './json.ts'

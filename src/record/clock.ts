@@ -1,4 +1,6 @@
 // One monotonic clock and one count of admission epochs for all threads of the process.
+// Imported here and wherever it is hot, as `Buffer` is: these globals are getters, and V8 leaves out no call of one.
+import { performance } from 'node:perf_hooks'
 
 /** Length of an admission epoch, ms (GATE.md: evidence is committed by whole epochs). */
 export const EPOCH_MS = 250

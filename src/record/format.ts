@@ -1,4 +1,5 @@
 // What a serving thread tells the shadow thread of one request: ids, times, status and bytes, packed for the ring.
+import { Buffer } from 'node:buffer'
 import { PROTOCOLS, type Protocol } from '../config/protocols.ts'
 import type { Pieces } from './pieces.ts'
 import type { RingProducer } from './ring.ts'

@@ -1,4 +1,5 @@
 // A body in the pieces that it came in, joined only for whoever must read it.
+import { Buffer } from 'node:buffer'
 
 /** Writing a piece of its own costs about as much as copying this many bytes. */
 const WORTH_A_WRITE = 16 * 1024

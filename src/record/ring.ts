@@ -1,4 +1,5 @@
 // A bounded single-producer, single-consumer queue of byte records in shared memory. It drops, and never waits.
+import { Buffer } from 'node:buffer'
 
 // Cursors stand on cache lines of their own, or each side's writes would evict the other's.
 const HEAD = 0

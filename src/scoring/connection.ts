@@ -1,5 +1,6 @@
 // A plain connection to a model server, made for many short exchanges: what is read comes out of one buffer and past the
 // stream's machinery, and a short request leaves as one text. Knows nothing of HTTP.
+import { Buffer } from 'node:buffer'
 import { Socket } from 'node:net'
 import { type buildConnector, errors } from 'undici'
 import { MOST_AS_TEXT } from '../record/pieces.ts'

@@ -1,5 +1,6 @@
 // What a serving thread counts of a request and tells the shadow thread of it. Nothing here can change its answer.
 
+import { Buffer } from 'node:buffer'
 import { PROTOCOLS, type Protocol } from '../config/protocols.ts'
 import { packForm } from '../protocols/content.ts'
 import { monotonicMs } from '../record/clock.ts'

@@ -1,7 +1,7 @@
 // Reads a request body within a limit: whole, or as it comes where it is long and may be passed on like that.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Pieces } from '../record/pieces.ts'
-import { BodyBroken, WHOLE_BYTES } from '../scoring/exchange.ts'
+import { BodyBroken, lengthIn, WHOLE_BYTES } from '../scoring/exchange.ts'
 import { gone, tooLarge, type WholeReader, type WholeRequest } from './wholeRequest.ts'
 
 /** A body that is passed on while it comes. Bytes for the record are kept beside it, up to a limit. */
@@ -34,7 +34,8 @@ export function readBody(
   { limitBytes, keptBytes }: { readonly limitBytes: number; readonly keptBytes: number | undefined },
   reader: BodyReader,
 ): void {
-  const declared = Number(request.headers['content-length'] ?? 0)
+  const field = request.headers['content-length']
+  const declared = field === undefined ? 0 : lengthIn(field)
   if (declared > limitBytes) throw tooLarge(limitBytes)
   letContinue(request, response)
   const isOfAnyLength = request.headers['transfer-encoding'] !== undefined

@@ -1,4 +1,5 @@
 // Writes an answer to its client: what stands on every answer, and how long ones and late ones end.
+import { Buffer } from 'node:buffer'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Answer, JSON_TYPE } from './answer.ts'
 import { endAfterRequest } from './linger.ts'
