@@ -175,6 +175,9 @@ function comparisonsOf(saturated: Windows, paced: Windows): ProxiesResults['comp
     ...ratio('Understudy', 'HAProxy', 'treeUs'),
     ...ratio('Understudy, shadow', 'nginx, mirror', 'treeUs', 1),
     ...ratio('Understudy, shadow', 'Envoy, mirror', 'treeUs', 0.9),
+    // What Node itself leaves for a mirror: this one passes on what a gateway must, and copies nothing.
+    ...ratio('bare proxy that passes fields on', 'nginx, mirror', 'treeUs'),
+    ...ratio('bare proxy that passes fields on', 'Envoy, mirror', 'treeUs'),
     ...ratio('Understudy, shadow', 'Understudy', 'servingUs', 1.1),
     ...ratio('Understudy, shadow, one by one', 'nginx, mirror', 'treeUs'),
     ...ratio('Understudy', 'bare proxy', 'treeUs', undefined, paced),

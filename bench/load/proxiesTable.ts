@@ -5,7 +5,7 @@ import type { Percentile, RateFigures } from './proxiesRates.ts'
 import type { Received } from './received.ts'
 import type { RunFacts } from './saturation.ts'
 import type { Ratio, Spread } from './statistics.ts'
-import { accountTable, cell, ratioTable, table } from './table.ts'
+import { accountTable, cell, ratioTable, table, threadTable } from './table.ts'
 
 /** W1: a split, one request in a hundred to the canary. W2: the same, and a copy of what live answers to a shadow. */
 export type Work = 'W1' | 'W2'
@@ -68,7 +68,7 @@ export function renderProxies(results: ProxiesResults): string {
   if (results.wrk !== undefined) versions.push(`wrk ${results.wrk.version}`)
   return `${saturationTable(results)}
 
-${threadTable(results)}
+${threadTable(results.systems)}
 
 ${rateTable(results)}
 
@@ -103,16 +103,6 @@ function saturationTable({ systems }: ProxiesResults): string {
       cell(treeUs, 1),
       String(failures),
     ]),
-  )
-}
-
-/** Where the time goes: what cannot be had any cheaper by deciding less on the serving thread. */
-function threadTable({ systems }: ProxiesResults): string {
-  const known = systems.flatMap(({ system, threads }) => (threads === undefined ? [] : [{ system, threads }]))
-  const names = Object.keys(known[0]?.threads ?? {})
-  return table(
-    ['µs a request by thread', ...names],
-    known.map(({ system, threads }) => [system, ...names.map(name => threads[name]?.toFixed(1) ?? '–')]),
   )
 }
 

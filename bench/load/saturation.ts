@@ -67,6 +67,7 @@ const THREADS = [
   ['shadow', ['shadow']],
   ['main', ['node-MainThread', 'node']],
   ['collecting and compiling', ['node-V8Worker', 'V8Worker']],
+  ['scoring processes', ['child ']],
 ] as const
 
 /** Median µs a request of each thread. */

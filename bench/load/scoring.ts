@@ -21,7 +21,7 @@ import {
 } from './rivals/pythonServers.ts'
 import { flightRequests } from './rows.ts'
 import { sameAnswers } from './sameAnswers.ts'
-import { runFacts, saturating, summaryOf, timesOf } from './saturation.ts'
+import { runFacts, saturating, summaryOf, threadsOf, timesOf } from './saturation.ts'
 import { renderScoring, type ScoringResults, scoringRatio, type Target } from './scoringTable.ts'
 import { sessionWindow } from './sessionLoop.ts'
 import { shuffled } from './statistics.ts'
@@ -139,13 +139,18 @@ async function measure(): Promise<ScoringResults> {
     systems: [...windows].map(([system, ofSystem]) => {
       const { servingUs, ...others } = summaryOf(ofSystem)
       // Which thread of another's process serves is not known here.
-      return { system, ...others, servingUs: system in versions ? undefined : servingUs }
+      return system in versions
+        ? { system, ...others, servingUs: undefined }
+        : { system, ...others, servingUs, threads: threadsOf(ofSystem) }
     }),
     ratios: [
       ...rate(SHADOW, 'MLServer', 20),
       ...rate(SHADOW, 'LitServe', 10),
       ...rate(SPLIT, 'MLServer'),
       ...rate(SPLIT, 'LitServe'),
+      // With nothing decided, and nothing copied: what HTTP, JSON and the model leave of the distance.
+      ...rate(BARE, 'MLServer'),
+      ...rate(BARE, 'LitServe'),
       ...rate(LIMIT, 'MLServer'),
       ...rate(LIMIT, 'LitServe'),
       ...cpu('MLServer', SHADOW, 'treeUs'),

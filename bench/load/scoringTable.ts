@@ -3,7 +3,7 @@ import type { MirrorAccount } from './hang.ts'
 import type { Agreement } from './sameAnswers.ts'
 import type { RunFacts } from './saturation.ts'
 import { judgeTarget, pairedRatio, type Ratio, type Spread } from './statistics.ts'
-import { accountTable, cell, table } from './table.ts'
+import { accountTable, cell, table, threadTable } from './table.ts'
 
 /** `atLeast` holds where the ratio is to be large, `atMost` where it is to be small. */
 export interface Target {
@@ -47,6 +47,8 @@ export interface ScoringResults extends RunFacts {
     /** Of Node's systems. */
     readonly servingUs: Spread | undefined
     readonly treeUs: Spread
+    /** Medians, µs a request; results from before they were told have none. */
+    readonly threads?: Readonly<Record<string, number>>
     readonly failures: number
   }[]
   readonly ratios: readonly ScoringRatio[]
@@ -81,6 +83,8 @@ export function renderScoring({ machine, method, ...results }: ScoringResults): 
       String(failures),
     ]),
   )}
+
+${threadTable(results.systems)}
 
 ${table(
   ['ratio of paired windows', 'median', '95 % interval', 'target', ''],

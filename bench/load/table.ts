@@ -98,6 +98,21 @@ function accountRow(name: string, account: MirrorAccount): string[] {
   ]
 }
 
+/** µs a request of each thread, of the systems of which that is known: where the time goes. */
+export function threadTable(
+  systems: readonly { readonly system: string; readonly threads?: Readonly<Record<string, number>> | undefined }[],
+): string {
+  const known = systems.flatMap(({ system, threads }) => (threads === undefined ? [] : [{ system, threads }]))
+  if (known.length === 0) return ''
+  const used = new Set(
+    known.flatMap(({ threads }) => Object.keys(threads).filter(name => threads[name]!.toFixed(1) !== '0.0')),
+  )
+  return table(
+    ['µs a request by thread', ...used],
+    known.map(({ system, threads }) => [system, ...[...used].map(name => threads[name]?.toFixed(1) ?? '–')]),
+  )
+}
+
 export function ratioTable(comparisons: readonly Omit<Comparison, 'over' | 'under'>[]): string {
   return table(
     ['ratio of paired windows', 'median', '95 % interval', 'target', ''],

@@ -3,9 +3,12 @@ import { largestDifference, type V2Answer } from '../../bench/load/agreement.ts'
 import { startPeer } from '../../bench/load/processes.ts'
 import { flightRequests } from '../../bench/load/rows.ts'
 import { sameAnswers } from '../../bench/load/sameAnswers.ts'
+import { threadsOf } from '../../bench/load/saturation.ts'
 import { renderScoring, type ScoringResults, scoringRatio } from '../../bench/load/scoringTable.ts'
 import { sessionWindow } from '../../bench/load/sessionLoop.ts'
 import { startSystems } from '../../bench/load/systems.ts'
+import { threadTable } from '../../bench/load/table.ts'
+import type { Window } from '../../bench/load/windows.ts'
 
 const answerOf = (label: number, probability: number): V2Answer => ({
   model_version: '1.0.0',
@@ -68,7 +71,17 @@ describe('the table of embedded scoring', () => {
     missing: ['LitServe'],
     tried: [{ server: 'MLServer', configuration: 'in process', perSecond: spread, failures: 0, taken: true }],
     agreement: [{ system: 'MLServer', largestDifference: 2e-8 }],
-    systems: [{ system: 'MLServer', perSecond: spread, servingUs: undefined, treeUs: spread, failures: 4 }],
+    systems: [
+      {
+        system: 'Understudy',
+        perSecond: spread,
+        servingUs: spread,
+        treeUs: spread,
+        threads: { serving: 70.24, shadow: 0.04, 'scoring processes': 25.5 },
+        failures: 0,
+      },
+      { system: 'MLServer', perSecond: spread, servingUs: undefined, treeUs: spread, failures: 4 },
+    ],
     ratios: [
       {
         question: 'ours / MLServer',
@@ -83,10 +96,29 @@ describe('the table of embedded scoring', () => {
   it('tells failures, a loss, the configuration that was taken and what is not installed', () => {
     const text = renderScoring(results)
     expect(text).toContain('| MLServer | 2 (1–3) | – | 2.0 (1.0–3.0) | 4 |')
+    expect(text).toContain('| µs a request by thread | serving | scoring processes |')
+    expect(text).toContain('| Understudy | 70.2 | 25.5 |')
     expect(text).toContain('| ours / MLServer | 3.00 | 2.50 to 3.50 | ≥ 20.00 | missed |')
     expect(text).toContain('| MLServer, in process | 2 (1–3) | 0 | taken |')
     expect(text).toContain("the bare server's to 2e-8")
     expect(text).toContain('Not installed and so not measured: LitServe.')
+  })
+})
+
+describe('the time of each thread', () => {
+  const windowOf = (threadsUs: Record<string, number>) => ({ threadsUs }) as unknown as Window
+
+  it('keeps processes that score apart from the threads of the gateway, though their names are the same', () => {
+    const threads = threadsOf([
+      windowOf({ 'serving-1': 70, 'node-MainThread': 3, 'child node-MainThread': 25, shadow: 40 }),
+    ])
+    expect(threads).toMatchObject({ serving: 70, main: 3, shadow: 40, 'scoring processes': 25 })
+  })
+
+  it('leaves out threads that nobody has, and systems that do not tell', () => {
+    const text = threadTable([{ system: 'a', threads: { serving: 1, shadow: 0.01 } }, { system: 'b' }])
+    expect(text.split('\n')).toEqual(['| µs a request by thread | serving |', '| --- | --- |', '| a | 1.0 |'])
+    expect(threadTable([{ system: 'b' }])).toBe('')
   })
 })
 
