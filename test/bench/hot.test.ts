@@ -19,6 +19,16 @@ describe('a hot function', () => {
     expect(regressions(of({ a: 1.9, b: 2.1 }), of({ a: 1, b: 1 }))).toEqual([{ name: 'b', now: 2.1, before: 1 }])
   })
 
+  it('has not when half of its bursts met a collection, and has when the quickest of them are slower', () => {
+    const then = of({ a: 1 })
+    const noisy = (low: number): HotResults => ({
+      ...then,
+      functions: [{ name: 'a', timesParse: { median: 3, low, high: 5, windows: 3 } }],
+    })
+    expect(regressions(noisy(1.1), then)).toEqual([])
+    expect(regressions(noisy(2.5), then)).toEqual([{ name: 'a', now: 2.5, before: 1 }])
+  })
+
   it('has not when it is too quick to be told apart, or new', () => {
     expect(regressions(of({ a: 0.03, b: 5 }), of({ a: 0.001 }))).toEqual([])
   })

@@ -1,15 +1,16 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { Cycle, type CycleParts } from '../../src/control/cycle.ts'
 import { abort } from '../../src/rollout/rollback.ts'
+import { useFakeTime, useRealTime } from '../fakeTime.ts'
 import { verdict } from '../report/sample.ts'
 
 vi.mock('../../src/rollout/rollback.ts', () => ({ abort: vi.fn() }))
 
 beforeEach(() => {
-  vi.useFakeTimers()
+  useFakeTime()
 })
 afterEach(() => {
-  vi.useRealTimers()
+  useRealTime()
 })
 
 it('asks for an abort once while it is under way, however the evidence grows', async () => {

@@ -7,6 +7,7 @@ import type { ScoreOutcome } from '../../src/scoring/scorer.ts'
 import { joined } from '../../src/shadow/batch.ts'
 import { type Candidate, Mirror, type MirroredRequest } from '../../src/shadow/mirror.ts'
 import { type Observation, Task } from '../../src/shadow/task.ts'
+import { useFakeTime, useRealTime } from '../fakeTime.ts'
 
 type Settings = SnapshotVersion['shadow']
 
@@ -129,10 +130,10 @@ const ends = (list: readonly End[]) => ({
 const settle = () => vi.advanceTimersByTimeAsync(0)
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  useFakeTime({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
 })
 afterEach(() => {
-  vi.useRealTimers()
+  useRealTime()
 })
 
 describe('a mirror', () => {
