@@ -1,4 +1,5 @@
-// One call of a model server from its first byte to its last: deadlines, limits, and what went wrong. Opens no connection.
+// One call of a model server from its first byte to its last: limits, and what went wrong. Opens no connection, and is told
+// when to look at its deadline.
 import { performance } from 'node:perf_hooks'
 import { NO_PIECES, Pieces } from '../record/pieces.ts'
 import type { ScoreOutcome } from './scorer.ts'
@@ -102,7 +103,6 @@ export class Exchange {
   readonly #maxBytes: number
   readonly #call: UpstreamCall
   readonly #resolve: (answer: UpstreamAnswer) => void
-  #timer: NodeJS.Timeout
   #control: CallControl | undefined
   #sentAt: number | undefined
   #status = 0
@@ -120,7 +120,6 @@ export class Exchange {
     this.#maxBytes = maxBytes
     this.#call = call
     this.#resolve = resolve
-    this.#timer = setTimeout(timedOut, call.deadlineMs, this)
     if (call.caller !== undefined) call.caller.call = this
   }
 
@@ -174,7 +173,7 @@ export class Exchange {
   onResponseEnd(): void {
     if (this.#settled) return
     const now = performance.now()
-    // A timer counts whole milliseconds and may be late: the clock decides.
+    // Whoever watches deadlines may be late: the clock decides.
     if (this.#spentMs(now) >= this.#call.deadlineMs) {
       this.#fail('VERSION_DEADLINE', LATE)
       return
@@ -226,13 +225,20 @@ export class Exchange {
     return (this.#call.bodyWaitMs?.() ?? 0) + this.#pausedMs + (this.#pausedAt === undefined ? 0 : now - this.#pausedAt)
   }
 
-  /** The deadline may be here. */
-  onTime(): void {
-    const leftMs = this.#call.deadlineMs - this.#spentMs(performance.now())
-    // A timer may be a fraction of a millisecond early.
-    if (leftMs < 1) this.#fail('VERSION_DEADLINE', LATE)
-    else if (this.#clientMs(performance.now()) > LONGEST_CLIENT_MS) this.#fail('CLIENT_GONE', 'the client is too slow')
-    else this.#timer = setTimeout(timedOut, Math.ceil(leftMs), this)
+  /** When its deadline is, on this thread's clock, if its client takes no time of it. */
+  get dueAt(): number {
+    return this.#calledAt + this.#call.deadlineMs
+  }
+
+  /** Fails if its deadline is here. @returns ms until it may be; infinite when it is settled */
+  lookAt(now: number): number {
+    if (!this.#settled) {
+      const leftMs = this.#call.deadlineMs - this.#spentMs(now)
+      if (leftMs <= 0) this.#fail('VERSION_DEADLINE', LATE)
+      else if (this.#clientMs(now) > LONGEST_CLIENT_MS) this.#fail('CLIENT_GONE', 'the client is too slow')
+      else return leftMs
+    }
+    return Number.POSITIVE_INFINITY
   }
 
   #tooLarge(): void {
@@ -258,16 +264,10 @@ export class Exchange {
 
   #settle(answer: UpstreamAnswer): void {
     this.#settled = true
-    clearTimeout(this.#timer)
     if (this.#call.caller !== undefined) this.#call.caller.call = undefined
     this.#chunks = []
     this.#resolve(answer)
   }
-}
-
-// One function for all timers, instead of a closure for each call.
-function timedOut(exchange: Exchange): void {
-  exchange.onTime()
 }
 
 const CANNOT_CONNECT = new Set([

@@ -1,4 +1,5 @@
 // One address of one version: so many calls at once and no more, the others in a queue. It shares its connections.
+import { performance } from 'node:perf_hooks'
 import { Pieces } from '../record/pieces.ts'
 import { Exchange, type UpstreamAnswer, type UpstreamCall } from './exchange.ts'
 import { type InLine, Line } from './line.ts'
@@ -19,6 +20,9 @@ export class Lane {
   readonly #underWay = new Line<LaneCall>()
   /** A call that is settled while it waits is in it no longer. */
   readonly #waiting = new Line<LaneCall>()
+  /** Of the deadline that is next. A timer for each call would be made and cleared with every request. */
+  #timer: NodeJS.Timeout | undefined
+  #timerAt = Number.POSITIVE_INFINITY
   #filling = false
   #ending = false
   #left = false
@@ -32,7 +36,9 @@ export class Lane {
   call(call: UpstreamCall, answered: (answer: UpstreamAnswer) => void): void {
     const { maxAnswerBytes, limit } = this.#options
     if (!this.#ending && this.#underWay.length < limit) {
-      this.#dispatch(new LaneCall(this, maxAnswerBytes, call, answered))
+      const sent = new LaneCall(this, maxAnswerBytes, call, answered)
+      this.#watch(sent.dueAt)
+      this.#dispatch(sent)
       return
     }
     const settled = (answer: UpstreamAnswer) => {
@@ -42,7 +48,10 @@ export class Lane {
     }
     const waiting = new LaneCall(this, maxAnswerBytes, call, settled)
     if (this.#ending) waiting.onResponseError(undefined, new LaneEnded())
-    else this.#waiting.join(waiting)
+    else {
+      this.#watch(waiting.dueAt)
+      this.#waiting.join(waiting)
+    }
   }
 
   /** The call uses its connection no longer. */
@@ -50,6 +59,15 @@ export class Lane {
     if (!this.#underWay.leave(call)) return
     this.#fill()
     this.#tellIfEmpty()
+  }
+
+  /** Deadlines may be here. */
+  onTime(): void {
+    this.#timerAt = Number.POSITIVE_INFINITY
+    const now = performance.now()
+    let nextMs = Number.POSITIVE_INFINITY
+    for (const call of [...this.#waiting.all(), ...this.#underWay.all()]) nextMs = Math.min(nextMs, call.lookAt(now))
+    this.#watch(now + nextMs)
   }
 
   /** Takes no more calls, and ends with the last that it has. */
@@ -67,6 +85,14 @@ export class Lane {
     const leaves = this.#leaves()
     for (const call of calls) call.onResponseError(undefined, new LaneEnded())
     if (leaves) await this.#options.share.destroy()
+  }
+
+  #watch(dueAt: number): void {
+    if (dueAt >= this.#timerAt) return
+    clearTimeout(this.#timer)
+    this.#timerAt = dueAt
+    // A call keeps its thread alive by its connection; the timer may outlive the last of them.
+    this.#timer = setTimeout(onTime, Math.ceil(dueAt - performance.now()), this).unref()
   }
 
   /** In a loop: a call that cannot be sent frees its place before `dispatch` returns. */
@@ -102,8 +128,14 @@ export class Lane {
   #leaves(): boolean {
     if (this.#left) return false
     this.#left = true
+    clearTimeout(this.#timer)
     return true
   }
+}
+
+// One function for all lanes, instead of a closure each.
+function onTime(lane: Lane): void {
+  lane.onTime()
 }
 
 /** An exchange that holds one of its lane's places until undici is done with it, which may be later than its answer. */
