@@ -49,6 +49,41 @@ export function askedAt(url: string): Asked | undefined {
   return parsed === undefined ? undefined : { protocol: 'v1', ...parsed, path: '', query }
 }
 
+/** Longer ones are not remembered: most of them are a query that is never asked again. */
+const LONGEST_KNOWN = 256
+
+/**
+ * Remembers what addresses ask for: the same few are asked all the time, and to read one and look its names up costs more
+ * than to find it here.
+ */
+export class KnownAddresses {
+  readonly #known = new Map<string, Asked>()
+  readonly #most: number
+  #last = ''
+  #lastAsked: Asked | undefined
+
+  /** @param most addresses that are remembered; forgotten all at once when there are more, so a stranger's cost no more than that */
+  constructor(most = 16_384) {
+    this.#most = most
+  }
+
+  /** As `askedAt`. */
+  askedAt(url: string): Asked | undefined {
+    // Of most gateways, most requests ask for what the one before them did.
+    if (url === this.#last) return this.#lastAsked
+    let asked = this.#known.get(url)
+    if (asked === undefined) {
+      asked = askedAt(url)
+      if (asked === undefined) return undefined
+      if (this.#known.size >= this.#most) this.#known.clear()
+      if (url.length <= LONGEST_KNOWN) this.#known.set(url, asked)
+    }
+    this.#last = url
+    this.#lastAsked = asked
+    return asked
+  }
+}
+
 /** What is spoken at a path that a route has of its own: whatever it is where its versions are not read, else by the path. */
 export function ownProtocol(
   path: string,

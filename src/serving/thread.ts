@@ -17,7 +17,7 @@ import { Connections } from './connections.ts'
 import { addRouteCounts } from './counts.ts'
 import { hasDotSegments, pathFormOf, refusalOf } from './limits.ts'
 import type { AssignedCounts, FromServing, RequestDelta, ServingData, ToServing } from './message.ts'
-import { type Asked, askedAt, ownProtocol } from './path.ts'
+import { type Asked, KnownAddresses, ownProtocol } from './path.ts'
 import { type PredictContext, predict } from './predict.ts'
 import { INVOCATIONS, type Runtime, RuntimeBuilder, type RuntimeVersion, SERVED_ELSEWHERE } from './runtime.ts'
 import { WholeRequest } from './wholeRequest.ts'
@@ -103,18 +103,12 @@ function answer(request: WholeRequest, response: ServerResponse): void {
   }
 }
 
-// Most requests ask for what the one before them asked for.
-let lastUrl = ''
-let lastAsked: Asked | undefined
+const addresses = new KnownAddresses()
 
 /** The prediction that a POST asks for, at a path that every gateway has or at one that a route has of its own. */
 function askedOf(url: string): Asked | undefined {
-  const asked = url === lastUrl ? lastAsked : askedAt(url)
-  if (asked !== undefined) {
-    lastUrl = url
-    lastAsked = asked
-    return asked
-  }
+  const asked = addresses.askedAt(url)
+  if (asked !== undefined) return asked
   const mark = url.indexOf('?')
   const path = mark < 0 ? url : url.slice(0, mark)
   const route = runtime.paths.get(path)

@@ -1,0 +1,35 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { askedAt, KnownAddresses } from '../../src/serving/path.ts'
+
+describe('addresses that are remembered', () => {
+  const name = fc.constantFrom('a', 'b', 'a%2Fb', '%', '', 'x'.repeat(300))
+  const address = fc.oneof(
+    fc.tuple(name, name).map(([model, query]) => `/v2/models/${model}/infer${query && `?${query}`}`),
+    name.map(model => `/v1/models/${model}:predict`),
+    fc.webPath(),
+  )
+
+  it.each([1, 2, 1_000])('say what they would say unremembered, where %i fit in', most => {
+    fc.assert(
+      fc.property(fc.array(address, { maxLength: 40 }), addresses => {
+        const known = new KnownAddresses(most)
+        for (const each of addresses) expect(known.askedAt(each)).toEqual(askedAt(each))
+      }),
+    )
+  })
+
+  it('are read once, while they fit in, and those of a long query each time', () => {
+    const known = new KnownAddresses(2)
+    const first = known.askedAt('/v2/models/a/infer')
+    known.askedAt('/v2/models/b/infer')
+    expect(known.askedAt('/v2/models/a/infer')).toBe(first)
+    const long = `/v2/models/a/infer?${'q'.repeat(300)}`
+    const once = known.askedAt(long)
+    known.askedAt('/v2/models/b/infer')
+    expect(known.askedAt(long)).not.toBe(once)
+    // A third: all are forgotten, and remembered anew.
+    known.askedAt('/v2/models/c/infer')
+    expect(known.askedAt('/v2/models/a/infer')).not.toBe(first)
+  })
+})
