@@ -53,35 +53,35 @@ export function askedAt(url: string): Asked | undefined {
 const LONGEST_KNOWN = 256
 
 /**
- * Remembers what addresses ask for: the same few are asked all the time, and to read one and look its names up costs more
- * than to find it here.
+ * Remembers what addresses ask for, since the same few are asked all the time. Each has one place, and whoever comes there
+ * next takes it. Not a Map: it looks a text that has just come up among all texts of the thread first, and that costs as much as reading
+ * the address anew (measured).
  */
 export class KnownAddresses {
-  readonly #known = new Map<string, Asked>()
-  readonly #most: number
-  #last = ''
-  #lastAsked: Asked | undefined
+  readonly #places: ({ readonly url: string; readonly asked: Asked } | undefined)[]
 
-  /** @param most addresses that are remembered; forgotten all at once when there are more, so a stranger's cost no more than that */
-  constructor(most = 16_384) {
-    this.#most = most
+  /** @param places a power of two */
+  constructor(places = 16_384) {
+    this.#places = Array.from({ length: places }, () => undefined)
   }
 
   /** As `askedAt`. */
   askedAt(url: string): Asked | undefined {
-    // Of most gateways, most requests ask for what the one before them did.
-    if (url === this.#last) return this.#lastAsked
-    let asked = this.#known.get(url)
-    if (asked === undefined) {
-      asked = askedAt(url)
-      if (asked === undefined) return undefined
-      if (this.#known.size >= this.#most) this.#known.clear()
-      if (url.length <= LONGEST_KNOWN) this.#known.set(url, asked)
-    }
-    this.#last = url
-    this.#lastAsked = asked
+    if (url.length > LONGEST_KNOWN) return askedAt(url)
+    const place = hashOf(url) & (this.#places.length - 1)
+    const known = this.#places[place]
+    if (known?.url === url) return known.asked
+    const asked = askedAt(url)
+    if (asked !== undefined) this.#places[place] = { url, asked }
     return asked
   }
+}
+
+/** Not against strangers: those who find addresses of one place make the gateway read them, as it would without this. */
+function hashOf(text: string): number {
+  let hash = 0
+  for (let index = 0; index < text.length; index++) hash = (Math.imul(hash, 31) + text.charCodeAt(index)) | 0
+  return hash
 }
 
 /** What is spoken at a path that a route has of its own: whatever it is where its versions are not read, else by the path. */

@@ -10,26 +10,24 @@ describe('addresses that are remembered', () => {
     fc.webPath(),
   )
 
-  it.each([1, 2, 1_000])('say what they would say unremembered, where %i fit in', most => {
+  it.each([1, 2, 1_024])('say what they would say unremembered, in %i places', places => {
     fc.assert(
       fc.property(fc.array(address, { maxLength: 40 }), addresses => {
-        const known = new KnownAddresses(most)
+        const known = new KnownAddresses(places)
         for (const each of addresses) expect(known.askedAt(each)).toEqual(askedAt(each))
       }),
     )
   })
 
-  it('are read once, while they fit in, and those of a long query each time', () => {
-    const known = new KnownAddresses(2)
+  it('are read once, until another comes to their place, and those of a long query each time', () => {
+    const known = new KnownAddresses(1)
     const first = known.askedAt('/v2/models/a/infer')
-    known.askedAt('/v2/models/b/infer')
     expect(known.askedAt('/v2/models/a/infer')).toBe(first)
     const long = `/v2/models/a/infer?${'q'.repeat(300)}`
-    const once = known.askedAt(long)
+    expect(known.askedAt(long)).not.toBe(known.askedAt(long))
+    expect(known.askedAt('/v2/models/a/ready')).toBeUndefined()
+    expect(known.askedAt('/v2/models/a/infer'), 'what asks for no prediction takes no place').toBe(first)
     known.askedAt('/v2/models/b/infer')
-    expect(known.askedAt(long)).not.toBe(once)
-    // A third: all are forgotten, and remembered anew.
-    known.askedAt('/v2/models/c/infer')
     expect(known.askedAt('/v2/models/a/infer')).not.toBe(first)
   })
 })
