@@ -102,7 +102,10 @@ function accountRow(name: string, account: MirrorAccount): string[] {
 export function threadTable(
   systems: readonly { readonly system: string; readonly threads?: Readonly<Record<string, number>> | undefined }[],
 ): string {
-  const known = systems.flatMap(({ system, threads }) => (threads === undefined ? [] : [{ system, threads }]))
+  const isTold = (threads: Readonly<Record<string, number>>) => Object.values(threads).some(us => us > 0)
+  const known = systems.flatMap(({ system, threads }) =>
+    threads !== undefined && isTold(threads) ? [{ system, threads }] : [],
+  )
   if (known.length === 0) return ''
   const used = new Set(
     known.flatMap(({ threads }) => Object.keys(threads).filter(name => threads[name]!.toFixed(1) !== '0.0')),

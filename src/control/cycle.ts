@@ -105,8 +105,14 @@ export class Cycle {
   }
 
   #tick(): void {
-    this.#guarded('the commit', () => this.#commit(false))
-    this.#guarded('the watch for a decline', () => this.#parts.decline.tick())
+    this.#guarded(
+      () => 'the commit',
+      () => this.#commit(false),
+    )
+    this.#guarded(
+      () => 'the watch for a decline',
+      () => this.#parts.decline.tick(),
+    )
     const now = monotonicMs()
     const standing = this.#parts.standing()
     if (standing === undefined || now - this.#judgedMs < JUDGE_EVERY_MS) return
@@ -117,19 +123,24 @@ export class Cycle {
       for (const { version, evidenceKey } of route.versions) {
         if (evidenceKey === undefined) continue
         judged.add(`${route.name}/${version}`)
-        this.#guarded(`the judgement of ${route.name}/${version}`, () => {
+        const judging = () => `the judgement of ${route.name}/${version}`
+        this.#guarded(judging, () => {
           const verdict = this.#judge(route.name, version, evidenceKey)
           if (verdict !== undefined) verdicts.set(version, verdict)
         })
       }
-      this.#guarded(`the rollout of ${route.name}`, () => this.#parts.automatic.judged(route.name, verdicts))
+      const raising = () => `the rollout of ${route.name}`
+      this.#guarded(raising, () => this.#parts.automatic.judged(route.name, verdicts))
     }
     this.#parts.automatic.keep(new Set(standing.snapshot.routes.map(({ name }) => name)))
     this.#parts.history.forgetOthers(judged)
     if (now - this.#expiredMs > EXPIRE_EVERY_MS) {
       this.#expiredMs = now
       const { labels, config } = this.#parts
-      this.#guarded('the expiry of predictions', () => labels.expire(config(), this.#parts.now(), PENDING_KEPT))
+      this.#guarded(
+        () => 'the expiry of predictions',
+        () => labels.expire(config(), this.#parts.now(), PENDING_KEPT),
+      )
     }
   }
 
@@ -191,7 +202,11 @@ export class Cycle {
     const digest = period?.candidateDigest
     // One at a time, however the evidence grows meanwhile: a thread that is late would have one more queued every second.
     const key = `${route}/${version}/${digest ?? ''}`
-    if (period !== undefined) this.#guarded('the history', () => history.sample(verdict, period, now()))
+    if (period !== undefined)
+      this.#guarded(
+        () => 'the history',
+        () => history.sample(verdict, period, now()),
+      )
     if (verdict.decision !== 'abort' || this.#latched(route, version) || this.#aborting.has(key)) return verdict
     this.#aborting.add(key)
     log.warn({ route, version }, `aborted: ${verdict.reason}`)
@@ -216,12 +231,13 @@ export class Cycle {
     )
   }
 
-  #guarded(what: string, work: () => void): void {
+  /** @param what is only called where something fails or has failed: there may be thousands of routes */
+  #guarded(what: () => string, work: () => void): void {
     try {
       work()
-      this.#toldOnce.delete(what)
+      if (this.#toldOnce.size > 0) this.#toldOnce.delete(what())
     } catch (error) {
-      this.#failed(what, error)
+      this.#failed(what(), error)
     }
   }
 

@@ -42,6 +42,8 @@ export class EvidenceBook {
   readonly #segments: SegmentOrder
   /** By route: keys of the periods that candidates are judged on, and those that are open. */
   readonly #current = new Map<string, Followed>()
+  /** The open ones of all routes; undefined: to be collected anew. */
+  #open: readonly string[] | undefined
   readonly #compareDigests = new Map<string, string>()
   /** When a key left the current ones, ms: its last epochs and labels are still on their way. */
   readonly #left = new Map<string, number>()
@@ -119,9 +121,7 @@ export class EvidenceBook {
 
   /** The gateway has served for so long: exposure is counted like everything else, so that time without it is none. */
   served(elapsedMs: number): void {
-    for (const { open } of this.#current.values()) {
-      for (const key of open) this.#time.set(key, (this.#time.get(key) ?? 0) + elapsedMs)
-    }
+    for (const key of this.#openKeys()) this.#time.set(key, (this.#time.get(key) ?? 0) + elapsedMs)
   }
 
   /**
@@ -161,7 +161,7 @@ export class EvidenceBook {
     this.#unsaved.clear()
     this.#blocks = blocks.open
     this.#segments.kept(segments)
-    const open = new Set([...this.#current.values()].flatMap(followed => followed.open))
+    const open = new Set(this.#openKeys())
     for (const [key, ms] of this.#time) {
       if (open.has(key)) this.#time.set(key, ms % 1)
       else this.#time.delete(key)
@@ -254,6 +254,12 @@ export class EvidenceBook {
     return { n, errors }
   }
 
+  /** Of all routes: most of thousands have no candidate, and time is counted four times a second. */
+  #openKeys(): readonly string[] {
+    this.#open ??= [...this.#current.values()].flatMap(({ open }) => open)
+    return this.#open
+  }
+
   #routePeriods(route: string): RoutePeriods | undefined {
     const known = this.#periods.get(route)
     if (known !== undefined) return known
@@ -270,6 +276,7 @@ export class EvidenceBook {
     for (const key of next?.judged ?? []) this.#left.delete(key)
     if (next === undefined) this.#current.delete(route)
     else this.#current.set(route, next)
+    this.#open = undefined
     for (const [key, leftAt] of this.#left) {
       if (nowMs - leftAt < LEFT_KEPT_MS) continue
       this.#left.delete(key)

@@ -100,6 +100,7 @@ export class Meters {
 
   /** Epochs are in the store: the mirror's accounts follow. */
   committed(epochs: readonly EpochDelta[], snapshot: Snapshot | undefined): void {
+    if (epochs.every(({ counters }) => counters.size === 0)) return
     for (const route of snapshot?.routes ?? []) {
       for (const { version, evidenceKey } of route.versions) {
         if (evidenceKey === undefined) continue

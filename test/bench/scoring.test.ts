@@ -116,7 +116,11 @@ describe('the time of each thread', () => {
   })
 
   it('leaves out threads that nobody has, and systems that do not tell', () => {
-    const text = threadTable([{ system: 'a', threads: { serving: 1, shadow: 0.01 } }, { system: 'b' }])
+    const text = threadTable([
+      { system: 'a', threads: { serving: 1, shadow: 0.01 } },
+      { system: 'b' },
+      { system: 'c', threads: { serving: 0 } },
+    ])
     expect(text.split('\n')).toEqual(['| µs a request by thread | serving |', '| --- | --- |', '| a | 1.0 |'])
     expect(threadTable([{ system: 'b' }])).toBe('')
   })
