@@ -53,3 +53,36 @@ it('asks for an abort once while it is under way, however the evidence grows', a
   expect(abort, 'it is tried again').toHaveBeenCalledTimes(2)
   cycle.stop()
 })
+
+it('tells a failure once until it has worked again, and then once more', async () => {
+  let fails = true
+  const error = vi.fn()
+  const nothing = () => {}
+  const cycle = new Cycle({
+    collector: { release: () => [] },
+    book: { commit: () => true, served: nothing },
+    traces: { release: () => [] },
+    labels: { admitted: () => [], take: () => [], kept: nothing, arrived: nothing },
+    meters: { committed: nothing },
+    seenUnits: { takeChanged: () => [] },
+    decline: {
+      tick: () => {
+        if (fails) throw new Error('no')
+      },
+    },
+    log: { error },
+    config: () => ({ routes: {} }),
+    standing: () => undefined,
+    now: () => 0,
+  } as unknown as CycleParts)
+  cycle.start()
+  await vi.advanceTimersByTimeAsync(3_000)
+  expect(error).toHaveBeenCalledTimes(1)
+  fails = false
+  await vi.advanceTimersByTimeAsync(1_000)
+  fails = true
+  await vi.advanceTimersByTimeAsync(3_000)
+  expect(error).toHaveBeenCalledTimes(2)
+  expect(error.mock.calls.map(([, message]) => message)).toEqual(new Array(2).fill('the watch for a decline failed'))
+  cycle.stop()
+})

@@ -87,6 +87,21 @@ describe('the evidence of a candidate', () => {
     expect(store.counters(key).get(key)!.get('pair.ok')).toBe(2)
   })
 
+  it('takes it for routes that came meanwhile, and for none that left', () => {
+    const { book } = open()
+    const other = (): AppliedRoute => ({ ...routeOf(5), name: 'n' })
+    const key = book.follow(routeOf(5), limits, 1).get('2.0.0')!
+    book.served(1_000)
+    book.commit([], nothing)
+    const late = book.follow(other(), limits, 2).get('2.0.0')!
+    book.served(1_000)
+    book.commit([], nothing)
+    book.keep(new Set(['n']), 3)
+    book.served(1_000)
+    book.commit([], nothing)
+    expect([key, late].map(each => book.counters(each).get('time.ms'))).toEqual([2_000, 2_000])
+  })
+
   it('takes the time that the gateway served for exposure, over a restart and not the time between', () => {
     const { store, book } = open()
     book.follow(routeOf(5), limits, 1_000)
