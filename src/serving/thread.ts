@@ -191,7 +191,7 @@ function tick(): void {
     requests: takeRequestDeltas(),
     refused: takeCodes(refused),
   })
-  connections.closeStalled(monotonicMs())
+  connections.closeOverdue(monotonicMs())
   // Only now: a revision released before its counts are posted would take up to a tick of requests out of the metrics.
   for (const each of retired) {
     if (each.underWay > 0) continue

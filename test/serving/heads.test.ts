@@ -217,7 +217,7 @@ describe('connections', () => {
     for (let nowMs = 0; nowMs < 60_000; nowMs += 250) {
       slow.writableLength -= 10
       oneLargeWrite._handle.writeQueueSize -= 10
-      connections.closeStalled(nowMs)
+      connections.closeOverdue(nowMs)
     }
     expect({
       stalled: stalled.destroyed,
