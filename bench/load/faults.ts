@@ -45,7 +45,7 @@ const SETTINGS = given.quick
       windowSeconds: 0.8,
       turnsSeconds: 2.25,
       // V8 goes on compiling for about thirty thousand requests.
-      warmUpSeconds: 4,
+      warmUpSeconds: 8,
       giveUpMs: 6_000,
       settleMs: 12_000,
       timeoutMs: 1_000,

@@ -1,6 +1,7 @@
 // Gives what is measured a processor of its own: generator and upstreams then take nothing of it, and its times are steadier.
 import { execFileSync } from 'node:child_process'
 import { availableParallelism } from 'node:os'
+import { COLLECT_ALONE } from '../../src/cli/oneProcessor.ts'
 
 /** The processor of what is measured; everything else stays on the first. */
 export const MEASURED = 1
@@ -13,9 +14,15 @@ export function pinToFirst(): void {
   if (canPin) execFileSync('taskset', ['-a', '-c', '-p', '0', String(process.pid)], { stdio: 'ignore' })
 }
 
-/** The command that starts `command` on one processor. */
+/**
+ * The command that starts `command` on one processor. All that runs on Node, bare proxies too, then has the flag with which
+ * `understudy serve` starts itself there: no ratio is of that flag.
+ */
 export function pinned(processor: number | undefined, command: readonly string[]): readonly string[] {
-  return processor === undefined || !canPin ? command : ['taskset', '-c', String(processor), ...command]
+  if (processor === undefined || !canPin) return command
+  const [program, ...args] = command
+  const flags = program === process.execPath ? [COLLECT_ALONE] : []
+  return ['taskset', '-c', String(processor), program!, ...flags, ...args]
 }
 
 function hasTaskset(): boolean {

@@ -1,17 +1,21 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { COLLECT_ALONE } from '../../src/cli/oneProcessor.ts'
 import { runCli } from './runCli.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const MODELS = fileURLToPath(new URL('../../models', import.meta.url))
 const READY_MS = 30_000
 let folder: string
+/** Linux and its `taskset`. */
+const canPin = process.platform === 'linux' && spawnSync('taskset', ['-c', '0', 'true']).status === 0
+if (!canPin) console.warn('skipped: how a gateway starts on one processor (no taskset here)')
 
 const routes = (extra = '', drain = '0s') => `listen: 127.0.0.1:0
 admin: { listen: "127.0.0.1:0"${extra} }
@@ -36,14 +40,17 @@ interface Served {
   readonly err: Promise<string>
 }
 
-/** Starts a gateway and waits for its ready line; whoever starts it ends it. */
-async function serve(name: string, file: string): Promise<Served> {
+/**
+ * Starts a gateway and waits for its ready line; whoever starts it ends it.
+ * @param before what stands before node in the command
+ */
+async function serve(name: string, file: string, before: readonly string[] = []): Promise<Served> {
   await writeFile(join(folder, `${name}.yaml`), file)
-  const child = spawn(
-    process.execPath,
-    [MAIN, 'serve', '--routes', `${name}.yaml`, '--state', `${name}-state`, '--threads', '1', '--json'],
-    { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] },
-  )
+  const [command, ...args] = [...before, process.execPath, MAIN, 'serve', '--routes', `${name}.yaml`]
+  const child = spawn(command!, [...args, '--state', `${name}-state`, '--threads', '1', '--json'], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   const ended = once(child, 'exit') as Served['ended']
   const err = text(child.stderr!)
   const timer = setTimeout(() => child.kill('SIGKILL'), READY_MS)
@@ -92,6 +99,24 @@ describe('a gateway that runs', () => {
     }
     expect(await ended).toEqual([0, null])
   }, 60_000)
+
+  it.skipIf(!canPin)(
+    'starts again where it has one processor, as the same process, and collects without helpers',
+    async () => {
+      const { child, ready, ended } = await serve('alone', routes(), ['taskset', '-c', '0'])
+      try {
+        expect(ready.pid).toBe(child.pid)
+        const args = (await readFile(`/proc/${child.pid}/cmdline`, 'utf8')).split('\0')
+        expect(args.filter(arg => arg === COLLECT_ALONE)).toHaveLength(1)
+        expect(args.slice(2, 4)).toEqual([MAIN, 'serve'])
+        expect((await fetch(`${ready.predictions}/livez`)).status).toBe(200)
+      } finally {
+        child.kill('SIGTERM')
+      }
+      expect(await ended).toEqual([0, null])
+    },
+    60_000,
+  )
 
   it('ends at once at a second signal, by a signal of its own and not by process.exit', async () => {
     const { child, ended, err } = await serve('two', routes('', '30s'))

@@ -1,0 +1,35 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { againWith, COLLECT_ALONE } from '../../src/cli/oneProcessor.ts'
+
+const script = ['/app/src/main.ts', 'serve', '--threads', '2']
+
+describe('a gateway with one processor', () => {
+  it('starts again with the flag, and with all that it was started with', () => {
+    const flags = ['--inspect=127.0.0.1:0', '--max-old-space-size=512']
+    expect(againWith({ processors: 1, flags, script })).toEqual([COLLECT_ALONE, ...flags, ...script])
+  })
+
+  it('does so once', () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom('--enable-source-maps', '--cpu-prof', '--no-warnings')), flags => {
+        const [flag, ...rest] = againWith({ processors: 1, flags, script })!
+        const again = [flag!, ...rest.slice(0, flags.length)]
+        expect(againWith({ processors: 1, flags: again, script })).toBeUndefined()
+      }),
+    )
+  })
+
+  it.each([
+    '--single-threaded-gc',
+    '--no-single-threaded-gc',
+    '--single_threaded_gc',
+    '--nosingle-threaded-gc',
+    '--single-threaded',
+  ])('leaves %s as it was chosen', flag => expect(againWith({ processors: 1, flags: [flag], script })).toBeUndefined())
+
+  it('is the only one that does', () => {
+    expect(againWith({ processors: 2, flags: [], script })).toBeUndefined()
+    expect(againWith({ processors: 64, flags: [], script })).toBeUndefined()
+  })
+})
