@@ -92,7 +92,9 @@ export class Lane {
     clearTimeout(this.#timer)
     this.#timerAt = dueAt
     // A call keeps its thread alive by its connection; the timer may outlive the last of them.
-    this.#timer = setTimeout(onTime, Math.ceil(dueAt - performance.now()), this).unref()
+    // A busy thread may come to it too late, and node prints a warning for a time that is negative.
+    const leftMs = Math.max(1, Math.ceil(dueAt - performance.now()))
+    this.#timer = setTimeout(onTime, leftMs, this).unref()
   }
 
   /** In a loop: a call that cannot be sent frees its place before `dispatch` returns. */

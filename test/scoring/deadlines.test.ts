@@ -76,6 +76,18 @@ it('notices a deadline that comes after many calls that were answered', async ()
   expect(afterMs).toBeGreaterThanOrEqual(499)
 })
 
+it('ends a call whose deadline has passed already, and prints nothing for it', async () => {
+  const warnings: string[] = []
+  const remember = ({ message }: Error) => void warnings.push(message)
+  process.on('warning', remember)
+  closing.push(async () => process.off('warning', remember))
+  const upstream = upstreamOf(await serverOf(() => {}))
+  expect(await timed(upstream, -3)).toMatchObject({ code: 'VERSION_DEADLINE' })
+  // Warnings are told at the next tick.
+  await new Promise(resolve => setTimeout(resolve, 10))
+  expect(warnings).toEqual([])
+})
+
 it('keeps no process alive for a deadline that no call waits for any more', { timeout: 30_000 }, async () => {
   const url = await serverOf((_request, response) => void response.end('yes'))
   const module = new URL('../../src/scoring/upstream.ts', import.meta.url).href
