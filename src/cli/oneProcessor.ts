@@ -16,7 +16,7 @@ export interface Started {
 
 /** Arguments of node to start again with; undefined: all is well as it is. A choice that was made by hand stands. */
 export function againWith({ processors, flags, script }: Started): string[] | undefined {
-  const isChosen = flags.some(flag => /^--(no-?)?single[-_]threaded/.test(flag))
+  const isChosen = flags.some(flag => /^--(no-?)?single[-_]threaded([-_]gc)?$/.test(flag))
   return processors > 1 || isChosen ? undefined : [COLLECT_ALONE, ...flags, ...script]
 }
 

@@ -28,6 +28,11 @@ describe('a gateway with one processor', () => {
     '--single-threaded',
   ])('leaves %s as it was chosen', flag => expect(againWith({ processors: 1, flags: [flag], script })).toBeUndefined())
 
+  it('does not take another flag for that choice', () => {
+    const flags = ['--no-single-threaded-gc-in-background']
+    expect(againWith({ processors: 1, flags, script })).toEqual([COLLECT_ALONE, ...flags, ...script])
+  })
+
   it('is the only one that does', () => {
     expect(againWith({ processors: 2, flags: [], script })).toBeUndefined()
     expect(againWith({ processors: 64, flags: [], script })).toBeUndefined()
