@@ -9,6 +9,7 @@ import type { ScoreOutcome } from '../scoring/scorer.ts'
 import { newSpanId } from '../telemetry/traceContext.ts'
 import { goTogether, rowsOf } from './batch.ts'
 import type { Observation, Task } from './task.ts'
+import { TokenBucket } from './tokenBucket.ts'
 
 /** A request that may go with others: decoded, or with its numbers as they came. */
 export type MirroredRequest = InferRequest | TextRequest
@@ -40,6 +41,11 @@ interface Waiting {
 }
 
 const MAX_QUEUED = 16_384
+/**
+ * Requests a second that `unbatched` sends alone. Each costs the shadow and this thread as much as a batch of 32, and a
+ * hundred times a second are enough for a p99 within a minute. Which they are has nothing to do with how they end.
+ */
+const MOST_ALONE_PER_SECOND = 100
 /** Sends without an answer in a row after which a candidate counts as stalled. */
 const STALLED_AFTER = 8
 /** What a send without an answer ends with: too late, nobody there, or no end of it. */
@@ -61,8 +67,9 @@ export class Mirror {
   #queuedBytes = 0
   #sending = 0
   #sends = 0
-  #tokens: number
-  #tokensAt = monotonicMs()
+  /** Of `shadow.max`. */
+  readonly #samples: TokenBucket | undefined
+  readonly #alone = new TokenBucket(MOST_ALONE_PER_SECOND, MOST_ALONE_PER_SECOND)
   #timer: NodeJS.Timeout | undefined
   #splits = true
   #unbatchedDebt = 0
@@ -74,7 +81,7 @@ export class Mirror {
     this.#candidate = candidate
     this.#settings = settings
     this.#maxBytes = maxBytes
-    this.#tokens = settings.max ?? 0
+    this.#samples = settings.max === undefined ? undefined : new TokenBucket(settings.max, Math.max(1, settings.max))
   }
 
   /** Requests queued or under way. */
@@ -87,7 +94,7 @@ export class Mirror {
   }
 
   offer(task: Task, ends: MirrorEnds): void {
-    if (!this.#takeToken()) {
+    if (this.#samples?.take(1) === false) {
       ends.notSampled()
       return
     }
@@ -137,17 +144,6 @@ export class Mirror {
 
   get #batches(): boolean {
     return this.#splits && this.#settings.batch > 1 && this.#settings.unbatched < 100
-  }
-
-  #takeToken(): boolean {
-    const { max } = this.#settings
-    if (max === undefined) return true
-    const now = monotonicMs()
-    this.#tokens = Math.min(Math.max(1, max), this.#tokens + ((now - this.#tokensAt) / 1000) * max)
-    this.#tokensAt = now
-    if (this.#tokens < 1) return false
-    this.#tokens--
-    return true
   }
 
   #next(): Waiting | undefined {
@@ -206,7 +202,8 @@ export class Mirror {
   /** What cannot be had, since too few are timed, is not owed for ever. */
   #owe(): void {
     const { unbatched, batch } = this.#settings
-    this.#unbatchedDebt = Math.min(batch, this.#unbatchedDebt + unbatched / 100)
+    const share = unbatched / 100
+    if (this.#alone.take(share)) this.#unbatchedDebt = Math.min(batch, this.#unbatchedDebt + share)
   }
 
   #send(batch: Waiting[]): void {

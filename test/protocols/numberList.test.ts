@@ -72,6 +72,17 @@ describe('numbers in a JSON list', () => {
     expect(parsed(text)).toBe(-1)
   })
 
+  it('end at every byte that is no digit, wherever among the digits behind a point it stands', () => {
+    for (let at = 0; at < 9; at++) {
+      for (let byte = 0; byte < 256; byte++) {
+        const bytes = Buffer.from('0.123456789')
+        bytes[at + 2] = byte
+        const text = bytes.toString('latin1')
+        expect(numbersIn(bytes, 0, bytes.length), text).toBe(parsed(text))
+      }
+    }
+  })
+
   it('are those that JSON.parse finds, whatever stands there', () => {
     const text = fc.string({ unit: fc.constantFrom(...'0123456789.-+eE, \n'.split('')), maxLength: 12 })
     fc.assert(

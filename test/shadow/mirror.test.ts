@@ -208,6 +208,29 @@ describe('a mirror', () => {
     expect(alone).toBeLessThanOrEqual(220)
   })
 
+  it('sends no more than a hundred a second alone, however many there are', async () => {
+    const candidate = new FakeCandidate({ concurrency: 4 })
+    const mirror = new Mirror(candidate, settings({ wait: 0, unbatched: 10 }), 1e9)
+    const list: End[] = []
+    const aloneSince = (from: number) =>
+      list.slice(from).filter(({ observation }) => observation?.batched === false).length
+    const second = async () => {
+      for (let round = 0; round < 100; round++) {
+        for (let index = 0; index < 100; index++) list.push(offer(mirror, task(index)))
+        mirror.pump()
+        await vi.advanceTimersByTimeAsync(10)
+      }
+    }
+    await second()
+    // What was saved before the first request comes to as much again.
+    expect(aloneSince(0)).toBeLessThanOrEqual(220)
+    const before = list.length
+    await second()
+    expect(aloneSince(before)).toBeGreaterThanOrEqual(80)
+    expect(aloneSince(before)).toBeLessThanOrEqual(120)
+    expect(ends(list)).toMatchObject({ observed: 20_000, open: 0 })
+  })
+
   it('sends everything alone where `unbatched` is 100 or `batch` is 1', async () => {
     for (const change of [{ unbatched: 100 }, { batch: 1 }]) {
       const candidate = new FakeCandidate()
