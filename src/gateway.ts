@@ -161,6 +161,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
     store,
     ports,
     metrics: meters.metrics,
+    takeAnswers: () => meters.takeAnswers(),
     notifier,
     log,
     standing: () => desired.standing,
@@ -217,8 +218,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
         fromThread(thread, message)
         if (message.kind === 'tick') {
           collector.post(thread, message.post)
-          meters.served(message)
-          decline.served(message.requests)
+          meters.served(thread, message)
         } else if (message.kind === 'ask') {
           const answer =
             message.what === 'statistics'
@@ -236,6 +236,7 @@ async function start(options: GatewayOptions, endings: Ending[]): Promise<Omit<R
       joined: thread => collector.join(thread, epochAt(monotonicMs(), originMs) - 1),
       died: (thread, error) => {
         log.error({ thread, err: error }, 'a thread died and is started again')
+        meters.ended(thread)
         collector.died(thread, epochAt(monotonicMs(), originMs), thread === SHADOW)
       },
       late: (thread, message) => log.error({ thread }, message),

@@ -66,8 +66,8 @@ function requestsText({ systems, comparisons, lessBusyThread }: RequestCosts, me
 
 ${ratioTable(comparisons)}
 
-Every route has one HTTP version of its own name, all on one model server; "all asked" asks the routes in turn. Medians of ${method.rounds} windows
-of ${method.windowSeconds} s in random order, quarters in brackets, ${method.connections} connections${
+Every route has one HTTP version of its own name, all on one model server; "all asked" asks the routes in turn. A gateway for each row.
+Medians of ${method.rounds} windows of ${method.windowSeconds} s in random order, quarters in brackets, ${method.connections} connections${
     method.pinned ? ', what is measured on one processor, generator and model server on the other' : ''
   }.${share}`
 }

@@ -109,7 +109,9 @@ const Shadow = z
       batch: z.int().min(1).max(1024).default(32).describe('rows sent together, V2 only'),
       wait: durationMs.prefault('20ms').describe('longest wait for a batch to fill'),
       deadline: durationMs.prefault('5s').describe('after it the shadow counts as timed out'),
-      unbatched: percent.default(10).describe('percent sent alone, for the latency comparison; at most 100 a second, but all of them at 100'),
+      unbatched: percent
+        .default(10)
+        .describe('percent sent alone, for the latency comparison; at most 100 a second, but all of them at 100'),
     }),
   ])
   .transform(value =>

@@ -258,6 +258,7 @@ export class ControlActions implements Control {
 
   metrics(format: MetricsFormat): Promise<{ body: string; contentType: string }> {
     const { configurationError, storeError } = this.#parts.facts()
+    this.#parts.meters.settle()
     return this.#parts.vitals.text(format, {
       ready: this.ready(),
       configValid: configurationError === undefined,

@@ -6,6 +6,7 @@ import type { Policy, Verdict } from '../gate/evidence.ts'
 import { EPOCH_MS, monotonicMs } from '../record/clock.ts'
 import type { RolloutPorts } from '../rollout/ports.ts'
 import { abort } from '../rollout/rollback.ts'
+import type { SnapshotRoute } from '../rollout/snapshot.ts'
 import type { PendingPrediction } from '../state/store.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Automatic } from './automatic.ts'
@@ -65,6 +66,8 @@ export class Cycle {
   #arrived: PendingPrediction[] = []
   #storeError: string | undefined
   #judgedMs = 0
+  #judgedStanding: Standing | undefined
+  #routesJudged: readonly SnapshotRoute[] = []
   #expiredMs = 0
   #keptSeenMs = 0
   #servedMs: number | undefined
@@ -118,7 +121,7 @@ export class Cycle {
     if (standing === undefined || now - this.#judgedMs < JUDGE_EVERY_MS) return
     this.#judgedMs = now
     const judged = new Set<string>()
-    for (const route of standing.snapshot.routes) {
+    for (const route of this.#routesToJudge(standing)) {
       const verdicts = new Map<string, Verdict>()
       for (const { version, evidenceKey } of route.versions) {
         if (evidenceKey === undefined) continue
@@ -132,7 +135,6 @@ export class Cycle {
       const raising = () => `the rollout of ${route.name}`
       this.#guarded(raising, () => this.#parts.automatic.judged(route.name, verdicts))
     }
-    this.#parts.automatic.keep(new Set(standing.snapshot.routes.map(({ name }) => name)))
     this.#parts.history.forgetOthers(judged)
     if (now - this.#expiredMs > EXPIRE_EVERY_MS) {
       this.#expiredMs = now
@@ -142,6 +144,20 @@ export class Cycle {
         () => labels.expire(config(), this.#parts.now(), PENDING_KEPT),
       )
     }
+  }
+
+  /** All routes once a configuration, then those that a verdict or time may change: most of thousands have no candidate. */
+  #routesToJudge(standing: Standing): readonly SnapshotRoute[] {
+    if (standing === this.#judgedStanding) return this.#routesJudged
+    const { routes } = standing.snapshot
+    const configs = standing.change.loaded.config.routes
+    this.#judgedStanding = standing
+    this.#routesJudged = routes.filter(
+      ({ name, versions }) =>
+        versions.some(({ evidenceKey }) => evidenceKey !== undefined) || configs[name]?.rollout.mode === 'auto',
+    )
+    this.#parts.automatic.keep(new Set(routes.map(({ name }) => name)))
+    return routes
   }
 
   #commit(isLast: boolean): void {

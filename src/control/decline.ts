@@ -11,10 +11,10 @@ import type { RolloutPorts } from '../rollout/ports.ts'
 import { setWeight } from '../rollout/promote.ts'
 import { readRoute } from '../rollout/record.ts'
 import { rollback } from '../rollout/rollback.ts'
-import type { RequestDelta } from '../serving/message.ts'
 import type { StateStore } from '../state/store.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { AnswerCounts } from './answered.ts'
 import type { EvidenceBook } from './evidence.ts'
 import type { Notifier } from './notifier.ts'
 import type { Standing } from './snapshot.ts'
@@ -27,6 +27,8 @@ export interface DeclineParts {
   readonly store: Pick<StateStore, 'value'>
   readonly ports: RolloutPorts
   readonly metrics: Pick<Metrics, 'decline'>
+  /** Answers of each version since the last call, by `route/version`. What testers made it answer is no evidence. */
+  readonly takeAnswers: () => ReadonlyMap<string, AnswerCounts>
   readonly notifier: Pick<Notifier, 'degraded'>
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
   /** Undefined until the first configuration serves. */
@@ -56,23 +58,12 @@ export class Decline {
   readonly #parts: DeclineParts
   readonly #promotions = new Map<string, Promotion>()
   readonly #watches = new Map<string, Watch>()
-  /** Answers of each version since the last epoch: `route/version`. */
-  #answers = new Map<string, { n: number; errors: number }>()
   /** By what is attempted. */
   readonly #attempts = new Map<string, Attempt>()
   #epochAt: number | undefined
 
   constructor(parts: DeclineParts) {
     this.#parts = parts
-  }
-
-  /** What a serving thread has answered since its last tick. What testers made a version answer is no evidence. */
-  served(requests: readonly RequestDelta[]): void {
-    for (const { route, version, assigned } of requests) {
-      const key = `${route}/${version}`
-      const { n, errors } = this.#answers.get(key) ?? { n: 0, errors: 0 }
-      this.#answers.set(key, { n: n + assigned.answers, errors: errors + assigned.errors })
-    }
   }
 
   /** Call it often: every 10 s it does something. One route that fails keeps no other from being watched. */
@@ -86,8 +77,7 @@ export class Decline {
     }
     if (now - this.#epochAt < DECLINE_EPOCH_MS) return
     this.#epochAt = now
-    const answers = this.#answers
-    this.#answers = new Map()
+    const answers = this.#parts.takeAnswers()
     const names = new Set(Object.keys(standing.change.loaded.config.routes))
     for (const known of [...this.#watches.keys()]) if (!names.has(known)) this.#forget(known)
     const failures: unknown[] = []
@@ -175,12 +165,7 @@ export class Decline {
     }
   }
 
-  #epoch(
-    name: string,
-    standing: Standing,
-    answers: ReadonlyMap<string, { n: number; errors: number }>,
-    at: number,
-  ): void {
+  #epoch(name: string, standing: Standing, answers: ReadonlyMap<string, AnswerCounts>, at: number): void {
     const route = standing.change.loaded.config.routes[name]!
     const promotion = this.#promotionOf(name, standing)
     if (promotion === undefined) return

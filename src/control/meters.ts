@@ -5,12 +5,12 @@ import type { EpochDelta } from '../evidence/epochPost.ts'
 import type { Verdict } from '../gate/evidence.ts'
 import type { Snapshot, SnapshotRoute } from '../rollout/snapshot.ts'
 import type { VersionStatistics } from '../serving/dataPlane.ts'
-import type { CodeDelta, FromServing } from '../serving/message.ts'
+import type { FromServing } from '../serving/message.ts'
 import type { FromShadow } from '../shadow/message.ts'
-import type { DurationDelta } from '../telemetry/durations.ts'
 import type { ExemplarSeries } from '../telemetry/exemplars.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { routeTemplate } from '../telemetry/routeTemplates.ts'
+import { type AnswerCounts, Answered, type AnsweredVersion } from './answered.ts'
 
 const RUNTIME = { onnx: 'onnx', url: 'http', traced: 'traced' } as const
 
@@ -19,6 +19,7 @@ export class Meters {
   readonly #openTraces: (route: string, version: string) => number
   readonly #inFlight = new Map<string, number>()
   readonly #statistics = new Map<string, VersionStatistics>()
+  readonly #answered = new Answered()
   /** What serves, by name: each tick asks for every route that had a request. */
   #applied: ReadonlyMap<string, SnapshotRoute> = new Map()
 
@@ -30,6 +31,8 @@ export class Meters {
 
   /** A new configuration serves: shares, models, and what has left. */
   applied(snapshot: Snapshot): void {
+    // Before anything is forgotten: it would be back with the next reading.
+    this.settle()
     const routes = new Map(snapshot.routes.map(route => [route.name, route] as const))
     for (const before of this.#applied.values()) {
       const route = routes.get(before.name)
@@ -38,6 +41,7 @@ export class Meters {
         if (route?.versions.some(each => each.version === version)) continue
         this.metrics.forgetVersion(before.name, version)
         this.#statistics.delete(`${before.name}/${version}`)
+        this.#answered.forget(before.name, version)
       }
     }
     this.#applied = routes
@@ -55,17 +59,8 @@ export class Meters {
     }
   }
 
-  served({ requests, refused }: Extract<FromServing, { kind: 'tick' }>): void {
-    for (const { route, version, role, answered, inference } of requests) {
-      const paths = this.#applied.get(route)?.paths ?? []
-      for (const { code, protocol, count, buckets, sumSeconds } of answered) {
-        this.metrics.requestDelta({ route, version, role, code }, count, buckets, sumSeconds)
-        const template = routeTemplate(protocol, paths)
-        this.metrics.httpServerDuration({ method: 'POST', route: template, status: code }, buckets, sumSeconds)
-      }
-      this.#count(`${route}/${version}`, answered, inference)
-      if (inference) this.metrics.inferenceDelta({ route, version, role }, inference.buckets, inference.sumSeconds)
-    }
+  served(thread: string, { versions, refused }: Extract<FromServing, { kind: 'tick' }>): void {
+    this.#answered.told(thread, versions, Date.now())
     for (const { code, protocol, count, buckets, sumSeconds } of refused) {
       // No version was chosen, so there is none to name.
       this.metrics.requestDelta({ route: '', version: '', role: 'live', code }, count, buckets, sumSeconds)
@@ -74,8 +69,24 @@ export class Meters {
     }
   }
 
+  /** A serving thread has ended. */
+  ended(thread: string): void {
+    this.#answered.ended(thread)
+  }
+
+  /** Writes what serving threads told into the metrics. Call it before they are read. */
+  settle(): void {
+    for (const version of this.#answered.take()) this.#settle(version)
+  }
+
+  /** Answers of each version that no tester picked it for, since the last call, by `route/version`. */
+  takeAnswers(): ReadonlyMap<string, AnswerCounts> {
+    return this.#answered.takeAnswers()
+  }
+
   /** What all serving threads counted of every version, by `route/version`, as JSON. */
   statistics(): string {
+    this.settle()
     return JSON.stringify(Object.fromEntries(this.#statistics))
   }
 
@@ -122,11 +133,20 @@ export class Meters {
     }
   }
 
-  #count(key: string, answered: readonly CodeDelta[], inference: DurationDelta | undefined): void {
-    const before = this.#statistics.get(key)
-    const counted = { succeeded: 0, failed: 0, inferMs: 0, ...before, lastMs: Date.now() }
-    for (const { code, count } of answered) counted[code < 300 ? 'succeeded' : 'failed'] += count
-    counted.inferMs += (inference?.sumSeconds ?? 0) * 1000
+  #settle({ route, version, role, codes, inference, lastMs }: AnsweredVersion): void {
+    const key = `${route}/${version}`
+    const paths = this.#applied.get(route)?.paths ?? []
+    const counted = { succeeded: 0, failed: 0, inferMs: 0, ...this.#statistics.get(key), lastMs }
+    for (const { code, protocol, count, buckets, sumSeconds } of codes) {
+      this.metrics.requestDelta({ route, version, role, code }, count, buckets, sumSeconds)
+      const template = routeTemplate(protocol, paths)
+      this.metrics.httpServerDuration({ method: 'POST', route: template, status: code }, buckets, sumSeconds)
+      counted[code < 300 ? 'succeeded' : 'failed'] += count
+    }
+    if (inference) {
+      this.metrics.inferenceDelta({ route, version, role }, inference.buckets, inference.sumSeconds)
+      counted.inferMs += inference.sumSeconds * 1000
+    }
     this.#statistics.set(key, counted)
   }
 

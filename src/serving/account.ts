@@ -1,7 +1,7 @@
 // What a serving thread counts of a request and tells the shadow thread of it. Nothing here can change its answer.
 
 import { Buffer } from 'node:buffer'
-import { PROTOCOLS, type Protocol } from '../config/protocols.ts'
+import type { Protocol } from '../config/protocols.ts'
 import { packForm } from '../protocols/content.ts'
 import { monotonicMs } from '../record/clock.ts'
 import type { Book } from '../record/epochs.ts'
@@ -10,6 +10,7 @@ import { NO_PIECES, Pieces } from '../record/pieces.ts'
 import type { RingProducer } from '../record/ring.ts'
 import { DurationCounts, REQUEST_BUCKETS_S } from '../telemetry/durations.ts'
 import type { Answer, Incoming } from './answer.ts'
+import { codeKey, ofCodeKey } from './counted.ts'
 import { RouteCounts } from './counts.ts'
 import type { CodeDelta } from './message.ts'
 import type { Runtime, RuntimeRoute, RuntimeVersion } from './runtime.ts'
@@ -247,7 +248,7 @@ function areWarm({ versions }: RuntimeRoute): boolean {
 
 /** Durations of the answers with one status in one protocol, made when they are not there. */
 export function durationsOf(answered: Map<number, DurationCounts>, status: number, protocol: Protocol): DurationCounts {
-  const key = status * PROTOCOLS.length + PROTOCOLS.indexOf(protocol)
+  const key = codeKey(status, protocol)
   let durations = answered.get(key)
   if (durations === undefined) {
     durations = new DurationCounts(REQUEST_BUCKETS_S)
@@ -260,8 +261,7 @@ export function durationsOf(answered: Map<number, DurationCounts>, status: numbe
 export function takeCodes(answered: ReadonlyMap<number, DurationCounts>): CodeDelta[] {
   return [...answered].flatMap(([key, durations]) => {
     const delta = durations.takeDelta()
-    const code = Math.floor(key / PROTOCOLS.length)
-    return delta === undefined ? [] : [{ code, protocol: PROTOCOLS[key % PROTOCOLS.length]!, ...delta }]
+    return delta === undefined ? [] : [{ ...ofCodeKey(key), ...delta }]
   })
 }
 
@@ -327,10 +327,24 @@ function countDrops(
 }
 
 function countsOf(book: Book<ServingBook>, route: RuntimeRoute): RouteCounts {
+  const { length } = route.versions
+  if (!route.isJudged) return nobodys(length)
   let counts = book.counts.get(route)
   if (counts === undefined) {
-    counts = new RouteCounts(route.versions.length)
+    counts = new RouteCounts(length)
     book.counts.set(route, counts)
   }
+  return counts
+}
+
+const unread: RouteCounts[] = []
+
+/**
+ * Counts that nobody reads. Most of thousands of routes have no candidate, and counts of their own, one object an epoch each,
+ * would outlive a collection or two and be thrown away then.
+ */
+function nobodys(versions: number): RouteCounts {
+  const counts = unread[versions] ?? new RouteCounts(versions)
+  unread[versions] = counts
   return counts
 }

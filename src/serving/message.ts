@@ -29,21 +29,20 @@ export type ToServing =
 /** Durations of the answers with one status code in one protocol since the last tick. */
 export type CodeDelta = DurationDelta & { readonly code: number; readonly protocol: Protocol }
 
-/** One version's requests since the last tick. */
-/** Answers of requests that were assigned to a version, and the failed ones among them. */
-export interface AssignedCounts {
-  readonly answers: number
-  readonly errors: number
-}
-
-export interface RequestDelta {
+/** A version that is told of for the first time under this number, which no other of its thread has or had. */
+export interface NamedVersion {
+  readonly number: number
   readonly route: string
   readonly version: string
   readonly role: Role
-  readonly answered: readonly CodeDelta[]
-  /** Of them those that no tester picked the version for. */
-  readonly assigned: AssignedCounts
-  readonly inference: DurationDelta | undefined
+}
+
+/** What the requests of each version came to since the last tick; `numbers` as `VersionTeller.tell` writes them. */
+export interface CountedVersions {
+  readonly named: readonly NamedVersion[]
+  readonly numbers: Float64Array<ArrayBuffer>
+  /** Told of for the last time. */
+  readonly gone: readonly number[]
 }
 
 export type FromServing =
@@ -59,7 +58,7 @@ export type FromServing =
   | {
       readonly kind: 'tick'
       readonly post: EpochPost
-      readonly requests: readonly RequestDelta[]
+      readonly versions: CountedVersions
       /** Requests answered before a version was chosen, by status code. */
       readonly refused: readonly CodeDelta[]
     }

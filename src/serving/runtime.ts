@@ -46,6 +46,8 @@ export interface RuntimeVersion {
   /** Of them those that no tester picked the version for. */
   readonly assigned: { answers: number; errors: number }
   readonly inference: DurationCounts
+  /** The number under which the control thread knows it; undefined until it is told of. */
+  toldAs: number | undefined
 }
 
 /** How a route's arms are compared by blocks: which part of an arm is as large as the other. */
@@ -73,6 +75,8 @@ export interface RuntimeRoute {
   readonly cohorts: readonly Cohort[]
   /** Every counted answer waits for its label, as an answer of its arm. */
   readonly isLabelled: boolean
+  /** Some version of it gathers evidence. */
+  readonly isJudged: boolean
   /** What is fair, once live can share. */
   readonly sharing: Sharing
   readonly turns: Turns
@@ -174,6 +178,7 @@ export class RuntimeBuilder {
       answered: new Map<number, DurationCounts>(),
       assigned: { answers: 0, errors: 0 },
       inference: new DurationCounts(INFERENCE_BUCKETS_S),
+      toldAs: undefined,
     }
     if (version.broken !== undefined) return { ...base, engine: undefined, broken: version.broken }
     if (version.target.kind === 'traced') return { ...base, engine: undefined, broken: SERVED_ELSEWHERE }
@@ -257,6 +262,7 @@ function runtimeRoute(index: number, snapshot: SnapshotRoute, versions: readonly
       version => version !== live && version.snapshot.shadow.percent > 0 && version.snapshot.evidenceKey !== undefined,
     ),
     cohorts: snapshot.blocksMs === undefined ? [] : canaries.flatMap(canary => cohortOf(canary, live.snapshot.weight)),
+    isJudged: versions.some(({ snapshot: { evidenceKey } }) => evidenceKey !== undefined),
     isLabelled: snapshot.labels?.affectedByAnswer === true && canaries.length > 0,
     sharing: sharingOf(snapshot, snapshot.versions),
     turns: new Turns(),

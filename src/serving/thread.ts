@@ -14,12 +14,13 @@ import { type ServingBook, takeCodes } from './account.ts'
 import { createDataPlane } from './app.ts'
 import { letContinue } from './body.ts'
 import { Connections } from './connections.ts'
+import { VersionTeller } from './counted.ts'
 import { addRouteCounts } from './counts.ts'
 import { hasDotSegments, pathFormOf, refusalOf } from './limits.ts'
-import type { AssignedCounts, FromServing, RequestDelta, ServingData, ToServing } from './message.ts'
+import type { FromServing, ServingData, ToServing } from './message.ts'
 import { type Asked, KnownAddresses, ownProtocol } from './path.ts'
 import { type PredictContext, predict } from './predict.ts'
-import { INVOCATIONS, type Runtime, RuntimeBuilder, type RuntimeVersion, SERVED_ELSEWHERE } from './runtime.ts'
+import { INVOCATIONS, type Runtime, RuntimeBuilder, SERVED_ELSEWHERE } from './runtime.ts'
 import { WholeRequest } from './wholeRequest.ts'
 
 const data = workerData as ServingData
@@ -28,6 +29,7 @@ const ring = new RingProducer(data.ring, data.doorbell)
 const ledger = new EpochLedger<ServingBook>(() => new Map())
 const builder = new RuntimeBuilder(data.proven)
 const refused = new Map<number, DurationCounts>()
+const teller = new VersionTeller()
 
 let runtime: Runtime
 let draining = false
@@ -185,48 +187,25 @@ function tick(): void {
     epochs.push({ epoch, counters, pending: [] })
   }
   ring.settle(settled)
-  tell({
-    kind: 'tick',
-    post: { settled, epochs },
-    requests: takeRequestDeltas(),
-    refused: takeCodes(refused),
-  })
+  for (const { answered } of [runtime, ...retired]) {
+    for (const route of answered.splice(0)) {
+      route.hasAnswered = false
+      teller.tell(route)
+    }
+  }
+  const versions = teller.take()
+  port.postMessage(
+    { kind: 'tick', post: { settled, epochs }, versions, refused: takeCodes(refused) } satisfies FromServing,
+    [versions.numbers.buffer],
+  )
   connections.closeOverdue(monotonicMs())
   // Only now: a revision released before its counts are posted would take up to a tick of requests out of the metrics.
   for (const each of retired) {
     if (each.underWay > 0) continue
     retired.delete(each)
+    for (const route of each.routes.values()) teller.forget(route.versions)
     void builder.release(each)
   }
-}
-
-function takeRequestDeltas(): RequestDelta[] {
-  const deltas: RequestDelta[] = []
-  for (const each of [runtime, ...retired]) {
-    for (const route of each.answered.splice(0)) {
-      route.hasAnswered = false
-      for (const version of route.versions) {
-        const answered = takeCodes(version.answered)
-        if (answered.length === 0) continue
-        deltas.push({
-          route: route.snapshot.name,
-          version: version.snapshot.version,
-          role: version === route.live ? 'live' : 'canary',
-          answered,
-          assigned: takeAssigned(version),
-          inference: version.inference.takeDelta(),
-        })
-      }
-    }
-  }
-  return deltas
-}
-
-function takeAssigned({ assigned }: RuntimeVersion): AssignedCounts {
-  const taken = { ...assigned }
-  assigned.answers = 0
-  assigned.errors = 0
-  return taken
 }
 
 const calls = new Map<number, (answer: { status: number; body: string }) => void>()

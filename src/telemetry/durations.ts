@@ -1,4 +1,5 @@
 // Counts durations into fixed buckets on a thread that must not allocate for it. Knows nothing of metrics or their names.
+import type { NumberBuffer } from './numberBuffer.ts'
 
 /**
  * Upper bounds of request durations, seconds. They hold all the bounds that the HTTP semantic conventions advise, so one
@@ -50,9 +51,44 @@ export class DurationCounts {
   takeDelta(): DurationDelta | undefined {
     if (this.#count === 0) return undefined
     const delta = { buckets: Array.from(this.#counts), count: this.#count, sumSeconds: this.#sum }
+    this.#startOver()
+    return delta
+  }
+
+  /** The same for another thread, where `addFrom` reads it: the sum, how many buckets have a count, and each of them with it. */
+  moveTo(numbers: NumberBuffer): void {
+    const counts = this.#counts
+    numbers.push(this.#sum)
+    let filled = 0
+    for (let bucket = 0; bucket < counts.length; bucket++) if (counts[bucket]! > 0) filled++
+    numbers.push(filled)
+    for (let bucket = 0; bucket < counts.length; bucket++) {
+      if (counts[bucket] === 0) continue
+      numbers.push(bucket)
+      numbers.push(counts[bucket]!)
+    }
+    this.#startOver()
+  }
+
+  /** Adds what `moveTo` of another with the same bounds wrote. Gives where it ends. */
+  addFrom(numbers: Float64Array, start: number): number {
+    this.#sum += numbers[start]!
+    const end = start + 2 + 2 * numbers[start + 1]!
+    for (let at = start + 2; at < end; at += 2) {
+      const count = numbers[at + 1]!
+      this.#counts[numbers[at]!]! += count
+      this.#count += count
+    }
+    return end
+  }
+
+  get isEmpty(): boolean {
+    return this.#count === 0
+  }
+
+  #startOver(): void {
     this.#counts.fill(0)
     this.#count = 0
     this.#sum = 0
-    return delta
   }
 }

@@ -39,7 +39,7 @@ it('asks for an abort once while it is under way, however the evidence grows', a
     config: () => ({ routes: {} }),
     standing: () => ({
       snapshot: { routes: [{ name: 'm', versions: [{ version: '1.1.0', evidenceKey: 'k' }] }] },
-      change: { resolutions: { m: { state: { latches: {} } } } },
+      change: { loaded: { config: { routes: {} } }, resolutions: { m: { state: { latches: {} } } } },
     }),
     now: () => 0,
   } as unknown as CycleParts
@@ -84,5 +84,61 @@ it('tells a failure once until it has worked again, and then once more', async (
   await vi.advanceTimersByTimeAsync(3_000)
   expect(error).toHaveBeenCalledTimes(2)
   expect(error.mock.calls.map(([, message]) => message)).toEqual(new Array(2).fill('the watch for a decline failed'))
+  cycle.stop()
+})
+
+it('looks at a route that nothing can change once a configuration, and every second at the others', async () => {
+  const nothing = () => {}
+  const judged: string[] = []
+  const kept: string[][] = []
+  const standing = (...names: readonly string[]) => ({
+    snapshot: {
+      routes: names.map(name => ({
+        name,
+        versions: [{ version: '1.1.0', evidenceKey: name === 'candidate' ? 'k' : undefined }],
+      })),
+    },
+    change: {
+      loaded: {
+        config: {
+          routes: Object.fromEntries(
+            names.map(name => [name, { rollout: { mode: name === 'automatic' ? 'auto' : 'manual' } }]),
+          ),
+        },
+      },
+    },
+  })
+  let now = standing('plain', 'candidate', 'automatic')
+  const cycle = new Cycle({
+    collector: { release: () => [] },
+    book: { commit: () => true, served: nothing },
+    traces: { release: () => [] },
+    labels: { admitted: () => [], take: () => [], kept: nothing, arrived: nothing, expire: nothing },
+    meters: { committed: nothing },
+    verdicts: { sample: nothing },
+    history: { forgetOthers: nothing },
+    seenUnits: { takeChanged: () => [] },
+    ports: { verdictNow: () => undefined },
+    decline: { tick: nothing },
+    automatic: {
+      judged: (name: string) => void judged.push(name),
+      keep: (names: ReadonlySet<string>) => void kept.push([...names]),
+    },
+    config: () => ({ routes: {} }),
+    standing: () => now,
+    now: () => 0,
+  } as unknown as CycleParts)
+  cycle.start()
+  await vi.advanceTimersByTimeAsync(300)
+  expect(judged.splice(0)).toEqual(['plain', 'candidate', 'automatic'])
+  await vi.advanceTimersByTimeAsync(2_000)
+  expect(judged.splice(0)).toEqual(['candidate', 'automatic', 'candidate', 'automatic'])
+  now = standing('plain', 'automatic')
+  await vi.advanceTimersByTimeAsync(2_000)
+  expect(judged).toEqual(['plain', 'automatic', 'automatic'])
+  expect(kept).toEqual([
+    ['plain', 'candidate', 'automatic'],
+    ['plain', 'automatic'],
+  ])
   cycle.stop()
 })

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
+import type { AnswerCounts } from '../../src/control/answered.ts'
 import { Decline, type DeclineParts } from '../../src/control/decline.ts'
 import type { Standing } from '../../src/control/snapshot.ts'
 import { UnderstudyError } from '../../src/errors.ts'
@@ -7,7 +8,6 @@ import { DECLINE_EPOCH_MS } from '../../src/gate/detector.ts'
 import type { PeriodRecord } from '../../src/rollout/periods.ts'
 import { promote } from '../../src/rollout/promote.ts'
 import { rollback } from '../../src/rollout/rollback.ts'
-import type { RequestDelta } from '../../src/serving/message.ts'
 import { Gateway, ROUTES } from '../rollout/gateway.ts'
 
 const DAY = 86_400_000
@@ -22,6 +22,7 @@ class Watched {
   readonly logged: string[] = []
   readonly metrics: unknown[] = []
   storeFails = false
+  answers: ReadonlyMap<string, AnswerCounts> = new Map()
   decline!: Decline
 
   constructor(text: string) {
@@ -41,6 +42,7 @@ class Watched {
       store: { value: key => this.#read(key) },
       ports: this.gateway.ports,
       metrics: { decline: (...all) => void this.metrics.push(all) },
+      takeAnswers: () => this.answers,
       notifier: { degraded: (_, key, reason) => void (this.told.includes(key) || this.told.push(key, reason)) },
       log: { info: log, warn: log, error: log } as unknown as DeclineParts['log'],
       standing: () => ({ change: this.gateway.served }) as unknown as Standing,
@@ -71,7 +73,7 @@ class Watched {
       add(SLOT.armCandidate, 1_000 * share)
       add(SLOT.armCandidateError, held)
     }
-    this.decline.served([answers(this.gateway.live, 1_000 - errors, errors)])
+    this.answers = new Map([[`m/${this.gateway.live}`, { n: 1_000, errors }]])
     this.gateway.now += DECLINE_EPOCH_MS
     this.decline.tick()
     // Actions are not awaited by the tick; they queue behind each other.
@@ -84,22 +86,6 @@ class Watched {
 
   get alarm() {
     return this.decline.declineStatus('m')?.alarm
-  }
-}
-
-function answers(version: string, fine: number, failed: number): RequestDelta {
-  const delta = { buckets: [], sumSeconds: 0 }
-  return {
-    route: 'm',
-    version,
-    role: 'live',
-    inference: undefined,
-    answered: [
-      { ...delta, protocol: 'v2', code: 200, count: fine },
-      { ...delta, protocol: 'v2', code: 503, count: failed },
-      { ...delta, protocol: 'v2', code: 404, count: 0 },
-    ],
-    assigned: { answers: fine + failed, errors: failed },
   }
 }
 

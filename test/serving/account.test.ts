@@ -25,6 +25,7 @@ function world({
   paired = 0,
   isLabelled = false,
   ringBytes = 1 << 16,
+  isJudged = true,
 } = {}) {
   const version = (index: number, name: string, weight: number): RuntimeVersion =>
     ({
@@ -52,6 +53,7 @@ function world({
     candidates: [canary],
     cohorts: [],
     isLabelled,
+    isJudged,
   } as unknown as RuntimeRoute
   const book: Book<ServingBook> = { epoch: 0, counts: new Map(), underWay: 0 }
   const ring = createRing(ringBytes)
@@ -111,6 +113,14 @@ describe('what a serving thread counts', () => {
     account(producer, admit({ version: live }), answer({ status: 429, outcome: OUTCOME.failed }))
     account(producer, admit({ version: live }), answer({ status: 400, outcome: OUTCOME.clientError }))
     expect(live.assigned).toEqual({ answers: 2, errors: 1 })
+  })
+
+  it('is kept for nobody where no version gathers evidence', () => {
+    const { live, admit, counts, producer } = world({ isJudged: false, mirrored: false, arms: 1 })
+    account(producer, admit({ version: live }), answer())
+    account(producer, admit({ version: live }), answer({ status: 503, outcome: OUTCOME.unreachable }))
+    expect(counts()).toBeUndefined()
+    expect(live.assigned, 'but its answers are').toEqual({ answers: 2, errors: 1 })
   })
 
   it('is every assigned request in its arm, whatever becomes of it', () => {

@@ -1,5 +1,7 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { DurationCounts, INFERENCE_BUCKETS_S, REQUEST_BUCKETS_S } from '../../src/telemetry/durations.ts'
+import { NumberBuffer } from '../../src/telemetry/numberBuffer.ts'
 
 describe('counting durations', () => {
   it('has nothing to tell when nothing was counted', () => {
@@ -28,6 +30,37 @@ describe('counting durations', () => {
     durations.add(Number.NaN)
     durations.add(Number.POSITIVE_INFINITY)
     expect(durations.takeDelta()).toEqual({ buckets: [3, 0], count: 3, sumSeconds: 0 })
+  })
+
+  it('are added on another thread as they were counted, and start over here', () => {
+    const bounds = [0.001, 0.01, 0.1]
+    const seconds = fc.array(fc.constantFrom(0, 0.001, 0.005, 0.05, 0.5, 100), { maxLength: 20 })
+    fc.assert(
+      fc.property(fc.array(seconds, { maxLength: 5 }), moves => {
+        const told = new DurationCounts(bounds)
+        const sums = new DurationCounts(bounds)
+        const all = new DurationCounts(bounds)
+        const numbers = new NumberBuffer()
+        for (const each of moves) {
+          for (const value of each) {
+            told.add(value)
+            all.add(value)
+          }
+          expect(told.isEmpty).toBe(each.length === 0)
+          // Something before and behind it, which must not be looked at.
+          numbers.push(7)
+          told.moveTo(numbers)
+          expect(told.isEmpty).toBe(true)
+          numbers.push(7)
+          const taken = numbers.take()
+          expect(sums.addFrom(taken, 1)).toBe(taken.length - 1)
+        }
+        const [sum, whole] = [sums.takeDelta(), all.takeDelta()]
+        expect(sum?.buckets).toEqual(whole?.buckets)
+        expect(sum?.count).toBe(whole?.count)
+        expect(sum?.sumSeconds ?? 0).toBeCloseTo(whole?.sumSeconds ?? 0, 9)
+      }),
+    )
   })
 
   it.each([
