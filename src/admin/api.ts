@@ -198,10 +198,19 @@ function changeOf(
 
 /** Counters are maps, which JSON would show as `{}`; numbers that it lacks, such as an infinite limit, become null. */
 function json(context: Context<Env>, value: object): Response {
-  const text = JSON.stringify(value, (_key, inner: unknown) =>
-    inner instanceof Map ? Object.fromEntries(inner) : inner,
-  )
+  // Asking for each of ten thousand numbers of a report costs three times as much as writing them.
+  const text = holdsMap(value)
+    ? JSON.stringify(value, (_key, inner: unknown) => (inner instanceof Map ? Object.fromEntries(inner) : inner))
+    : JSON.stringify(value)
   return context.body(text, 200, { 'content-type': 'application/json' })
+}
+
+function holdsMap(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  if (Array.isArray(value)) return value.some(holdsMap)
+  if (value instanceof Map) return true
+  for (const key in value) if (holdsMap((value as Record<string, unknown>)[key])) return true
+  return false
 }
 
 function failure(context: Context<Env>, { code, message, status }: UnderstudyError): Response {

@@ -106,6 +106,12 @@ function outerEdge(bin: number): number {
   return bin >= DIFFERENCE_BINS ? 1 : DIFFERENCE_EDGES[bin - 1]!
 }
 
+/** The middle of every difference bin, from the lowest bin, −{@link LARGEST_DIFFERENCE_BIN}, on: what an estimate reads. */
+export const DIFFERENCE_MIDDLES: Float64Array = Float64Array.from(
+  { length: 2 * LARGEST_DIFFERENCE_BIN + 1 },
+  (_, index) => (lowDifference(index - LARGEST_DIFFERENCE_BIN) + highDifference(index - LARGEST_DIFFERENCE_BIN)) / 2,
+)
+
 const MAGNITUDE_GAMMA = 1.02
 
 /** Bin of an unbounded |difference| ≥ 0 for `diff.<bin>`: 0 is exactly 0, else logarithmic by 2 % from 1e-9 to 1e12. */
@@ -151,9 +157,12 @@ export function quantileBin(bins: readonly (readonly [bin: number, count: number
   return bins.at(-1)?.[0]
 }
 
-/** The p-quantile of the latency slots `<prefix>.<bin>`, ms (geometric middle of its bin); undefined without data. */
-export function latencyQuantile(counters: ReadonlyCounters, prefix: string, p: number): number | undefined {
-  const bin = quantileBin(binsOf(counters, prefix), p)
+/** The p-quantile of ordered latency bins, ms (geometric middle of its bin); undefined without data. */
+export function latencyQuantile(
+  bins: readonly (readonly [bin: number, count: number])[],
+  p: number,
+): number | undefined {
+  const bin = quantileBin(bins, p)
   if (bin === undefined) return undefined
   if (bin <= 0) return LATENCY_FLOOR_MS
   return bin >= LATENCY_BINS ? lowerMs(bin) : Math.sqrt(lowerMs(bin) * upperMs(bin))

@@ -70,20 +70,26 @@ export class SlotHistogram {
 
   /** In order of the bin. */
   get bins(): (readonly [bin: number, amount: number])[] {
-    const bins: (readonly [number, number])[] = []
+    const bins = new Array<readonly [number, number]>(this.#size)
     for (let index = 0; index < this.#size; index++) {
       const bin = this.#filled[index]!
-      bins.push([bin, this.#cells[bin - this.#from]!])
+      bins[index] = [bin, this.#cells[bin - this.#from]!]
     }
     return bins
   }
 
-  /** The same without an array for each of them. */
-  visit(each: (bin: number, amount: number) => void): void {
+  /** How many were counted, and the sum of their values. @param values of every bin that there may be, from the lowest on */
+  total(values: Float64Array): { readonly n: number; readonly sum: number } {
+    const { least } = this.#range
+    let n = 0
+    let sum = 0
     for (let index = 0; index < this.#size; index++) {
       const bin = this.#filled[index]!
-      each(bin, this.#cells[bin - this.#from]!)
+      const amount = this.#cells[bin - this.#from]!
+      n += amount
+      sum += amount * values[bin - least]!
     }
+    return { n, sum }
   }
 
   /** The first bin whose amount is refused, in order. */

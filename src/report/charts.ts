@@ -1,6 +1,13 @@
 // What a report draws, as compact figures: histograms, tables of two versions, curves. Pure; draws nothing.
 import type { ReadonlyCounters } from '../evidence/counters.ts'
-import { binsOf, highDifference, lowDifference, quantileBin, upperMs } from '../evidence/histogram.ts'
+import {
+  binsOf,
+  DIFFERENCE_MIDDLES,
+  highDifference,
+  LARGEST_DIFFERENCE_BIN,
+  quantileBin,
+  upperMs,
+} from '../evidence/histogram.ts'
 import { KeptCounters } from '../evidence/keptCounters.ts'
 import { type LatencyLimits, latencyThresholds, QUANTILE_NAMES, type QuantileName } from '../evidence/latency.ts'
 import { jointDeciles } from '../gate/deciles.ts'
@@ -123,11 +130,12 @@ function lossChart(counters: ReadonlyCounters): Charts['loss'] {
   const zero = bins.find(([bin]) => bin === 0)?.[1] ?? 0
   const others = bins.filter(([bin]) => bin !== 0)
   // One-sided or tiny differences get the whole width, and 0 stays in the middle; the largest 1 % go into the ends.
-  const sizes = others.map(([bin, amount]) => [Math.abs(bin), amount] as const).sort((a, b) => a[0] - b[0])
-  const edge = highDifference(quantileBin(sizes, 0.99) ?? 0) || 1
+  const bySize = new Float64Array(LARGEST_DIFFERENCE_BIN + 1)
+  for (const [bin, amount] of others) bySize[Math.abs(bin)]! += amount
+  const edge = highDifference(quantileBin([...bySize.entries()], 0.99) ?? 0) || 1
   const counts = new Array<number>(LOSS_BINS).fill(0)
   for (const [bin, amount] of others) {
-    const middle = (lowDifference(bin) + highDifference(bin)) / 2
+    const middle = DIFFERENCE_MIDDLES[bin + LARGEST_DIFFERENCE_BIN]!
     const index = Math.floor(((middle + edge) / (2 * edge)) * LOSS_BINS)
     counts[Math.min(Math.max(index, 0), LOSS_BINS - 1)]! += amount
   }
@@ -190,14 +198,24 @@ function latencyChart(
   const bins = (side: string) =>
     binsOf(counters, `${prefix}.${side}`)
       .filter(([, amount]) => amount > 0)
-      .map(([bin, amount]): [number | null, number] => {
-        const edge = upperMs(bin)
-        return [Number.isFinite(edge) ? Number(edge.toPrecision(6)) : null, amount]
-      })
+      .map(([bin, amount]): [number | null, number] => [shownEdge(bin), amount])
   const thresholds = limits === undefined ? undefined : latencyThresholds(counters, `${prefix}.b`, limits)
   const limitsMs: Partial<Record<QuantileName, number>> = {}
   if (thresholds !== undefined) for (const name of QUANTILE_NAMES) limitsMs[name] = thresholds[name].limitMs
   return { baseline: bins('b'), candidate: bins('c'), limitsMs }
+}
+
+const shownEdges = new Map<number, number | null>()
+
+/** Upper edge of a latency bin, ms, of six digits; null: it is open. Kept, since rounding takes longer than all else here. */
+function shownEdge(bin: number): number | null {
+  let edge = shownEdges.get(bin)
+  if (edge === undefined) {
+    const exact = upperMs(bin)
+    edge = Number.isFinite(exact) ? Number(exact.toPrecision(6)) : null
+    shownEdges.set(bin, edge)
+  }
+  return edge
 }
 
 function sum(values: readonly number[]): number {

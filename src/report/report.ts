@@ -1,14 +1,7 @@
 // Makes the report on one candidate from its counters and its verdict. Pure: no clock, no storage, no formatting.
 import { type Account, accountOf, unsettledOf } from '../evidence/accounting.ts'
 import { type ReadonlyCounters, SLOT } from '../evidence/counters.ts'
-import {
-  binsOf,
-  highDifference,
-  latencyQuantile,
-  lowDifference,
-  magnitudeEdge,
-  quantileBin,
-} from '../evidence/histogram.ts'
+import { binsOf, DIFFERENCE_MIDDLES, latencyQuantile, magnitudeEdge, quantileBin } from '../evidence/histogram.ts'
 import { KeptCounters, type SegmentCounters } from '../evidence/keptCounters.ts'
 import type { Evidence, Policy, Stage, Verdict } from '../gate/evidence.ts'
 import type { Manifest } from '../models/manifest.ts'
@@ -116,8 +109,9 @@ export function latencyOf(
 }
 
 function latencySummary(counters: ReadonlyCounters, prefix: string): LatencySummary {
-  const at = (p: number) => latencyQuantile(counters, prefix, p) ?? null
-  const n = binsOf(counters, prefix).reduce((sum, [, amount]) => sum + amount, 0)
+  const bins = binsOf(counters, prefix)
+  const at = (p: number) => latencyQuantile(bins, p) ?? null
+  const n = bins.reduce((sum, [, amount]) => sum + amount, 0)
   return { n, p50Ms: at(0.5), p95Ms: at(0.95), p99Ms: at(0.99) }
 }
 
@@ -131,12 +125,7 @@ function differencesOf(counters: ReadonlyCounters): Pick<Report['comparison'], '
 }
 
 function lossOf(counters: SegmentCounters | undefined): NonNullable<Report['labels']> {
-  let n = 0
-  let sum = 0
-  counters?.histograms.get('loss')?.visit((bin, amount) => {
-    n += amount
-    sum += (amount * (lowDifference(bin) + highDifference(bin))) / 2
-  })
+  const { n, sum } = counters?.histograms.get('loss')?.total(DIFFERENCE_MIDDLES) ?? { n: 0, sum: 0 }
   return { n, meanDifference: n === 0 ? null : sum / n }
 }
 

@@ -49,8 +49,8 @@ describe('latency bins', () => {
       counters.set(slot, (counters.get(slot) ?? 0) + 1)
     }
     counters.set('lat.b.3@origin=JFK', 7)
-    expect(latencyQuantile(counters, 'lat.b', 0.95)! / 95).toBeCloseTo(1, 1)
-    expect(latencyQuantile(counters, 'lat.c', 0.5)).toBeUndefined()
+    expect(latencyQuantile(binsOf(counters, 'lat.b'), 0.95)! / 95).toBeCloseTo(1, 1)
+    expect(latencyQuantile(binsOf(counters, 'lat.c'), 0.5)).toBeUndefined()
     expect(binsOf(counters, 'lat.b').reduce((sum, [, n]) => sum + n, 0)).toBe(1000)
     expect(quantileBin([[4, 1]], 0)).toBe(4)
   })
