@@ -1,5 +1,5 @@
 // What the versions' requests came to on all serving threads, until somebody asks: four times a second numbers are added, and
-// series of metrics, which cost a hundred times as much, are written when they are read. Reads what serving/counted.ts wrote.
+// series of metrics, which cost ten times as much, are written when they are read. Reads what serving/counted.ts wrote.
 import { ofCodeKey } from '../serving/counted.ts'
 import type { CodeDelta, CountedVersions, NamedVersion } from '../serving/message.ts'
 import { DurationCounts, type DurationDelta, INFERENCE_BUCKETS_S, REQUEST_BUCKETS_S } from '../telemetry/durations.ts'

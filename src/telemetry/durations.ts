@@ -26,13 +26,14 @@ export interface DurationDelta {
 /** Durations since the last `takeDelta`, counted by bucket. `add` allocates nothing. */
 export class DurationCounts {
   readonly #bounds: Float64Array
-  readonly #counts: Uint32Array
+  /** No integers of 32 bits: where nobody takes them, a busy bucket would be beyond those within days. */
+  readonly #counts: Float64Array
   #count = 0
   #sum = 0
 
   constructor(boundsSeconds: readonly number[]) {
     this.#bounds = Float64Array.from(boundsSeconds)
-    this.#counts = new Uint32Array(boundsSeconds.length + 1)
+    this.#counts = new Float64Array(boundsSeconds.length + 1)
   }
 
   /** What is not a finite duration above 0 counts as 0: one bad clock reading must not spoil a sum for good. */

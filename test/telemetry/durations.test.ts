@@ -63,6 +63,12 @@ describe('counting durations', () => {
     )
   })
 
+  it('may be more than 32 bits hold, where they are added for days and nobody takes them', () => {
+    const sums = new DurationCounts([1])
+    for (let day = 0; day < 3; day++) sums.addFrom(Float64Array.from([10, 1, 0, 2e9]), 0)
+    expect(sums.takeDelta()).toEqual({ buckets: [6e9, 0], count: 6e9, sumSeconds: 30 })
+  })
+
   it.each([
     ['requests', REQUEST_BUCKETS_S, 0.0005],
     ['inference', INFERENCE_BUCKETS_S, 0.0001],
