@@ -52,8 +52,13 @@ const MOST_ALONE_SAVED = 10
 const STALLED_AFTER = 8
 /** What a send without an answer ends with: too late, nobody there, or no end of it. */
 const NO_ANSWER: ReadonlySet<string> = new Set(['VERSION_DEADLINE', 'VERSION_UNREACHABLE', 'ANSWER_TOO_LARGE'])
-/** A stalled candidate is asked at most this often: where it is not there at all, each send would be over at once. */
-const PROBE_MS = 100
+/**
+ * How long a stalled candidate is left alone: first so long, twice as long after each probe without an answer, at most a
+ * second. Where it is not there at all each send would be over at once, and of an answer without end each probe reads as
+ * much as an answer may have.
+ */
+const FIRST_PAUSE_MS = 100
+const LONGEST_PAUSE_MS = 1_000
 
 /**
  * Drop policy: newest first when the queue is over its bytes or count; what waits past its deadline goes too. A candidate
@@ -77,6 +82,7 @@ export class Mirror {
   #unbatchedDebt = 0
   #unansweredInARow = 0
   #probedMs = Number.NEGATIVE_INFINITY
+  #pauseMs = FIRST_PAUSE_MS
   #closing: (() => void) | undefined
 
   constructor(candidate: Candidate, settings: SnapshotVersion['shadow'], maxBytes: number) {
@@ -100,7 +106,7 @@ export class Mirror {
       ends.notSampled()
       return
     }
-    if (this.#stalled && (this.inFlight > 0 || monotonicMs() - this.#probedMs < PROBE_MS)) {
+    if (this.#stalled && (this.inFlight > 0 || monotonicMs() - this.#probedMs < this.#pauseMs)) {
       ends.dropped('stalled')
       return
     }
@@ -209,6 +215,7 @@ export class Mirror {
   }
 
   #send(batch: Waiting[]): void {
+    const isProbe = this.#stalled
     this.#sends++
     this.#sending += batch.length
     const sent = batch.length === 1 ? this.#sendOne(batch[0]!) : this.#sendBatch(batch)
@@ -216,13 +223,21 @@ export class Mirror {
     void sent.then(outcome => {
       this.#sends--
       this.#sending -= batch.length
-      this.#unansweredInARow = !outcome.ok && NO_ANSWER.has(outcome.code) ? this.#unansweredInARow + 1 : 0
-      if (this.#stalled) {
-        this.#probedMs = monotonicMs()
-        while (this.#head < this.#queue.length) this.#next()?.ends.dropped('stalled')
-      }
+      this.#ended(outcome, isProbe)
       this.pump()
     })
+  }
+
+  #ended(outcome: ScoreOutcome, isProbe: boolean): void {
+    if (outcome.ok || !NO_ANSWER.has(outcome.code)) {
+      this.#unansweredInARow = 0
+      return
+    }
+    this.#unansweredInARow++
+    if (!this.#stalled) return
+    this.#pauseMs = isProbe ? Math.min(LONGEST_PAUSE_MS, this.#pauseMs * 2) : FIRST_PAUSE_MS
+    this.#probedMs = monotonicMs()
+    while (this.#head < this.#queue.length) this.#next()?.ends.dropped('stalled')
   }
 
   async #sendOne({ task, ends }: Waiting): Promise<ScoreOutcome> {

@@ -477,12 +477,39 @@ describe('a candidate that gives no answer', () => {
       expect(candidate.asked).toBe(asked + 1)
       expect(probe.filter(({ dropped }) => dropped === 'stalled')).toHaveLength(49)
       candidate.mended = true
-      await vi.advanceTimersByTimeAsync(100)
+      await vi.advanceTimersByTimeAsync(200)
       await send(mirror, 1)
       const after = await send(mirror, 20)
       expect(after.every(({ observation }) => observation?.outcome.ok)).toBe(true)
     },
   )
+
+  it('is asked less and less often, up to once a second, and from the beginning when it falls silent again', async () => {
+    const candidate = new Silent('VERSION_UNREACHABLE')
+    const mirror = new Mirror(candidate, settings({ batch: 1 }), 1e9)
+    /** Asks for one request every 10 ms. @returns the pauses between those that were sent, ms */
+    const pauses = async (milliseconds: number) => {
+      const found: number[] = []
+      let pause = 0
+      for (let passed = 0; passed < milliseconds; passed += 10) {
+        const { asked } = candidate
+        await send(mirror, 1)
+        if (candidate.asked > asked) {
+          found.push(pause)
+          pause = 0
+        }
+        pause += 10
+      }
+      return found
+    }
+    await send(mirror, 50)
+    expect(await pauses(4_000)).toEqual([90, 200, 400, 800, 1_000, 1_000])
+    candidate.mended = true
+    await pauses(1_000)
+    candidate.mended = false
+    await send(mirror, 50)
+    expect(await pauses(800)).toEqual([90, 200, 400])
+  })
 
   it('is asked for everything where it answers, even if only with failures', async () => {
     const candidate = new Silent('VERSION_FAILED')
