@@ -125,8 +125,15 @@ export function magnitudeBin(difference: number): number {
 /** That of 1e12 and everything above. */
 export const LARGEST_MAGNITUDE_BIN = magnitudeBin(1e12)
 
+// As those of latencies.
+const MAGNITUDE_EDGES = Float64Array.from({ length: LARGEST_MAGNITUDE_BIN + 1 }, (_, bin) => computedMagnitude(bin))
+
 /** High edge of a {@link magnitudeBin}. */
 export function magnitudeEdge(bin: number): number {
+  return MAGNITUDE_EDGES[bin] ?? computedMagnitude(bin)
+}
+
+function computedMagnitude(bin: number): number {
   return bin === 0 ? 0 : 1e-9 * MAGNITUDE_GAMMA ** (bin - 1)
 }
 
@@ -155,6 +162,17 @@ export function quantileBin(bins: readonly (readonly [bin: number, count: number
     if (seen >= rank) return bin
   }
   return bins.at(-1)?.[0]
+}
+
+/** The same where `counts[bin]` are the bins. */
+export function quantileIndex(counts: Float64Array, p: number): number | undefined {
+  let total = 0
+  for (const amount of counts) total += amount
+  if (total === 0) return undefined
+  const rank = Math.max(1, Math.ceil(p * total))
+  let bin = -1
+  for (let seen = 0; seen < rank && bin < counts.length - 1; ) seen += counts[++bin]!
+  return bin
 }
 
 /** The p-quantile of ordered latency bins, ms (geometric middle of its bin); undefined without data. */

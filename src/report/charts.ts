@@ -5,13 +5,13 @@ import {
   DIFFERENCE_MIDDLES,
   highDifference,
   LARGEST_DIFFERENCE_BIN,
-  quantileBin,
-  upperMs,
+  quantileIndex,
 } from '../evidence/histogram.ts'
 import { KeptCounters } from '../evidence/keptCounters.ts'
 import { type LatencyLimits, latencyThresholds, QUANTILE_NAMES, type QuantileName } from '../evidence/latency.ts'
 import { jointDeciles } from '../gate/deciles.ts'
 import type { Stage } from '../gate/evidence.ts'
+import { shownLatencyEdge } from './shownEdges.ts'
 
 /** One metric over time: `at` in ms since the Unix epoch, the candidate's percent of live traffic, then the verdict's row. */
 export interface MetricHistory {
@@ -127,14 +127,15 @@ export function countersOfStage(
 function lossChart(counters: ReadonlyCounters): Charts['loss'] {
   const bins = binsOf(counters, 'loss').filter(([, amount]) => amount > 0)
   if (bins.length === 0) return undefined
-  const zero = bins.find(([bin]) => bin === 0)?.[1] ?? 0
-  const others = bins.filter(([bin]) => bin !== 0)
   // One-sided or tiny differences get the whole width, and 0 stays in the middle; the largest 1 % go into the ends.
   const bySize = new Float64Array(LARGEST_DIFFERENCE_BIN + 1)
-  for (const [bin, amount] of others) bySize[Math.abs(bin)]! += amount
-  const edge = highDifference(quantileBin([...bySize.entries()], 0.99) ?? 0) || 1
+  for (const [bin, amount] of bins) bySize[Math.abs(bin)]! += amount
+  const zero = bySize[0]!
+  bySize[0] = 0
+  const edge = highDifference(quantileIndex(bySize, 0.99) ?? 0) || 1
   const counts = new Array<number>(LOSS_BINS).fill(0)
-  for (const [bin, amount] of others) {
+  for (const [bin, amount] of bins) {
+    if (bin === 0) continue
     const middle = DIFFERENCE_MIDDLES[bin + LARGEST_DIFFERENCE_BIN]!
     const index = Math.floor(((middle + edge) / (2 * edge)) * LOSS_BINS)
     counts[Math.min(Math.max(index, 0), LOSS_BINS - 1)]! += amount
@@ -198,24 +199,11 @@ function latencyChart(
   const bins = (side: string) =>
     binsOf(counters, `${prefix}.${side}`)
       .filter(([, amount]) => amount > 0)
-      .map(([bin, amount]): [number | null, number] => [shownEdge(bin), amount])
+      .map(([bin, amount]): [number | null, number] => [shownLatencyEdge(bin), amount])
   const thresholds = limits === undefined ? undefined : latencyThresholds(counters, `${prefix}.b`, limits)
   const limitsMs: Partial<Record<QuantileName, number>> = {}
   if (thresholds !== undefined) for (const name of QUANTILE_NAMES) limitsMs[name] = thresholds[name].limitMs
   return { baseline: bins('b'), candidate: bins('c'), limitsMs }
-}
-
-const shownEdges = new Map<number, number | null>()
-
-/** Upper edge of a latency bin, ms, of six digits; null: it is open. Kept, since rounding takes longer than all else here. */
-function shownEdge(bin: number): number | null {
-  let edge = shownEdges.get(bin)
-  if (edge === undefined) {
-    const exact = upperMs(bin)
-    edge = Number.isFinite(exact) ? Number(exact.toPrecision(6)) : null
-    shownEdges.set(bin, edge)
-  }
-  return edge
 }
 
 function sum(values: readonly number[]): number {

@@ -7,6 +7,7 @@ import type { Evidence, Policy, Stage, Verdict } from '../gate/evidence.ts'
 import type { Manifest } from '../models/manifest.ts'
 import { chartsOf, countersOfStage, type MetricHistory } from './charts.ts'
 import { policyJson } from './evidenceFile.ts'
+import { shownMagnitudeEdge } from './shownEdges.ts'
 import type { CandidateStatus, LatencySummary, Report, ReportSide } from './status.ts'
 
 /** Changes when a field of the JSON is removed or changes its meaning; new fields do not change it. */
@@ -120,7 +121,7 @@ function differencesOf(counters: ReadonlyCounters): Pick<Report['comparison'], '
   const edge = (p: number) => magnitudeEdge(quantileBin(bins, p)!)
   return {
     difference: bins.length === 0 ? undefined : { p50: edge(0.5), p90: edge(0.9), p99: edge(0.99), max: edge(1) },
-    differenceBins: bins.map(([bin, amount]) => [magnitudeEdge(bin), amount] as const),
+    differenceBins: bins.map(([bin, amount]) => [shownMagnitudeEdge(bin), amount] as const),
   }
 }
 

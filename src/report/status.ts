@@ -204,7 +204,7 @@ export interface Report {
     readonly compared: number
     readonly mismatches: number
     readonly unstable: number
-    /** |candidate − baseline| of numeric outputs: quantiles by upper bin edge, and the histogram itself. */
+    /** |candidate − baseline| of numeric outputs: quantiles by upper bin edge, and the histogram itself, edges of six digits. */
     readonly difference:
       | { readonly p50: number; readonly p90: number; readonly p99: number; readonly max: number }
       | undefined

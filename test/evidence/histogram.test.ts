@@ -5,6 +5,7 @@ import {
   differenceBin,
   highDifference,
   LARGEST_DIFFERENCE_BIN,
+  LARGEST_MAGNITUDE_BIN,
   latencyBin,
   latencyQuantile,
   lowDifference,
@@ -12,6 +13,7 @@ import {
   magnitudeBin,
   magnitudeEdge,
   quantileBin,
+  quantileIndex,
   ratioBins,
   upperMs,
 } from '../../src/evidence/histogram.ts'
@@ -53,6 +55,21 @@ describe('latency bins', () => {
     expect(latencyQuantile(binsOf(counters, 'lat.c'), 0.5)).toBeUndefined()
     expect(binsOf(counters, 'lat.b').reduce((sum, [, n]) => sum + n, 0)).toBe(1000)
     expect(quantileBin([[4, 1]], 0)).toBe(4)
+  })
+
+  it('are the same of counts by bin as of pairs', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(5)), fc.double({ min: 0, max: 1, noNaN: true }), (counts, p) => {
+        const pairs = [...counts.entries()]
+        expect(quantileIndex(Float64Array.from(counts), p)).toBe(quantileBin(pairs, p))
+      }),
+    )
+  })
+
+  it('have edges at every height that are 2 % apart, also past the last', () => {
+    for (let bin = 1; bin <= LARGEST_MAGNITUDE_BIN + 1; bin++)
+      expect(magnitudeEdge(bin + 1) / magnitudeEdge(bin)).toBeCloseTo(1.02, 12)
+    expect(magnitudeEdge(0)).toBe(0)
   })
 })
 
