@@ -3,10 +3,18 @@
 import { Buffer } from 'node:buffer'
 import { UnderstudyError } from '../errors.ts'
 import { isFiniteData } from './binaryTensors.ts'
-import type { Codec, DecodeLimits, EncodedBody, InferResponse, RequestedOutput, WireBody } from './codec.ts'
+import type {
+  Codec,
+  DecodeLimits,
+  EncodedBody,
+  InferRequest,
+  InferResponse,
+  RequestedOutput,
+  WireBody,
+} from './codec.ts'
 import { decodeTensors, jsonTensorText, type RawMessage, rawTensorText } from './inferTensors.ts'
 import { isObject, member, parseJson, parseJsonExact } from './json.ts'
-import { knownAnswer, learnAnswer } from './knownAnswers.ts'
+import { KnownMessages } from './knownMessages.ts'
 import { flag, holdsRounded, parametersOf, parametersText, passedOn, tensorParametersOf } from './parameters.ts'
 import { decodeRawRequest } from './rawRequest.ts'
 import { decodeServerMetadata } from './serverMetadata.ts'
@@ -14,28 +22,20 @@ import { decodeServerMetadata } from './serverMetadata.ts'
 /** The field that tells how many bytes of a body are JSON. */
 export const JSON_BYTES_FIELD = 'inference-header-content-length'
 
+const requests = new KnownMessages<'inputs', InferRequest>('inputs')
+const answers = new KnownMessages<'outputs', InferResponse>('outputs')
+
 export const v2: Codec = {
   protocol: 'v2',
 
   decodeRequest(body, limits, model) {
     if (body.jsonBytes === 0) return decodeRawRequest(body.bytes, limits, model)
-    const message = messageOf(body, limits)
-    const { json } = message
-    const id = member(json, 'id') ?? undefined
-    if (id !== undefined && typeof id !== 'string') throw new UnderstudyError('BAD_REQUEST', '"id" must be a string')
-    const rawInputs = member(json, 'inputs')
-    if (!Array.isArray(rawInputs) || rawInputs.length === 0) {
-      throw new UnderstudyError('BAD_REQUEST', '"inputs" must be a non-empty array of tensors')
-    }
-    const parameters = parametersOf(json, 'the request')
-    return {
-      id,
-      inputs: decodeTensors(message, 'inputs', limits),
-      outputs: requestedOutputs(message),
-      binaryOutputs: flag(parameters, 'binary_data_output', 'the request') ?? false,
-      columnar: false,
-      ...passedOn(holdsRounded(parameters) ? parametersOf(message.exact(), 'the request') : parameters),
-    }
+    const isJson = body.jsonBytes === undefined
+    const known = isJson ? requests.find(body.bytes, limits) : undefined
+    if (known !== undefined) return { ...known.message, inputs: known.tensors }
+    const request = decodeRequest(body, limits)
+    if (isJson) requests.learn(body.bytes, limits, request)
+    return request
   },
 
   /** JSON but for inputs that it cannot carry: FP16, NaN and infinity. */
@@ -59,10 +59,10 @@ export const v2: Codec = {
 
   decodeResponse(body, limits) {
     const isJson = body.jsonBytes === undefined
-    const known = isJson ? knownAnswer(body.bytes, limits) : undefined
-    if (known !== undefined) return known
+    const known = isJson ? answers.find(body.bytes, limits) : undefined
+    if (known !== undefined) return { ...known.message, outputs: known.tensors }
     const answer = decodeAnswer(body, limits)
-    if (isJson) learnAnswer(body.bytes, limits, answer)
+    if (isJson) answers.learn(body.bytes, limits, answer)
     return answer
   },
 
@@ -102,6 +102,26 @@ export const v2: Codec = {
   },
 
   decodeMetadata: decodeServerMetadata,
+}
+
+function decodeRequest(body: WireBody, limits: DecodeLimits): InferRequest {
+  const message = messageOf(body, limits)
+  const { json } = message
+  const id = member(json, 'id') ?? undefined
+  if (id !== undefined && typeof id !== 'string') throw new UnderstudyError('BAD_REQUEST', '"id" must be a string')
+  const rawInputs = member(json, 'inputs')
+  if (!Array.isArray(rawInputs) || rawInputs.length === 0) {
+    throw new UnderstudyError('BAD_REQUEST', '"inputs" must be a non-empty array of tensors')
+  }
+  const parameters = parametersOf(json, 'the request')
+  return {
+    id,
+    inputs: decodeTensors(message, 'inputs', limits),
+    outputs: requestedOutputs(message),
+    binaryOutputs: flag(parameters, 'binary_data_output', 'the request') ?? false,
+    columnar: false,
+    ...passedOn(holdsRounded(parameters) ? parametersOf(message.exact(), 'the request') : parameters),
+  }
 }
 
 function decodeAnswer(body: WireBody, limits: DecodeLimits): InferResponse {

@@ -1,0 +1,185 @@
+// V2 messages of which all but the values is known: most requests of a route, and a version's answers, differ in those alone.
+// Pure but for its memory.
+import { Buffer } from 'node:buffer'
+import type { DecodeLimits } from './codec.ts'
+import { tensorHead } from './inferTensors.ts'
+import { isObject, member, parseJson } from './json.ts'
+import { decodeData, ROUNDED } from './jsonTensors.ts'
+import { type Datatype, elementCount, type Tensor } from './tensor.ts'
+
+/** A tensor without its values. */
+interface Head {
+  readonly name: string
+  readonly datatype: Datatype
+  readonly shape: readonly number[]
+  readonly count: number
+}
+
+/** All of a message but its values. */
+interface Frame<Message> {
+  /** What stands before, between and behind the lists of values, their brackets too; each byte is a character. */
+  readonly around: readonly string[]
+  readonly heads: readonly Head[]
+  /** Without its tensors. */
+  readonly message: Message
+}
+
+interface Known<Message> {
+  /** The one that fitted last comes first. */
+  frames: readonly Frame<Message>[]
+  /** Messages in a row that fitted none. */
+  missed: number
+  /** The last one has a frame, and values that must be decoded. */
+  fits: boolean
+}
+
+/** A longer one costs more by its values than by all that is around them. */
+const MOST_BYTES = 64 * 1024
+/** What is more than values gains little, and would be kept. */
+const MOST_AROUND = 16 * 1024
+/** Versions of a route, and what they answer to one row and to several. */
+const MOST_FRAMES = 4
+/** Where every message differs, as by an id of its own, it is soon tried with one in so many only. */
+const GIVEN_UP_AFTER = 8
+const TRIED_EVERY = 64
+const LIST = /"data"\s*:\s*\[/g
+const BEYOND_ASCII = /[\x80-\xff]/
+
+/** Those of one kind: requests, whose tensors stand under `inputs`, or answers. */
+export class KnownMessages<Key extends 'inputs' | 'outputs', Message extends Readonly<Record<Key, readonly Tensor[]>>> {
+  readonly #key: Key
+  // By the limits of whoever reads them, which are the same object as long as a configuration is.
+  readonly #memory = new WeakMap<DecodeLimits, Known<Message>>()
+
+  constructor(key: Key) {
+    this.#key = key
+  }
+
+  /**
+   * What decoding would give: the tensors, and a message that has everything but them. Undefined where it must be decoded
+   * to be understood, or refused.
+   */
+  find(bytes: Uint8Array, limits: DecodeLimits): { tensors: readonly Tensor[]; message: Message } | undefined {
+    if (bytes.length > MOST_BYTES) return undefined
+    const known = this.#memory.get(limits)
+    if (known === undefined) return undefined
+    known.fits = false
+    if (!isTried(known)) return undefined
+    const text = textOf(bytes)
+    for (const frame of known.frames) {
+      const lists = listsIn(text, frame.around)
+      if (lists === undefined) continue
+      known.missed = 0
+      known.fits = true
+      if (frame !== known.frames[0]) known.frames = [frame, ...known.frames.filter(each => each !== frame)]
+      const tensors = tensorsOf(lists, frame.heads, this.#key === 'outputs')
+      return tensors && { tensors, message: frame.message }
+    }
+    return undefined
+  }
+
+  /** Remembers what stands around the values of a message that was decoded under these limits. */
+  learn(bytes: Uint8Array, limits: DecodeLimits, message: Message): void {
+    if (bytes.length > MOST_BYTES) return
+    let known = this.#memory.get(limits)
+    if (known === undefined) {
+      known = { frames: [], missed: 0, fits: false }
+      this.#memory.set(limits, known)
+    }
+    if (known.fits) return
+    const tensors = message[this.#key]
+    const around = isTried(known) ? this.#aroundOf(textOf(bytes), limits, tensors.length) : undefined
+    if (around !== undefined) {
+      const heads = tensors.map(({ name, datatype, shape }) => ({ name, datatype, shape, count: elementCount(shape) }))
+      // A message that is kept would keep its values.
+      const frame = { around, heads, message: { ...message, [this.#key]: [] } }
+      known.frames = [frame, ...known.frames].slice(0, MOST_FRAMES)
+    }
+    known.missed++
+  }
+
+  /** Undefined where a tensor is anything but a flat list, and where parameters may mean something for it alone. */
+  #aroundOf(text: string, limits: DecodeLimits, tensors: number): readonly string[] | undefined {
+    const around: string[] = []
+    let from = 0
+    for (const { index, 0: head } of text.matchAll(LIST)) {
+      const start = index + head.length
+      const close = text.indexOf(']', start)
+      // One within what was taken out, or that does not end.
+      if (index < from || close < 0) return undefined
+      around.push(text.slice(from, start))
+      from = close
+    }
+    around.push(text.slice(from))
+    const together = around.join('')
+    if (around.length !== tensors + 1 || together.length > MOST_AROUND) return undefined
+    return this.#isFrame(together, limits) ? around.map(copied) : undefined
+  }
+
+  /** Whether each tensor has an empty list now: as many as were taken out, so that each of those was the data of one. */
+  #isFrame(around: string, limits: DecodeLimits): boolean {
+    try {
+      const json = parseJson(Buffer.from(around, 'latin1'), limits.depth)
+      const raws = isObject(json) ? member(json, this.#key) : undefined
+      if (!Array.isArray(raws)) return false
+      return raws.every((raw, index) => {
+        const { data, parameters } = tensorHead(raw, this.#key, index, limits)
+        return parameters === undefined && Array.isArray(data) && data.length === 0
+      })
+    } catch {
+      return false
+    }
+  }
+}
+
+function isTried({ missed }: Known<unknown>): boolean {
+  return missed < GIVEN_UP_AFTER || missed % TRIED_EVERY === 0
+}
+
+/** As ISO 8859-1, in which every byte is a character: what is equal then has equal bytes. */
+function textOf({ buffer, byteOffset, length }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, length).toString('latin1')
+}
+
+/** A part of a text would keep all of it in memory. */
+function copied(part: string): string {
+  return Buffer.from(part, 'latin1').toString('latin1')
+}
+
+/** Each list with its brackets, as far as its first closing one. */
+function listsIn(text: string, around: readonly string[]): readonly string[] | undefined {
+  const lists: string[] = []
+  const last = around.length - 1
+  let at = 0
+  for (let index = 0; index < last; index++) {
+    const before = around[index]!
+    const start = at + before.length
+    // `startsWith` takes three times as long.
+    if (text.slice(at, start) !== before) return undefined
+    at = text.indexOf(']', start)
+    if (at < 0) return undefined
+    lists.push(text.slice(start - 1, at + 1))
+  }
+  return text.slice(at) === around[last] ? lists : undefined
+}
+
+/** Undefined for what is no flat list of a tensor's values, or not all of their digits: decoding says what it is. */
+function tensorsOf(lists: readonly string[], heads: readonly Head[], isAnswer: boolean): Tensor[] | undefined {
+  try {
+    // Parsed together: one call for each takes as long as the values do. A closing bracket in a text would swallow the
+    // list behind it, and as each list has one such bracket, there would be too few.
+    const all = JSON.parse(`[${lists.join()}]`) as unknown[][]
+    if (all.length !== heads.length) return undefined
+    const tensors: Tensor[] = []
+    for (let index = 0; index < heads.length; index++) {
+      const { name, datatype, shape, count } = heads[index]!
+      if (datatype === 'BYTES' && BEYOND_ASCII.test(lists[index]!)) return undefined
+      const data = decodeData(all[index]!, datatype, shape, count, name, isAnswer)
+      if (data === ROUNDED) return undefined
+      tensors.push({ name, datatype, shape, data })
+    }
+    return tensors
+  } catch {
+    return undefined
+  }
+}
