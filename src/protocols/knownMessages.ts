@@ -27,7 +27,7 @@ interface Frame<Message> {
 interface Known<Message> {
   /** The one that fitted last comes first. */
   frames: readonly Frame<Message>[]
-  /** Messages in a row that fitted none. */
+  /** Messages in a row that had to be decoded. */
   missed: number
   /** The last one has a frame, and values that must be decoded. */
   fits: boolean
@@ -48,7 +48,7 @@ const BEYOND_ASCII = /[\x80-\xff]/
 /** Those of one kind: requests, whose tensors stand under `inputs`, or answers. */
 export class KnownMessages<Key extends 'inputs' | 'outputs', Message extends Readonly<Record<Key, readonly Tensor[]>>> {
   readonly #key: Key
-  // By the limits of whoever reads them, which are the same object as long as a configuration is.
+  // By the limits of whoever reads them: those of a route are the same object as long as a configuration is.
   readonly #memory = new WeakMap<DecodeLimits, Known<Message>>()
 
   constructor(key: Key) {
@@ -69,11 +69,12 @@ export class KnownMessages<Key extends 'inputs' | 'outputs', Message extends Rea
     for (const frame of known.frames) {
       const lists = listsIn(text, frame.around)
       if (lists === undefined) continue
-      known.missed = 0
       known.fits = true
-      if (frame !== known.frames[0]) known.frames = [frame, ...known.frames.filter(each => each !== frame)]
       const tensors = tensorsOf(lists, frame.heads, this.#key === 'outputs')
-      return tensors && { tensors, message: frame.message }
+      if (tensors === undefined) return undefined
+      known.missed = 0
+      if (frame !== known.frames[0]) known.frames = [frame, ...known.frames.filter(each => each !== frame)]
+      return { tensors, message: frame.message }
     }
     return undefined
   }
@@ -86,9 +87,8 @@ export class KnownMessages<Key extends 'inputs' | 'outputs', Message extends Rea
       known = { frames: [], missed: 0, fits: false }
       this.#memory.set(limits, known)
     }
-    if (known.fits) return
     const tensors = message[this.#key]
-    const around = isTried(known) ? this.#aroundOf(textOf(bytes), limits, tensors.length) : undefined
+    const around = isTried(known) && !known.fits ? this.#aroundOf(textOf(bytes), limits, tensors.length) : undefined
     if (around !== undefined) {
       const heads = tensors.map(({ name, datatype, shape }) => ({ name, datatype, shape, count: elementCount(shape) }))
       // A message that is kept would keep its values.
@@ -111,25 +111,41 @@ export class KnownMessages<Key extends 'inputs' | 'outputs', Message extends Rea
       from = close
     }
     around.push(text.slice(from))
-    const together = around.join('')
-    if (around.length !== tensors + 1 || together.length > MOST_AROUND) return undefined
-    return this.#isFrame(together, limits) ? around.map(copied) : undefined
+    const length = around.reduce((sum, part) => sum + part.length, 0)
+    if (around.length !== tensors + 1 || length > MOST_AROUND) return undefined
+    return [0, 1].every(first => this.#isFrame(around, first, limits)) ? around.map(copied) : undefined
   }
 
-  /** Whether each tensor has an empty list now: as many as were taken out, so that each of those was the data of one. */
-  #isFrame(around: string, limits: DecodeLimits): boolean {
+  /** Whether the lists that were taken out are the data of the tensors, in their order, see {@link numbered}. */
+  #isFrame(around: readonly string[], first: number, limits: DecodeLimits): boolean {
     try {
-      const json = parseJson(Buffer.from(around, 'latin1'), limits.depth)
+      const json = parseJson(numbered(around, first), limits.depth)
       const raws = isObject(json) ? member(json, this.#key) : undefined
       if (!Array.isArray(raws)) return false
       return raws.every((raw, index) => {
         const { data, parameters } = tensorHead(raw, this.#key, index, limits)
-        return parameters === undefined && Array.isArray(data) && data.length === 0
+        return parameters === undefined && isNumbered(data, first + index)
       })
     } catch {
       return false
     }
   }
+}
+
+/**
+ * What stands around lists, with a number in the place of each, from `first` on. Whoever finds the numbers where the data of
+ * tensors should be, for two values of `first`, knows that each list was that and stood nowhere else.
+ */
+export function numbered(around: readonly string[], first: number): Buffer {
+  return Buffer.from(
+    around.reduce((text, part, index) => `${text}${first + index - 1}${part}`),
+    'latin1',
+  )
+}
+
+/** Whether data is the list with that number. */
+export function isNumbered(data: unknown, number: number): boolean {
+  return Array.isArray(data) && data.length === 1 && data[0] === number
 }
 
 function isTried({ missed }: Known<unknown>): boolean {

@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer'
 import type { DecodeLimits, RequestedOutput, WireBody } from './codec.ts'
 import { type TensorHead, tensorHead } from './inferTensors.ts'
 import { isObject, member, parseJson } from './json.ts'
+import { isNumbered, numbered } from './knownMessages.ts'
 import { numbersIn } from './numberList.ts'
 import { requestedOutputs } from './openInference.ts'
 import { DATATYPES, type Datatype } from './tensor.ts'
@@ -52,7 +53,7 @@ export function textRequestOf({ bytes, jsonBytes }: WireBody, limits: DecodeLimi
   if (like !== undefined) return requestOf(like, known!.frame)
   const found = listsIn(body)
   if (found === undefined) return undefined
-  const frame = frameOf(Buffer.from(found.around.join(''), 'latin1'), limits)
+  const frame = frameOf(found.around, 0, limits) && frameOf(found.around, 1, limits)
   frames.set(limits, { around: found.around, frame })
   return requestOf(found, frame)
 }
@@ -143,12 +144,12 @@ function nameOf({ name }: { readonly name: string }): { readonly name: string } 
 }
 
 /**
- * What stands around the numbers, read with an empty list in the place of each. Undefined when it is no such request, and
+ * What stands around the numbers, read with a number in the place of each list. Undefined when it is no such request, and
  * where it has parameters: those may mean something for it alone.
  */
-function frameOf(around: Uint8Array, limits: DecodeLimits): Frame | undefined {
+function frameOf(around: readonly string[], first: number, limits: DecodeLimits): Frame | undefined {
   try {
-    const json = parseJson(around, limits.depth)
+    const json = parseJson(numbered(around, first), limits.depth)
     if (!isObject(json)) return undefined
     const id = member(json, 'id') ?? undefined
     const raws = member(json, 'inputs')
@@ -159,10 +160,7 @@ function frameOf(around: Uint8Array, limits: DecodeLimits): Frame | undefined {
     const asked = member(json, 'outputs')
     if (hasParameters(json) || raws.some(hasParameters) || (Array.isArray(asked) && asked.some(hasParameters)))
       return undefined
-    // Each list that was taken out is the data of one input, or the numbers of both would differ.
-    const isText = inputs.every(
-      ({ datatype, data }) => NUMBERS.has(datatype) && Array.isArray(data) && data.length === 0,
-    )
+    const isText = inputs.every(({ datatype, data }, index) => NUMBERS.has(datatype) && isNumbered(data, first + index))
     if (!isText) return undefined
     return { inputs: inputs.map(({ name, datatype, shape, count }) => ({ name, datatype, shape, count })), outputs }
   } catch {

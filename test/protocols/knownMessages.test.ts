@@ -195,7 +195,28 @@ describe('a request like one before', () => {
     }
   })
 
-  it('shares nothing with it that the other could change', () => {
+  // An empty list under an escaped key would make up for one that is the data of no input.
+  const EMPTY = '{"name":"b","datatype":"FP32","shape":[0],"d\\u0061ta":[]}'
+  it.each([
+    ['told twice', (a: string) => `{"inputs":[${output('a', 'FP32', 1, '[1]', `,"data":${a}`)},${EMPTY}]}`],
+    ['among parameters', (a: string) => `{"parameters":{"data":${a}},"inputs":[${EMPTY}]}`],
+    [
+      'among an output’s parameters',
+      (a: string) => `{"inputs":[${EMPTY}],"outputs":[{"name":"p","parameters":{"data":${a}}}]}`,
+    ],
+    [
+      'elsewhere and the number that stands for it',
+      (a: string) =>
+        `{"parameters":{"data":${a}},"inputs":[{"name":"b","datatype":"FP32","shape":[1],"d\\u0061ta":[0]}]}`,
+    ],
+    ['in the other order', (a: string) => `{"x":{"data":${a}},"inputs":[${EMPTY}]}`],
+  ])('with a list %s beside one whose key is escaped is what it would be without it', (_, write) => {
+    const limits = newLimits()
+    for (const list of ['[2]', '[2]', '[]', '[0]', '[1]', '["secret"]'])
+      expect(asked(write(list), limits)).toEqual(asked(write(list), newLimits()))
+  })
+
+  it('has values of its own', () => {
     const limits = newLimits()
     const decoded = [1, 2, 3].map(() => v2.decodeRequest(body(ROW), limits, undefined))
     ;(decoded[1]!.inputs[2]!.data as Float32Array)[0] = 7
@@ -265,7 +286,7 @@ describe('what is known', () => {
   it('stays known when a message like it has values that must be decoded', () => {
     const { decode } = memory()
     for (const name of ['a', 'b', 'c', 'd']) decode(name, 'x')
-    for (let time = 0; time < 10; time++) expect(decode('a', 'é')).toBe('decoded')
+    for (let time = 0; time < 3; time++) expect(decode('a', 'é')).toBe('decoded')
     for (const name of ['a', 'b', 'c', 'd']) expect(decode(name, 'y')).toBe('known')
     decode('a', 'é')
     expect([decode('e', 'x'), decode('e', 'y')]).toEqual(['decoded', 'known'])

@@ -80,6 +80,14 @@ describe('a request whose numbers stay text', () => {
     ['no colon', '{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data"[1,2]}]}'],
     ['data twice', '{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[1,2],"data":[3,4]}]}'],
     [
+      'data twice, and none where the key is escaped',
+      '{"inputs":[{"name":"x","datatype":"FP32","shape":[1],"data":[1],"data":[2]},{"name":"y","datatype":"FP32","shape":[0],"d\\u0061ta":[]}]}',
+    ],
+    [
+      'data elsewhere, and a number where the key is escaped',
+      '{"x":{"data":[7]},"inputs":[{"name":"y","datatype":"FP32","shape":[1],"d\\u0061ta":[0]}]}',
+    ],
+    [
       'inputs twice',
       '{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[1,2]}],"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[1,2]}]}',
     ],
