@@ -1,10 +1,9 @@
-// What the windows and turns of one proxy say of its bad shadows. Pure.
-import type { LoadResult } from '../../src/load/plan.ts'
+// What the windows of one proxy say of its bad shadows. Pure.
 import type { Shadow } from './faultSystems.ts'
 import type { SameBytes } from './sameBytes.ts'
 import { timesOf } from './saturation.ts'
 import { judgeTarget, pairedRatio, type Ratio, type Spread, spreadOf } from './statistics.ts'
-import { failedBy, type Window } from './windows.ts'
+import type { Window } from './windows.ts'
 
 /** Over the same proxy without a shadow. */
 export interface Judged {
@@ -15,12 +14,12 @@ export interface Judged {
 
 export interface FaultFigures {
   readonly shadow: Shadow
-  /** CPU a request at the fixed rate. Undefined where the machine does not tell it, or too many requests failed. */
+  /** CPU a request. Undefined where the machine does not tell it, or too many requests failed. */
   readonly servingUs: Spread | undefined
   readonly treeUs: Spread | undefined
   readonly serving: Judged | undefined
   readonly tree: Judged | undefined
-  /** In turns, of each round; a round in which more than one request in a hundred failed counts as the timeout. */
+  /** A round in which more than one request in a hundred failed counts as the timeout. */
   readonly p50Ms: Spread
   readonly p99Ms: Spread
   readonly p99: Judged | undefined
@@ -41,11 +40,10 @@ export interface Memory {
 
 export interface Taken {
   readonly shadow: Shadow
-  readonly windows: readonly Window[]
   /** One a round, or more. */
-  readonly turns: readonly LoadResult[]
-  /** Of the proxy without a shadow, taken in turn with each of `turns`. */
-  readonly noneTurns: readonly LoadResult[]
+  readonly windows: readonly Window[]
+  /** Of the proxy without a shadow, taken in turns with each of `windows`. */
+  readonly noneWindows: readonly Window[]
   readonly bytes: SameBytes
   readonly beforeMiB: number | undefined
   readonly roundsMiB: readonly (number | undefined)[]
@@ -61,41 +59,38 @@ const MOST_FAILED = 0.01
 
 /** @param targets of Understudy in a run that is long enough; undefined: nothing is judged */
 export function faultFigures(taken: readonly Taken[], timeoutMs: number, targets: Targets | undefined): FaultFigures[] {
-  const none = taken.find(({ shadow }) => shadow === 'none')!
-  return taken.map(each => {
-    const { shadow, windows, turns, noneTurns, bytes, beforeMiB, roundsMiB } = each
+  return taken.map(({ shadow, windows, noneWindows, bytes, beforeMiB, roundsMiB }) => {
+    const isNone = shadow === 'none'
     const limitOf = (figure: keyof Targets) => (shadow.startsWith('none') ? undefined : targets?.[figure])
-    const over = (figure: readonly number[], under: readonly number[], target?: number): Judged | undefined =>
-      each === none ? undefined : judged(figure, under, target)
-    const cpu = (figure: 'servingUs' | 'treeUs', target?: number) =>
-      over(timesOf(windows, figure), timesOf(none.windows, figure), target)
+    const over = (timesOfEach: (windows: readonly Window[]) => readonly number[], target?: number) =>
+      isNone ? undefined : judged(timesOfEach(windows), timesOfEach(noneWindows), target)
     const told = failedShare(windows) <= MOST_FAILED && timesOf(windows, 'treeUs').every(Number.isFinite)
-    const tails = (turns: readonly LoadResult[]) => turns.map(turn => tailMs(turn, timeoutMs))
+    const tails = (windows: readonly Window[]) => windows.map(window => tailMs(window, timeoutMs))
     return {
       shadow,
       servingUs: told ? spreadOf(timesOf(windows, 'servingUs')) : undefined,
       treeUs: told ? spreadOf(timesOf(windows, 'treeUs')) : undefined,
-      serving: told ? cpu('servingUs', limitOf('serving')) : undefined,
-      tree: told ? cpu('treeUs') : undefined,
-      p50Ms: spreadOf(turns.map(turn => middleMs(turn, timeoutMs))),
-      p99Ms: spreadOf(tails(turns)),
-      p99: over(tails(turns), tails(noneTurns), limitOf('p99')),
-      sent: sum(windows.map(({ requests }) => requests)) + sum(turns.map(({ sent }) => sent)),
-      failed: added([...windows.map(window => window.failedBy), ...turns.map(failedBy)]),
+      serving: told ? over(windows => timesOf(windows, 'servingUs'), limitOf('serving')) : undefined,
+      tree: told ? over(windows => timesOf(windows, 'treeUs')) : undefined,
+      p50Ms: spreadOf(windows.map(window => middleMs(window, timeoutMs))),
+      p99Ms: spreadOf(tails(windows)),
+      p99: over(tails, limitOf('p99')),
+      sent: sum(windows.map(({ requests }) => requests)),
+      failed: added(windows.map(({ failedBy }) => failedBy)),
       bytes,
       memory: { before: beforeMiB, ...halves(roundsMiB) },
     }
   })
 }
 
-/** p99 of a turn, ms; the timeout where more failed than may be left out of a hundred. */
-export function tailMs({ sent, latency }: LoadResult, timeoutMs: number): number {
-  return sent - latency.n > sent * MOST_FAILED ? timeoutMs : (latency.p99Ms ?? Number.NaN)
+/** p99 of a window, ms; the timeout where more failed than may be left out of a hundred. */
+export function tailMs({ requests, failures, p99Ms }: Window, timeoutMs: number): number {
+  return failures > requests * MOST_FAILED ? timeoutMs : p99Ms
 }
 
 /** The median likewise. */
-export function middleMs({ sent, latency }: LoadResult, timeoutMs: number): number {
-  return sent - latency.n > sent / 2 ? timeoutMs : (latency.p50Ms ?? Number.NaN)
+export function middleMs({ requests, failures, p50Ms }: Window, timeoutMs: number): number {
+  return failures > requests / 2 ? timeoutMs : p50Ms
 }
 
 function judged(over: readonly number[], under: readonly number[], target: number | undefined): Judged {

@@ -1,17 +1,17 @@
-// Live tails of a proxy with a bad shadow: it takes turns of a quarter of a second with the same proxy without one.
+// Windows of a proxy with a bad shadow: it takes turns of a quarter of a second with the same proxy without one.
 import type { Generator } from '../../src/load/generator.ts'
-import type { LoadResult, TurnsPlanInput } from '../../src/load/plan.ts'
+import type { TurnsPlanInput } from '../../src/load/plan.ts'
 import type { Taken } from './faultFigures.ts'
 import { FAULTS, type Family, type Fault, SHADOW_DEADLINE_SECONDS, type Shadow } from './faultSystems.ts'
 import { shuffled } from './statistics.ts'
-import { pause } from './windows.ts'
+import { pause, runWindowInTurns, type Window } from './windows.ts'
 
 /** Found together: a fault, and its proxy without a shadow twice. */
 export interface Turns {
   readonly fault: Fault
-  readonly own: LoadResult
-  readonly none: LoadResult
-  readonly again: LoadResult
+  readonly own: Window
+  readonly none: Window
+  readonly again: Window
 }
 
 /**
@@ -24,12 +24,11 @@ export async function roundOfTurns(
   random: () => number,
   plan: Omit<TurnsPlanInput, 'mode' | 'urls'>,
 ): Promise<Turns[]> {
-  const urlOf = (shadow: Shadow) => systems.find(system => system.shadow === shadow)!.url
+  const systemOf = (shadow: Shadow) => systems.find(system => system.shadow === shadow)!
   const turns: Turns[] = []
   for (const fault of shuffled(FAULTS, random)) {
-    const urls = [urlOf('none'), urlOf(fault), urlOf('none again')]
-    const results = await generator.runInTurns({ mode: 'turns', urls, ...plan })
-    const [none, own, again] = results as [LoadResult, LoadResult, LoadResult]
+    const taken = [systemOf('none'), systemOf(fault), systemOf('none again')]
+    const [none, own, again] = (await runWindowInTurns(generator, taken, plan)) as [Window, Window, Window]
     turns.push({ fault, own, none, again })
     // Its answers go on until the deadline of the last.
     if (fault === 'endless') await pause(SHADOW_DEADLINE_SECONDS * 1000)
@@ -38,8 +37,8 @@ export async function roundOfTurns(
 }
 
 /** Those of one system, and of the plain proxy beside them. */
-export function turnsOf(shadow: Shadow, turns: readonly Turns[]): Pick<Taken, 'turns' | 'noneTurns'> {
+export function windowsOf(shadow: Shadow, turns: readonly Turns[]): Pick<Taken, 'windows' | 'noneWindows'> {
   const found = shadow.startsWith('none') ? turns : turns.filter(({ fault }) => fault === shadow)
   const side = shadow === 'none' ? 'none' : shadow === 'none again' ? 'again' : 'own'
-  return { turns: found.map(turn => turn[side]), noneTurns: found.map(({ none }) => none) }
+  return { windows: found.map(turn => turn[side]), noneWindows: found.map(({ none }) => none) }
 }

@@ -17,7 +17,7 @@ import {
   startFaultSystems,
 } from './faultSystems.ts'
 import { type FaultsResults, renderFaults } from './faultsTable.ts'
-import { roundOfTurns, type Turns, turnsOf } from './faultTurns.ts'
+import { roundOfTurns, type Turns, windowsOf } from './faultTurns.ts'
 import { mirrorAccount, residentMiB } from './hang.ts'
 import { canPin, pinToFirst } from './pinning.ts'
 import { machineLoad } from './procfs.ts'
@@ -25,7 +25,7 @@ import { expectedOf, type SameBytes, sameBytes } from './sameBytes.ts'
 import { runFacts } from './saturation.ts'
 import { splitRequests, systemOf } from './splitGateway.ts'
 import type { System } from './systems.ts'
-import { pause, runWindows, type Windows } from './windows.ts'
+import { pause } from './windows.ts'
 
 const { values: given } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, out: { type: 'string' }, rounds: { type: 'string' } },
@@ -33,7 +33,6 @@ const { values: given } = parseArgs({
 const SETTINGS = given.quick
   ? {
       rounds: 1,
-      windowSeconds: 0.3,
       turnsSeconds: 0.75,
       warmUpSeconds: 0.3,
       giveUpMs: 1_000,
@@ -41,8 +40,7 @@ const SETTINGS = given.quick
       timeoutMs: 500,
     }
   : {
-      rounds: 13,
-      windowSeconds: 0.8,
+      rounds: 30,
       turnsSeconds: 2.25,
       // V8 goes on compiling for about thirty thousand requests.
       warmUpSeconds: 8,
@@ -90,7 +88,6 @@ interface Loaded {
   readonly family: Family
   readonly before: ReadonlyMap<string, number | undefined>
   readonly rounds: Map<string, (number | undefined)[]>
-  readonly windows: Windows
   readonly turns: Turns[]
 }
 
@@ -98,17 +95,15 @@ async function measure({ live, canary, families, missing }: FaultSystems): Promi
   const loadBefore = machineLoad()
   const { liveMs, ratePerSecond } = await warmAndRate(systemOf('live', live), families)
   const loaded: Loaded[] = []
-  for (const family of families) loaded.push(await takeWindows(family, ratePerSecond))
-  for (const each of loaded) await takeTurns(each, ratePerSecond)
+  for (const family of families) loaded.push(await takeTurns(family, ratePerSecond))
   const origins = [live, canary].map(({ ready }) => `http://127.0.0.1:${ready.port}`)
   const proxies = []
-  for (const { family, before, rounds: roundsMiB, windows, turns } of loaded) {
+  for (const { family, before, rounds: roundsMiB, turns } of loaded) {
     say(`${family.proxy}: the same bytes`)
     const bytes = await compareBytes(family, origins)
     const taken = family.systems.map(({ name, shadow }) => ({
       shadow,
-      windows: windows.get(name)!,
-      ...turnsOf(shadow, turns),
+      ...windowsOf(shadow, turns),
       bytes: bytes.get(name)!,
       beforeMiB: before.get(name),
       roundsMiB: roundsMiB.get(name)!,
@@ -126,7 +121,6 @@ async function measure({ live, canary, families, missing }: FaultSystems): Promi
     method: {
       rounds,
       rivalRounds,
-      windowSeconds: SETTINGS.windowSeconds,
       turnsSeconds: SETTINGS.turnsSeconds,
       ratePerSecond,
       connections: CONNECTIONS,
@@ -180,48 +174,29 @@ async function warmAndRate(
   return { liveMs, ratePerSecond }
 }
 
-async function takeWindows(family: Family, rate: number): Promise<Loaded> {
+async function takeTurns(family: Family, rate: number): Promise<Loaded> {
   const memory = new Map<string, (number | undefined)[]>(family.systems.map(({ name }) => [name, []]))
   const before = new Map(family.systems.map(system => [system.name, residentMiB(system)]))
-  const windows = await runWindows(
-    generator,
-    [family.systems],
-    roundsOf(family),
-    random,
-    ({ url }, round) => ({ mode: 'open', url, ...shared(rate, round), seconds: SETTINGS.windowSeconds }),
-    round => {
-      say(`${family.proxy}: windows, round ${round} of ${roundsOf(family)}`)
-      rememberMemory(family, memory)
-    },
-  )
-  return { family, before, rounds: memory, windows, turns: [] }
-}
-
-async function takeTurns({ family, turns, rounds: memory }: Loaded, rate: number): Promise<void> {
+  const turns: Turns[] = []
   for (let round = 0; round < roundsOf(family); round++) {
-    turns.push(
-      ...(await roundOfTurns(generator, family, random, { ...shared(rate, round), seconds: SETTINGS.turnsSeconds })),
-    )
-    say(`${family.proxy}: turns, round ${round + 1} of ${roundsOf(family)}`)
-    rememberMemory(family, memory)
+    turns.push(...(await roundOfTurns(generator, family, random, planOf(rate, round))))
+    say(`${family.proxy}: round ${round + 1} of ${roundsOf(family)}`)
+    for (const system of family.systems) memory.get(system.name)!.push(residentMiB(system))
   }
+  return { family, before, rounds: memory, turns }
 }
 
-/** What windows and turns have in common. */
-function shared(rate: number, round: number) {
+function planOf(rate: number, round: number) {
   return {
     bodies,
     connections: CONNECTIONS,
     warmUp: CONNECTIONS * 4,
     timeoutMs: SETTINGS.timeoutMs,
     rate,
-    // The same arrivals for all systems of a round.
+    // The same arrivals for all faults of a round.
     seed: SEED + round,
+    seconds: SETTINGS.turnsSeconds,
   }
-}
-
-function rememberMemory(family: Family, memory: Map<string, (number | undefined)[]>): void {
-  for (const system of family.systems) memory.get(system.name)!.push(residentMiB(system))
 }
 
 async function compareBytes(family: Family, origins: readonly string[]): Promise<Map<string, SameBytes>> {

@@ -67,6 +67,23 @@ export async function runWindow(
   return windowOf(result, before, cpuOf(system.pid))
 }
 
+/**
+ * One window of each system, which take turns of a quarter of a second in it: what whatever else the machine does makes of
+ * a ratio is then less than in windows one after another.
+ */
+export async function runWindowInTurns(
+  generator: Generator,
+  systems: readonly System[],
+  plan: Omit<TurnsPlanInput, 'mode' | 'urls'>,
+  settleMs = SETTLE_MS,
+): Promise<Window[]> {
+  const before = systems.map(({ pid }) => cpuOf(pid))
+  const results = await generator.runInTurns({ mode: 'turns', urls: systems.map(({ url }) => url), ...plan })
+  await pause(settleMs)
+  const after = systems.map(({ pid }) => cpuOf(pid))
+  return results.map((result, index) => windowOf(result, before[index], after[index]))
+}
+
 export interface TurnFigures {
   /** What each round found of each system. */
   readonly results: readonly (readonly LoadResult[])[]
