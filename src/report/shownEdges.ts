@@ -1,4 +1,4 @@
-// Edges of bins as a report shows them: six digits, far more than a bin of 2 % has, and a third of the JSON.
+// Edges of bins as a report shows them: six digits, far more than a bin of 2 % needs, and less JSON than all.
 import { magnitudeEdge, upperMs } from '../evidence/histogram.ts'
 
 /** Upper edge of a latency bin, ms; null: it is open. */
