@@ -29,8 +29,6 @@ interface Known<Message> {
   frames: readonly Frame<Message>[]
   /** Messages in a row that had to be decoded. */
   missed: number
-  /** The last one has a frame, and values that must be decoded. */
-  fits: boolean
 }
 
 /** A longer one costs more by its values than by all that is around them. */
@@ -56,46 +54,44 @@ export class KnownMessages<Key extends 'inputs' | 'outputs', Message extends Rea
   }
 
   /**
-   * What decoding would give: the tensors, and a message that has everything but them. Undefined where it must be decoded
-   * to be understood, or refused.
+   * What `whole` gives for a message read under these limits, most of which is known where one like it came before.
+   * @param whole decodes all of it; whatever is not understood here is left to it, and what it throws is thrown
    */
-  find(bytes: Uint8Array, limits: DecodeLimits): { tensors: readonly Tensor[]; message: Message } | undefined {
-    if (bytes.length > MOST_BYTES) return undefined
-    const known = this.#memory.get(limits)
-    if (known === undefined) return undefined
-    known.fits = false
-    if (!isTried(known)) return undefined
-    const text = textOf(bytes)
-    for (const frame of known.frames) {
-      const lists = listsIn(text, frame.around)
-      if (lists === undefined) continue
-      known.fits = true
-      const tensors = tensorsOf(lists, frame.heads, this.#key === 'outputs')
-      if (tensors === undefined) return undefined
-      known.missed = 0
-      if (frame !== known.frames[0]) known.frames = [frame, ...known.frames.filter(each => each !== frame)]
-      return { tensors, message: frame.message }
-    }
-    return undefined
-  }
-
-  /** Remembers what stands around the values of a message that was decoded under these limits. */
-  learn(bytes: Uint8Array, limits: DecodeLimits, message: Message): void {
-    if (bytes.length > MOST_BYTES) return
+  decode(bytes: Uint8Array, limits: DecodeLimits, whole: () => Message): Message {
+    if (bytes.length > MOST_BYTES) return whole()
     let known = this.#memory.get(limits)
     if (known === undefined) {
-      known = { frames: [], missed: 0, fits: false }
+      known = { frames: [], missed: 0 }
       this.#memory.set(limits, known)
     }
-    const tensors = message[this.#key]
-    const around = isTried(known) && !known.fits ? this.#aroundOf(textOf(bytes), limits, tensors.length) : undefined
-    if (around !== undefined) {
-      const heads = tensors.map(({ name, datatype, shape }) => ({ name, datatype, shape, count: elementCount(shape) }))
-      // A message that is kept would keep its values.
-      const frame = { around, heads, message: { ...message, [this.#key]: [] } }
-      known.frames = [frame, ...known.frames].slice(0, MOST_FRAMES)
+    if (!isTried(known)) {
+      known.missed++
+      return whole()
     }
+    const text = textOf(bytes)
+    const fitting = fittingIn(text, known.frames)
+    const tensors = fitting && tensorsOf(fitting.lists, fitting.frame.heads, this.#key === 'outputs')
+    if (tensors !== undefined) {
+      const { frame } = fitting!
+      known.missed = 0
+      if (frame !== known.frames[0]) known.frames = [frame, ...known.frames.filter(each => each !== frame)]
+      return { ...frame.message, [this.#key]: tensors }
+    }
+    const message = whole()
     known.missed++
+    // A message like one before may have values that must be decoded.
+    const frame = fitting === undefined ? this.#frameOf(text, limits, message) : undefined
+    if (frame !== undefined) known.frames = [frame, ...known.frames].slice(0, MOST_FRAMES)
+    return message
+  }
+
+  #frameOf(text: string, limits: DecodeLimits, message: Message): Frame<Message> | undefined {
+    const tensors = message[this.#key]
+    const around = this.#aroundOf(text, limits, tensors.length)
+    if (around === undefined) return undefined
+    const heads = tensors.map(({ name, datatype, shape }) => ({ name, datatype, shape, count: elementCount(shape) }))
+    // A message that is kept would keep its values.
+    return { around, heads, message: { ...message, [this.#key]: [] } }
   }
 
   /** Undefined where a tensor is anything but a flat list, and where parameters may mean something for it alone. */
@@ -160,6 +156,18 @@ function textOf({ buffer, byteOffset, length }: Uint8Array): string {
 /** A part of a text would keep all of it in memory. */
 function copied(part: string): string {
   return Buffer.from(part, 'latin1').toString('latin1')
+}
+
+/** The frame that a message has, and its lists. */
+function fittingIn<Message>(
+  text: string,
+  frames: readonly Frame<Message>[],
+): { readonly frame: Frame<Message>; readonly lists: readonly string[] } | undefined {
+  for (const frame of frames) {
+    const lists = listsIn(text, frame.around)
+    if (lists !== undefined) return { frame, lists }
+  }
+  return undefined
 }
 
 /** Each list with its brackets, as far as its first closing one. */

@@ -30,12 +30,8 @@ export const v2: Codec = {
 
   decodeRequest(body, limits, model) {
     if (body.jsonBytes === 0) return decodeRawRequest(body.bytes, limits, model)
-    const isJson = body.jsonBytes === undefined
-    const known = isJson ? requests.find(body.bytes, limits) : undefined
-    if (known !== undefined) return { ...known.message, inputs: known.tensors }
-    const request = decodeRequest(body, limits)
-    if (isJson) requests.learn(body.bytes, limits, request)
-    return request
+    const whole = () => decodeRequest(body, limits)
+    return body.jsonBytes === undefined ? requests.decode(body.bytes, limits, whole) : whole()
   },
 
   /** JSON but for inputs that it cannot carry: FP16, NaN and infinity. */
@@ -58,12 +54,8 @@ export const v2: Codec = {
   },
 
   decodeResponse(body, limits) {
-    const isJson = body.jsonBytes === undefined
-    const known = isJson ? answers.find(body.bytes, limits) : undefined
-    if (known !== undefined) return { ...known.message, outputs: known.tensors }
-    const answer = decodeAnswer(body, limits)
-    if (isJson) answers.learn(body.bytes, limits, answer)
-    return answer
+    const whole = () => decodeAnswer(body, limits)
+    return body.jsonBytes === undefined ? answers.decode(body.bytes, limits, whole) : whole()
   },
 
   /**

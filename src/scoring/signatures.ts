@@ -1,7 +1,6 @@
 // What a model server says its model's tensors are, asked for when it is needed and asked again now and then.
 import type { Codec, Signature } from '../protocols/codec.ts'
 import type { Upstream } from './upstream.ts'
-import { ANSWER_LIMITS } from './upstreamScorer.ts'
 
 const KNOWN_MS = 60_000
 const UNKNOWN_MS = 5_000
@@ -45,7 +44,7 @@ export class SignatureSource {
     const answer = await this.#upstream.send({ method: 'GET', path, headers: [], body: undefined, deadlineMs })
     if (!answer.ok || answer.status !== 200) return
     try {
-      const signature = this.#codec.decodeMetadata(answer.body.whole, ANSWER_LIMITS)
+      const signature = this.#codec.decodeMetadata(answer.body.whole, this.#upstream.answerLimits)
       if (signature === undefined) return
       this.#known = signature
       this.#askAgainAt = performance.now() + KNOWN_MS

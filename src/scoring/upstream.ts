@@ -1,4 +1,5 @@
 // Model servers behind HTTP: sends bytes, gives back bytes and what went wrong.
+import type { DecodeLimits } from '../protocols/codec.ts'
 import type { UpstreamAnswer, UpstreamCall } from './exchange.ts'
 import { Lane } from './lane.ts'
 import { shareOfPool } from './sharedPools.ts'
@@ -15,6 +16,8 @@ export interface UpstreamOptions {
 
 /** One HTTP version: its addresses in turn. Kept-alive connections are shared with others that are reached alike. */
 export class Upstream {
+  /** Of what it answers. An object of its own: by it decoders remember what answers look like, see `knownMessages`. */
+  readonly answerLimits: DecodeLimits = { depth: 64, elements: 64_000_000 }
   readonly #lanes: readonly Lane[]
   #turn = 0
 

@@ -1,6 +1,6 @@
 // A model server as a scorer: tensors in and out, in whatever protocol it speaks. Sends what it is told, and retries nothing.
 import { messageOf } from '../errors.ts'
-import type { Codec, InferRequest, WireBody } from '../protocols/codec.ts'
+import type { Codec, DecodeLimits, InferRequest, WireBody } from '../protocols/codec.ts'
 import { codingOf, decodedNow } from '../protocols/content.ts'
 import { jsonBytesOf } from '../protocols/openInference.ts'
 import type { Tensor } from '../protocols/tensor.ts'
@@ -8,7 +8,6 @@ import type { AnswerHeaders, UpstreamAnswer } from './exchange.ts'
 import type { AskedFor, ScoreOutcome, Scorer } from './scorer.ts'
 import type { Upstream } from './upstream.ts'
 
-export const ANSWER_LIMITS = { depth: 64, elements: 64_000_000 }
 /** Largest answer once its content coding is taken off: what a few kilobytes may grow to. */
 const MAX_DECODED_BYTES = 64 * 1024 * 1024
 
@@ -32,7 +31,7 @@ export function upstreamScorer(upstream: Upstream, codec: Codec, model: string, 
         body: sent.body,
         deadlineMs,
       })
-      return outcomeOf(answer, codec)
+      return outcomeOf(answer, codec, upstream.answerLimits)
     },
     async close() {
       if (closed) return
@@ -72,7 +71,7 @@ export function decodedBodyOf(bytes: Uint8Array, headers: AnswerHeaders): WireBo
  * What a server's answer means; without a codec it is not read, and only its status counts. 4xx is the model's word that
  * the input is bad.
  */
-export function outcomeOf(answer: UpstreamAnswer, codec: Codec | undefined): ScoreOutcome {
+export function outcomeOf(answer: UpstreamAnswer, codec: Codec | undefined, limits: DecodeLimits): ScoreOutcome {
   const { latencyMs: inferMs, queueMs } = answer
   if (!answer.ok) {
     const code = answer.code === 'CLIENT_GONE' ? 'VERSION_DEADLINE' : answer.code
@@ -88,7 +87,7 @@ export function outcomeOf(answer: UpstreamAnswer, codec: Codec | undefined): Sco
   try {
     const body = wireBodyOf(answer.body.whole, answer.headers)
     if (codec === undefined) JSON.parse(textOf(body.bytes))
-    const outputs = codec?.decodeResponse(body, ANSWER_LIMITS).outputs ?? []
+    const outputs = codec?.decodeResponse(body, limits).outputs ?? []
     // Pointers are followed in its JSON, not in raw tensors behind that.
     const raw = body.jsonBytes === undefined ? body.bytes : body.bytes.subarray(0, body.jsonBytes)
     return { ok: true, outputs, inferMs, queueMs, raw, ...(codec?.protocol !== 'v2' && { untyped: true }) }

@@ -7,7 +7,7 @@ import { signatureToClient, toClient, toVersion } from '../protocols/rename.ts'
 import type { Tensor } from '../protocols/tensor.ts'
 import type { UpstreamTarget } from '../rollout/snapshot.ts'
 import type { AnswerHeaders, UpstreamAnswer } from '../scoring/exchange.ts'
-import { ANSWER_LIMITS, wireBodyOf as answerBodyOf, decodedBodyOf, encodedCall } from '../scoring/upstreamScorer.ts'
+import { wireBodyOf as answerBodyOf, decodedBodyOf, encodedCall } from '../scoring/upstreamScorer.ts'
 import {
   type Answer,
   encodedPrediction,
@@ -38,7 +38,8 @@ export async function translate(
   const sent = encodedCall(theirs, toVersion(request, snapshot.rename))
   const headers = [...withoutContent(incoming), ...sent.headers]
   addOwnHeaders(headers, version, route, incoming)
-  const answer = await engine!.upstream!.send({
+  const upstream = engine!.upstream!
+  const answer = await upstream.send({
     method: 'POST',
     path: theirs.predictPath(target.model),
     headers,
@@ -56,7 +57,7 @@ export async function translate(
   try {
     const coding = codingOf([answer.headers['content-encoding'] ?? ''].flat().join(','))
     const bytes = await decoded(answer.body.whole, coding, route.snapshot.limits.body)
-    const response = theirs.decodeResponse(decodedBodyOf(bytes, answer.headers), ANSWER_LIMITS)
+    const response = theirs.decodeResponse(decodedBodyOf(bytes, answer.headers), upstream.answerLimits)
     outputs = toClient(conformOutputs(response.outputs, signature?.outputs ?? []), snapshot.rename)
   } catch {
     return failed('VERSION_FAILED', `the version gave no readable ${target.protocol} answer`, codec, times)

@@ -63,6 +63,9 @@ async function openUpstream(
   const codec = codecOf(target.protocol)
   const scorer = codec && upstreamScorer(upstream, codec, target.model, SHADOW_HEADERS)
   const source = codec && new SignatureSource(upstream, codec, target.model)
+  // Answers to batches differ in their rows, and must not push out what those to single requests look like.
+  const alone = upstream.answerLimits
+  const together = { ...alone }
   let told: Signature | undefined
   let signature: Signature | undefined
   const ask = async () => {
@@ -88,10 +91,10 @@ async function openUpstream(
       const texts = requests.filter(isText)
       if (texts.length === 0) return scored(scorer, joined(requests.filter(isDecoded)), deadlineMs, names())
       const call = textCall(joinedText(texts), codec.predictPath(target.model), deadlineMs)
-      return conformed(outcomeOf(await upstream.send(call), codec), requests[0]!.outputs, names())
+      return conformed(outcomeOf(await upstream.send(call), codec, together), requests[0]!.outputs, names())
     },
     sendRaw: async (task, deadlineMs, spanId) => {
-      if (passes(task)) return outcomeOf(await upstream.send(rawCall(task, target, deadlineMs, spanId)), codec)
+      if (passes(task)) return outcomeOf(await upstream.send(rawCall(task, target, deadlineMs, spanId)), codec, alone)
       if (task.needsSignature && signature === undefined) await ask()
       const request = renamed(task, signature, rename)
       if (scorer === undefined || request === undefined) return untranslatable()

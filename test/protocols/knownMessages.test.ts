@@ -260,31 +260,44 @@ describe('what is known', () => {
     const known = new KnownMessages<'inputs', Message>('inputs')
     const limits: DecodeLimits = { depth: 8, elements: 1e6 }
     const bytesOf = (name: string, text: string) => Buffer.from(request(output(name, 'BYTES', 1, `["${text}"]`)))
-    const find = (name: string, text: string) => known.find(bytesOf(name, text), limits)
-    /** As a codec does it. */
+    const messageOf = (name: string, text: string): Message => ({
+      inputs: [{ name, datatype: 'BYTES', shape: [1], data: [text] }],
+      from: name,
+    })
     const decode = (name: string, text: string) => {
-      const bytes = bytesOf(name, text)
-      if (known.find(bytes, limits) !== undefined) return 'known'
-      known.learn(bytes, limits, { inputs: [{ name, datatype: 'BYTES', shape: [1], data: [text] }], from: name })
-      return 'decoded'
+      let said = 'known'
+      const message = known.decode(bytesOf(name, text), limits, () => {
+        said = 'decoded'
+        return messageOf(name, text)
+      })
+      expect(message).toEqual(messageOf(name, text))
+      return said
     }
-    return { find, decode }
+    return decode
   }
 
   it('are the last four that came, with all but their values', () => {
-    const { find, decode } = memory()
+    const decode = memory()
     for (const name of ['a', 'b', 'c', 'd', 'e']) decode(name, 'x')
-    expect(find('a', 'y')).toBeUndefined()
-    for (const name of ['b', 'c', 'd', 'e']) {
-      expect(find(name, 'y')).toEqual({
-        tensors: [{ name, datatype: 'BYTES', shape: [1], data: ['y'] }],
-        message: { inputs: [], from: name },
-      })
+    for (const name of ['b', 'c', 'd', 'e']) expect(decode(name, 'y')).toBe('known')
+    expect(decode('a', 'y')).toBe('decoded')
+  })
+
+  it('is not what was refused', () => {
+    const known = new KnownMessages<'inputs', Message>('inputs')
+    const limits: DecodeLimits = { depth: 8, elements: 1e6 }
+    const bytes = Buffer.from(request(output('a', 'BYTES', 1, '["x"]')))
+    for (let time = 0; time < 3; time++) {
+      expect(() =>
+        known.decode(bytes, limits, () => {
+          throw new Error('refused')
+        }),
+      ).toThrow('refused')
     }
   })
 
   it('stays known when a message like it has values that must be decoded', () => {
-    const { decode } = memory()
+    const decode = memory()
     for (const name of ['a', 'b', 'c', 'd']) decode(name, 'x')
     for (let time = 0; time < 3; time++) expect(decode('a', 'é')).toBe('decoded')
     for (const name of ['a', 'b', 'c', 'd']) expect(decode(name, 'y')).toBe('known')
@@ -293,7 +306,7 @@ describe('what is known', () => {
   })
 
   it('stays known where every other message is another', () => {
-    const { decode } = memory()
+    const decode = memory()
     decode('a', 'x')
     for (let index = 0; index < 30; index++) {
       decode(`other ${index}`, 'x')
@@ -302,7 +315,7 @@ describe('what is known', () => {
   })
 
   it('is seldom looked at where nearly every message is another, and again when they are alike', () => {
-    const { decode } = memory()
+    const decode = memory()
     decode('a', 'x')
     for (let index = 0; index < 20; index++) decode(`other ${index}`, 'x')
     const first = Array.from({ length: 200 }, () => decode('a', 'x')).indexOf('known')
@@ -312,7 +325,7 @@ describe('what is known', () => {
   })
 
   it('has a bound: nothing is kept of a long message, or of one that is long around its values', () => {
-    const { decode } = memory()
+    const decode = memory()
     for (const [name, text] of [
       ['a', 'x'.repeat(70_000)],
       ['b'.repeat(20_000), 'x'],
