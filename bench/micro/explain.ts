@@ -85,7 +85,7 @@ async function round({ remembers, requests }: Round): Promise<Cost> {
     }
     pairOf(task, observation)
     if (remembers)
-      explanations.keep(task, [{ version: route.versions[1]!, isReversed: false, observation }], undefined, true)
+      explanations.keep(task, [{ version: route.versions[1]!, isReversed: false, observation }], undefined, false)
     last = task
   }
   const some = (count: number, from: number) => {

@@ -22,7 +22,7 @@ import type { Promotion, ShadowDelta } from './message.ts'
 import { Noise } from './noise.ts'
 import { answeredOutputs, type Ended, pairOf, reversedPairOf } from './pair.ts'
 import { SecondRun } from './secondRun.ts'
-import { SpanWriter } from './spans.ts'
+import { keptOf, SpanWriter } from './spans.ts'
 import { bump, Tallies, type Tally } from './tallies.ts'
 import { SNAPSHOT_KEPT_MS, Targets } from './targets.ts'
 import { liveOf, type Observation, Task } from './task.ts'
@@ -159,12 +159,9 @@ export class Comparer {
   }
 
   #finished(task: Task, pairs: readonly Ended[], looks: readonly Look[], traces: Snapshot['traces']): void {
-    const kept = this.#spans.finished(task, pairs, traces)
-    const isOrdinary =
-      kept === undefined &&
-      task.servedOk &&
-      pairs.every(({ count: { result } }) => result === 'match' || result === 'dropped')
-    this.#explanations.keep(task, looks, kept, isOrdinary)
+    const kept = keptOf(task, pairs, traces)
+    const isTold = kept !== undefined && this.#spans.finished(task, pairs, traces, kept)
+    this.#explanations.keep(task, looks, kept, isTold)
   }
 
   /** Asks the other version, and calls `end` once, with what it did or why it was not asked, and what came of the pair. */

@@ -154,7 +154,7 @@ export interface Found {
     readonly requests: number
     readonly most: number
     readonly mostBytes: number
-    /** Ordinary requests that are kept a second, and how many came faster so far. */
+    /** Requests of one kind that are kept a second, and how many came faster so far. */
     readonly perSecond: number
     readonly passedOver: number
     /** Admission of the oldest, ISO 8601. */

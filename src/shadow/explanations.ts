@@ -2,10 +2,11 @@
 import { LRUCache } from 'lru-cache'
 import type { TensorData } from '../protocols/tensor.ts'
 import type { RequestRecord } from '../record/format.ts'
-import type { Kept } from '../telemetry/keep.ts'
+import type { KeepReason, Kept } from '../telemetry/keep.ts'
 import { explain, type Look, type Remembered } from './explain.ts'
 import type { Found } from './explanation.ts'
 import type { Task } from './task.ts'
+import { TokenBucket } from './tokenBucket.ts'
 
 interface OfOneId {
   /** The newest first. */
@@ -17,12 +18,13 @@ interface OfOneId {
 export interface ExplanationBounds {
   readonly requests: number
   readonly bytes: number
-  /** Ordinary requests a second, in bursts of as many. */
+  /** Requests of one kind a second, in bursts of as many. */
   readonly perSecond: number
 }
 
-// Collecting what was kept for a while costs this thread more than keeping it, so ordinary requests are kept at a bounded
-// rate: whatever the traffic they then stay for more than a minute, and a request that somebody sends by hand is among them.
+// Collecting what was kept for a while costs this thread more than keeping it, and what comes by the thousand would be pushed
+// out within a second: each kind of request is kept at a bounded rate. A failure among mismatches, or a mismatch among what
+// is ordinary, then stays a while, whatever the traffic.
 const BOUNDS: ExplanationBounds = { requests: 10_000, bytes: 24 * 1024 * 1024, perSecond: 100 }
 /** Of requests with one id: a client that sends the same id for ever must not push out everybody else's. */
 const MOST_OF_ONE_ID = 8
@@ -30,8 +32,11 @@ const MOST_OF_ONE_ID = 8
 const REQUEST_BYTES = 1536
 const LOOK_BYTES = 512
 
+/** Why a request stands out, whether or not its spans are told. */
+export type Kind = KeepReason | 'ordinary'
+
 /**
- * Drop policy: the oldest id first; what is ordinary and comes too fast is passed over. A request that is larger than the
+ * Drop policy: the oldest id first; what comes faster than its kind may is passed over. A request that is larger than the
  * bounds is not kept at all.
  */
 export class Explanations {
@@ -39,26 +44,29 @@ export class Explanations {
   readonly #wallMs: (monotonicMs: number) => number
   readonly #kept: LRUCache<string, OfOneId>
   readonly #routes = new Set<string>()
-  #tokens: number
-  #refilledMs = 0
+  readonly #rates = new Map<Kind, TokenBucket>()
   #passedOver = 0
 
   /** @param wallMs a moment of the monotonic clock as ms since the Unix epoch */
   constructor(wallMs: (monotonicMs: number) => number, bounds: ExplanationBounds = BOUNDS) {
     this.#bounds = bounds
     this.#wallMs = wallMs
-    this.#tokens = bounds.perSecond
     this.#kept = new LRUCache({ max: bounds.requests, maxSize: bounds.bytes, sizeCalculation: ({ bytes }) => bytes })
   }
 
-  /** @param isOrdinary nothing failed and nothing differs, or a shadow that hangs drops everything: one of many like it */
-  keep({ record, route }: Task, looks: readonly Look[], kept: Kept | undefined, isOrdinary: boolean): void {
-    if (isOrdinary && !this.#takeToken(record.startMs)) {
+  /** @param isTold its spans were */
+  keep({ record, route }: Task, looks: readonly Look[], kept: Kept | undefined, isTold: boolean): void {
+    if (!this.#rateOf(kept?.reason ?? 'ordinary').take(1, record.startMs)) {
       this.#passedOver++
       return
     }
     const key = keyOf(route.name, record.requestId)
-    const request: Remembered = { record: withOwnBodies(record), route, looks: looks.map(withOwnAnswer), kept }
+    const request: Remembered = {
+      record: withOwnBodies(record),
+      route,
+      looks: looks.map(withOwnAnswer),
+      kept: isTold ? kept : undefined,
+    }
     const before = this.#kept.peek(key)
     const ofOneId =
       before === undefined ? { requests: [request], seen: 1, bytes: bytesOf(request) } : joined(before, request)
@@ -86,15 +94,14 @@ export class Explanations {
   }
 
   /** The requests' own times are the clock: they come nearly in order. */
-  #takeToken(startMs: number): boolean {
-    const { perSecond } = this.#bounds
-    if (startMs > this.#refilledMs) {
-      this.#tokens = Math.min(perSecond, this.#tokens + ((startMs - this.#refilledMs) / 1000) * perSecond)
-      this.#refilledMs = startMs
+  #rateOf(kind: Kind): TokenBucket {
+    let rate = this.#rates.get(kind)
+    if (rate === undefined) {
+      const { perSecond } = this.#bounds
+      rate = new TokenBucket(perSecond, perSecond, 0)
+      this.#rates.set(kind, rate)
     }
-    if (this.#tokens < 1) return false
-    this.#tokens--
-    return true
+    return rate
   }
 }
 

@@ -3,7 +3,7 @@ import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import type { Tensor } from '../../src/protocols/tensor.ts'
 import type { Look } from '../../src/shadow/explain.ts'
-import { Explanations } from '../../src/shadow/explanations.ts'
+import { Explanations, type Kind } from '../../src/shadow/explanations.ts'
 import { Task } from '../../src/shadow/task.ts'
 import { answered, BODY, mirrored, recordOf, route } from './remembered.ts'
 
@@ -16,16 +16,18 @@ interface Kept {
   readonly request?: string
   readonly name?: string
   readonly looks?: readonly Look[]
-  readonly isOrdinary?: boolean
+  readonly kind?: Kind
 }
 
 function keep(
   memory: Explanations,
-  { id = 'id', startMs = 0, request, name = 'm', looks = [], isOrdinary }: Kept,
+  { id = 'id', startMs = 0, request, name = 'm', looks = [], kind = 'ordinary' }: Kept,
 ): void {
   const record = recordOf({ requestId: id, startMs, ...(request !== undefined && { request }) })
-  memory.keep(new Task(record, { ...route, name }), looks, undefined, isOrdinary ?? false)
+  memory.keep(new Task(record, { ...route, name }), looks, keptFor(kind), true)
 }
+
+const keptFor = (kind: Kind) => (kind === 'ordinary' ? undefined : { reason: kind, weight: 1 })
 
 const timesOf = (memory: Explanations, id: string, of?: string) =>
   memory.find(id, of).explanations.map(({ at }) => new Date(at).getTime())
@@ -75,7 +77,7 @@ describe('the memory of requests', () => {
       const outcome = { ok: true, outputs: [output], raw: pooled('raw') as Buffer, inferMs: 1, queueMs: 0 } as const
       const observation = { outcome, batched: false, sentMs: 0, spanId: '' }
       const looks = [{ version: route.versions[2]!, isReversed: false, observation }]
-      memory.keep(new Task({ ...record, ...bodies }, route), looks, undefined, false)
+      memory.keep(new Task({ ...record, ...bodies }, route), looks, undefined, true)
     }
     keepOne()
     setFlagsFromString('--expose-gc')
@@ -123,16 +125,26 @@ describe('the memory of requests', () => {
     expect(memory.find('id', undefined).explanations.map(each => each.route)).toEqual(['b', 'a'])
   })
 
-  it('passes over ordinary requests that come too fast, and none that differs or failed', () => {
+  it('passes over what comes faster than its kind may, whatever the other kinds do', () => {
     const memory = memoryOf({ perSecond: 10 })
-    for (let index = 0; index < 30; index++) keep(memory, { id: `fast-${index}`, isOrdinary: true })
-    keep(memory, { id: 'differs' })
-    const { requests, passedOver } = memory.find('differs', undefined).memory
-    expect({ requests, passedOver }).toEqual({ requests: 11, passedOver: 20 })
+    for (let index = 0; index < 30; index++) keep(memory, { id: `fast-${index}` })
+    for (let index = 0; index < 25; index++) keep(memory, { id: `differs-${index}`, kind: 'mismatch' })
+    for (const kind of ['error', 'slow', 'head'] as const) keep(memory, { id: kind, kind })
+    const { requests, passedOver } = memory.find('error', undefined).memory
+    expect({ requests, passedOver }).toEqual({ requests: 23, passedOver: 35 })
     // Half a second later there is room again, also for one that started before.
-    keep(memory, { id: 'later', startMs: 500, isOrdinary: true })
-    keep(memory, { id: 'earlier', startMs: 400, isOrdinary: true })
+    keep(memory, { id: 'later', startMs: 500 })
+    keep(memory, { id: 'earlier', startMs: 400 })
     expect([timesOf(memory, 'later'), timesOf(memory, 'earlier')]).toEqual([[500], [400]])
-    expect(memory.find('later', undefined).memory.passedOver).toBe(20)
+    expect(memory.find('later', undefined).memory.passedOver).toBe(35)
+  })
+
+  it('says why spans are kept only where somebody is told of them', () => {
+    const memory = memoryOf()
+    for (const isTold of [true, false]) {
+      memory.keep(new Task(recordOf({ requestId: String(isTold) }), route), [], keptFor('mismatch'), isTold)
+    }
+    const spansOf = (id: string) => memory.find(id, undefined).explanations[0]!.spans
+    expect([spansOf('true'), spansOf('false')]).toEqual([{ reason: 'mismatch', weight: 1 }, null])
   })
 })
