@@ -62,6 +62,7 @@ describe('the table of embedded scoring', () => {
     method: {
       rounds: 5,
       windowSeconds: 1,
+      warmUp: 1_000,
       connections: 16,
       rows: 64,
       bodyBytes: 900,

@@ -41,3 +41,13 @@ it('counts the wait for a free connection apart from the time that the version t
   expect(two.queueMs, 'the second one waited for the first').toBeGreaterThanOrEqual(250)
   expect(two.queueMs).toBeGreaterThan(two.latencyMs)
 })
+
+it('has limits of its own for its answers: by them is remembered what they look like', async () => {
+  const options = { connectMs: 1_000, firstByteMs: 1_000, maxAnswerBytes: 1_000, connections: 1 }
+  const [one, other] = [1, 2].map(() => new Upstream({ ...options, urls: ['http://127.0.0.1:1'] }))
+  closing.push(
+    () => one!.destroy(),
+    () => other!.destroy(),
+  )
+  expect(one!.answerLimits).not.toBe(other!.answerLimits)
+})
