@@ -85,7 +85,9 @@ async function round({ remembers, requests }: Round): Promise<Cost> {
     }
     pairOf(task, observation)
     if (remembers)
-      explanations.keep(task, [{ version: route.versions[1]!, isReversed: false, observation }], undefined, false)
+      explanations.keep(task, [{ version: route.versions[1]!, isReversed: false, observation }], undefined, [
+        'ordinary',
+      ])
     last = task
   }
   const some = (count: number, from: number) => {

@@ -57,7 +57,7 @@ function unknownText(requestId: string, memory: Found['memory']): string {
   const tooFast =
     passedOver === 0
       ? ''
-      : `; ${numeral(passedOver)} were passed over: more than ${numeral(perSecond)} of their kind came in a second (ordinary, sampled, slow, different, failed)`
+      : `; ${numeral(passedOver)} were passed over: more than ${numeral(perSecond)} of their kind came in a second`
   return (
     `request "${requestId}" is not kept. Kept are the newest ${numeral(most)} (${Math.round(mostBytes / 2 ** 20)} MiB at most; ` +
     `${present}) that were mirrored or scored twice, wait for a label, were sampled for a trace, failed or were slow, ` +

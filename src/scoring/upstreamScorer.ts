@@ -13,6 +13,8 @@ const MAX_DECODED_BYTES = 64 * 1024 * 1024
 
 /** `headers` go with every call. */
 export function upstreamScorer(upstream: Upstream, codec: Codec, model: string, headers: readonly string[]): Scorer {
+  // What batches are answered differs by their rows, and must not push out what is known of answers to single requests.
+  const limits = { ...upstream.answerLimits }
   let closed = false
   return {
     async score(inputs, deadlineMs, asked) {
@@ -31,7 +33,7 @@ export function upstreamScorer(upstream: Upstream, codec: Codec, model: string, 
         body: sent.body,
         deadlineMs,
       })
-      return outcomeOf(answer, codec, upstream.answerLimits)
+      return outcomeOf(answer, codec, limits)
     },
     async close() {
       if (closed) return

@@ -63,7 +63,7 @@ async function openUpstream(
   const codec = codecOf(target.protocol)
   const scorer = codec && upstreamScorer(upstream, codec, target.model, SHADOW_HEADERS)
   const source = codec && new SignatureSource(upstream, codec, target.model)
-  // Answers to batches differ in their rows, and must not push out what those to single requests look like.
+  // As in a scorer: batches apart.
   const alone = upstream.answerLimits
   const together = { ...alone }
   let told: Signature | undefined

@@ -18,11 +18,12 @@ import type { Look } from './explain.ts'
 import type { Found } from './explanation.ts'
 import { Explanations } from './explanations.ts'
 import { type KeyMemory, learnLatency, newKeyMemory, WARM_UP_PAIRS } from './keyMemory.ts'
+import { kindsOf } from './kinds.ts'
 import type { Promotion, ShadowDelta } from './message.ts'
 import { Noise } from './noise.ts'
 import { answeredOutputs, type Ended, pairOf, reversedPairOf } from './pair.ts'
 import { SecondRun } from './secondRun.ts'
-import { keptOf, SpanWriter } from './spans.ts'
+import { SpanWriter } from './spans.ts'
 import { bump, Tallies, type Tally } from './tallies.ts'
 import { SNAPSHOT_KEPT_MS, Targets } from './targets.ts'
 import { liveOf, type Observation, Task } from './task.ts'
@@ -159,9 +160,9 @@ export class Comparer {
   }
 
   #finished(task: Task, pairs: readonly Ended[], looks: readonly Look[], traces: Snapshot['traces']): void {
-    const kept = keptOf(task, pairs, traces)
-    const isTold = kept !== undefined && this.#spans.finished(task, pairs, traces, kept)
-    this.#explanations.keep(task, looks, kept, isTold)
+    const kept = this.#spans.finished(task, pairs, traces)
+    const results = pairs.map(({ count }) => count.result)
+    this.#explanations.keep(task, looks, kept, kindsOf(task, results, traces.slow, kept))
   }
 
   /** Asks the other version, and calls `end` once, with what it did or why it was not asked, and what came of the pair. */

@@ -147,14 +147,14 @@ export interface ExplainedDifference {
 /** What is found for a request id, the newest first. */
 export interface Found {
   readonly explanations: readonly Explanation[]
-  /** Requests with this id that came by, with those that are not kept any more. */
+  /** Requests with this id since the first that was kept, with those that were passed over or are not kept any more. */
   readonly seen: number
   /** What is remembered of all requests. */
   readonly memory: {
     readonly requests: number
     readonly most: number
     readonly mostBytes: number
-    /** Requests of one kind that are kept a second, and how many came faster so far. */
+    /** Requests of one kind that are kept a second, and how many came faster than all of theirs. */
     readonly perSecond: number
     readonly passedOver: number
     /** Admission of the oldest, ISO 8601. */

@@ -2,29 +2,31 @@
 import { LRUCache } from 'lru-cache'
 import type { TensorData } from '../protocols/tensor.ts'
 import type { RequestRecord } from '../record/format.ts'
-import type { KeepReason, Kept } from '../telemetry/keep.ts'
+import type { Kept } from '../telemetry/keep.ts'
 import { explain, type Look, type Remembered } from './explain.ts'
 import type { Found } from './explanation.ts'
+import type { Kind } from './kinds.ts'
 import type { Task } from './task.ts'
 import { TokenBucket } from './tokenBucket.ts'
 
 interface OfOneId {
   /** The newest first. */
   readonly requests: readonly Remembered[]
-  readonly seen: number
+  /** Those that were passed over too. */
+  seen: number
   readonly bytes: number
 }
 
 export interface ExplanationBounds {
   readonly requests: number
   readonly bytes: number
-  /** Requests of one kind a second, in bursts of as many. */
+  /** Of each kind and route, and ordinary ones of all routes; in bursts of as many. */
   readonly perSecond: number
 }
 
-// Collecting what was kept for a while costs this thread more than keeping it, and what comes by the thousand would be pushed
-// out within a second: each kind of request is kept at a bounded rate. A failure among mismatches, or a mismatch among what
-// is ordinary, then stays a while, whatever the traffic.
+// Collecting what was kept for a while costs this thread more than keeping it, and what comes by the thousand would push
+// everything out within a second. So each kind of request is kept at a bounded rate: a failure among mismatches, or one
+// route's mismatch among another's thousands, is not missed for them.
 const BOUNDS: ExplanationBounds = { requests: 10_000, bytes: 24 * 1024 * 1024, perSecond: 100 }
 /** Of requests with one id: a client that sends the same id for ever must not push out everybody else's. */
 const MOST_OF_ONE_ID = 8
@@ -32,11 +34,8 @@ const MOST_OF_ONE_ID = 8
 const REQUEST_BYTES = 1536
 const LOOK_BYTES = 512
 
-/** Why a request stands out, whether or not its spans are told. */
-export type Kind = KeepReason | 'ordinary'
-
 /**
- * Drop policy: the oldest id first; what comes faster than its kind may is passed over. A request that is larger than the
+ * Drop policy: the oldest id first; what comes faster than any of its kinds may is passed over. A request that is larger than the
  * bounds is not kept at all.
  */
 export class Explanations {
@@ -44,7 +43,8 @@ export class Explanations {
   readonly #wallMs: (monotonicMs: number) => number
   readonly #kept: LRUCache<string, OfOneId>
   readonly #routes = new Set<string>()
-  readonly #rates = new Map<Kind, TokenBucket>()
+  /** By route and kind, and one for what is ordinary. */
+  readonly #rates = new Map<string, TokenBucket>()
   #passedOver = 0
 
   /** @param wallMs a moment of the monotonic clock as ms since the Unix epoch */
@@ -54,20 +54,15 @@ export class Explanations {
     this.#kept = new LRUCache({ max: bounds.requests, maxSize: bounds.bytes, sizeCalculation: ({ bytes }) => bytes })
   }
 
-  /** @param isTold its spans were */
-  keep({ record, route }: Task, looks: readonly Look[], kept: Kept | undefined, isTold: boolean): void {
-    if (!this.#rateOf(kept?.reason ?? 'ordinary').take(1, record.startMs)) {
+  keep({ record, route }: Task, looks: readonly Look[], kept: Kept | undefined, kinds: readonly Kind[]): void {
+    const key = keyOf(route.name, record.requestId)
+    const before = this.#kept.peek(key)
+    if (!kinds.some(kind => this.#rateOf(route.name, kind).take(1, record.startMs))) {
       this.#passedOver++
+      if (before !== undefined) before.seen++
       return
     }
-    const key = keyOf(route.name, record.requestId)
-    const request: Remembered = {
-      record: withOwnBodies(record),
-      route,
-      looks: looks.map(withOwnAnswer),
-      kept: isTold ? kept : undefined,
-    }
-    const before = this.#kept.peek(key)
+    const request: Remembered = { record: withOwnBodies(record), route, looks: looks.map(withOwnAnswer), kept }
     const ofOneId =
       before === undefined ? { requests: [request], seen: 1, bytes: bytesOf(request) } : joined(before, request)
     this.#routes.add(route.name)
@@ -94,12 +89,14 @@ export class Explanations {
   }
 
   /** The requests' own times are the clock: they come nearly in order. */
-  #rateOf(kind: Kind): TokenBucket {
-    let rate = this.#rates.get(kind)
+  #rateOf(route: string, kind: Kind): TokenBucket {
+    // Thousands of routes with a little traffic each are as much to collect as one with all of it.
+    const key = kind === 'ordinary' ? kind : `${kind} ${route}`
+    let rate = this.#rates.get(key)
     if (rate === undefined) {
       const { perSecond } = this.#bounds
       rate = new TokenBucket(perSecond, perSecond, 0)
-      this.#rates.set(kind, rate)
+      this.#rates.set(key, rate)
     }
     return rate
   }

@@ -19,22 +19,6 @@ const SHUTDOWN_MS = 3_000
 const TERMS_EVERY_MS = 60_000
 const MOST_TOLD = 10_000
 
-/**
- * Why a request stands out; undefined: it does not.
- * @param traces of the revision that served it: its serving thread has decided by the same ratio
- */
-export function keptOf({ record }: Task, ended: readonly Ended[], traces: Snapshot['traces']): Kept | undefined {
-  return keepRequest(
-    {
-      traceId: record.traceId,
-      results: ended.map(({ count }) => count.result),
-      failed: record.outcome !== OUTCOME.ok && record.outcome !== OUTCOME.clientError,
-      durationMs: record.durationMs,
-    },
-    { ratio: traces.ratio, slowMs: traces.slow },
-  )
-}
-
 export class SpanWriter {
   readonly #wallShiftMs: number
   readonly #exemplars = new NewestExemplars()
@@ -73,20 +57,29 @@ export class SpanWriter {
   }
 
   /**
-   * Tells the spans of a request that are kept. Returns whether anybody is told.
-   * @param traces of the revision that served it
-   * @param kept see {@link keptOf}
+   * Returns why its spans are kept; undefined: they are not.
+   * @param traces of the revision that served it: its serving thread has decided by the same ratio
    */
-  finished(task: Task, ended: readonly Ended[], traces: Snapshot['traces'], kept: Kept): boolean {
-    if (this.#tracing === undefined) return false
+  finished(task: Task, ended: readonly Ended[], traces: Snapshot['traces']): Kept | undefined {
+    if (this.#tracing === undefined) return undefined
     const { record } = task
+    const kept = keepRequest(
+      {
+        traceId: record.traceId,
+        results: ended.map(({ count }) => count.result),
+        failed: record.outcome !== OUTCOME.ok && record.outcome !== OUTCOME.clientError,
+        durationMs: record.durationMs,
+      },
+      { ratio: traces.ratio, slowMs: traces.slow },
+    )
+    if (kept === undefined) return undefined
     const count = requestCountOf(task, ended)
     this.#tellTerms(this.#tracing, task, [...count.arms, ...count.mirrored, ...count.notSampled])
     const evidence = { epoch: record.epoch, originMs: this.#originMs, ratio: traces.ratio, count }
     const request = { ...this.#requestOf(task, ended, kept), evidence }
     // An exemplar that points to a trace which nobody stored is useless.
     if (this.#tracing.request(request)) this.#exemplars.saw(request)
-    return true
+    return kept
   }
 
   /**

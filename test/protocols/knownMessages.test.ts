@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { DecodeLimits } from '../../src/protocols/codec.ts'
@@ -256,7 +258,7 @@ describe('what is known', () => {
     readonly from: string
   }
 
-  function memory() {
+  function parts() {
     const known = new KnownMessages<'inputs', Message>('inputs')
     const limits: DecodeLimits = { depth: 8, elements: 1e6 }
     const bytesOf = (name: string, text: string) => Buffer.from(request(output(name, 'BYTES', 1, `["${text}"]`)))
@@ -273,8 +275,10 @@ describe('what is known', () => {
       expect(message).toEqual(messageOf(name, text))
       return said
     }
-    return decode
+    return { known, limits, bytesOf, decode }
   }
+
+  const memory = () => parts().decode
 
   it('are the last four that came, with all but their values', () => {
     const decode = memory()
@@ -283,17 +287,34 @@ describe('what is known', () => {
     expect(decode('a', 'y')).toBe('decoded')
   })
 
-  it('is not what was refused', () => {
-    const known = new KnownMessages<'inputs', Message>('inputs')
-    const limits: DecodeLimits = { depth: 8, elements: 1e6 }
-    const bytes = Buffer.from(request(output('a', 'BYTES', 1, '["x"]')))
-    for (let time = 0; time < 3; time++) {
-      expect(() =>
-        known.decode(bytes, limits, () => {
-          throw new Error('refused')
-        }),
-      ).toThrow('refused')
+  it('stays known when a message like it is refused', () => {
+    const { known, limits, bytesOf, decode } = parts()
+    decode('a', 'x')
+    const refused = () =>
+      known.decode(bytesOf('a', 'é'), limits, () => {
+        throw new Error('refused')
+      })
+    for (let time = 0; time < 3; time++) expect(refused).toThrow('refused')
+    expect(decode('a', 'y')).toBe('known')
+  })
+
+  it('has no values of the message that it was learnt from', async () => {
+    const { known, limits, bytesOf } = parts()
+    const learn = () => {
+      const data = ['x'.repeat(10)]
+      known.decode(bytesOf('a', data[0]!), limits, () => ({
+        inputs: [{ name: 'a', datatype: 'BYTES', shape: [1], data }],
+        from: 'a',
+      }))
+      return new WeakRef(data)
     }
+    const learnt = learn()
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    await new Promise(resolve => setTimeout(resolve))
+    collect()
+    expect(learnt.deref()).toBeUndefined()
+    expect(known.decode(bytesOf('a', 'y'), limits, () => expect.unreachable()).from).toBe('a')
   })
 
   it('stays known when a message like it has values that must be decoded', () => {

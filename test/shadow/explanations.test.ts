@@ -3,7 +3,8 @@ import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import type { Tensor } from '../../src/protocols/tensor.ts'
 import type { Look } from '../../src/shadow/explain.ts'
-import { Explanations, type Kind } from '../../src/shadow/explanations.ts'
+import { Explanations } from '../../src/shadow/explanations.ts'
+import type { Kind } from '../../src/shadow/kinds.ts'
 import { Task } from '../../src/shadow/task.ts'
 import { answered, BODY, mirrored, recordOf, route } from './remembered.ts'
 
@@ -16,18 +17,16 @@ interface Kept {
   readonly request?: string
   readonly name?: string
   readonly looks?: readonly Look[]
-  readonly kind?: Kind
+  readonly kinds?: readonly Kind[]
 }
 
 function keep(
   memory: Explanations,
-  { id = 'id', startMs = 0, request, name = 'm', looks = [], kind = 'ordinary' }: Kept,
+  { id = 'id', startMs = 0, request, name = 'm', looks = [], kinds = ['ordinary'] }: Kept,
 ): void {
   const record = recordOf({ requestId: id, startMs, ...(request !== undefined && { request }) })
-  memory.keep(new Task(record, { ...route, name }), looks, keptFor(kind), true)
+  memory.keep(new Task(record, { ...route, name }), looks, undefined, kinds)
 }
-
-const keptFor = (kind: Kind) => (kind === 'ordinary' ? undefined : { reason: kind, weight: 1 })
 
 const timesOf = (memory: Explanations, id: string, of?: string) =>
   memory.find(id, of).explanations.map(({ at }) => new Date(at).getTime())
@@ -77,7 +76,7 @@ describe('the memory of requests', () => {
       const outcome = { ok: true, outputs: [output], raw: pooled('raw') as Buffer, inferMs: 1, queueMs: 0 } as const
       const observation = { outcome, batched: false, sentMs: 0, spanId: '' }
       const looks = [{ version: route.versions[2]!, isReversed: false, observation }]
-      memory.keep(new Task({ ...record, ...bodies }, route), looks, undefined, true)
+      memory.keep(new Task({ ...record, ...bodies }, route), looks, undefined, ['different'])
     }
     keepOne()
     setFlagsFromString('--expose-gc')
@@ -125,13 +124,15 @@ describe('the memory of requests', () => {
     expect(memory.find('id', undefined).explanations.map(each => each.route)).toEqual(['b', 'a'])
   })
 
-  it('passes over what comes faster than its kind may, whatever the other kinds do', () => {
+  it('passes over what comes faster than its kind may, whatever the other kinds and routes do', () => {
     const memory = memoryOf({ perSecond: 10 })
     for (let index = 0; index < 30; index++) keep(memory, { id: `fast-${index}` })
-    for (let index = 0; index < 25; index++) keep(memory, { id: `differs-${index}`, kind: 'mismatch' })
-    for (const kind of ['error', 'slow', 'head'] as const) keep(memory, { id: kind, kind })
-    const { requests, passedOver } = memory.find('error', undefined).memory
-    expect({ requests, passedOver }).toEqual({ requests: 23, passedOver: 35 })
+    for (let index = 0; index < 25; index++) keep(memory, { id: `differs-${index}`, kinds: ['different'] })
+    for (const kind of ['failed', 'shadow failed', 'slow', 'sampled'] as const)
+      keep(memory, { id: kind, kinds: [kind] })
+    keep(memory, { id: 'elsewhere', name: 'other', kinds: ['different'] })
+    const { requests, passedOver } = memory.find('failed', undefined).memory
+    expect({ requests, passedOver }).toEqual({ requests: 25, passedOver: 35 })
     // Half a second later there is room again, also for one that started before.
     keep(memory, { id: 'later', startMs: 500 })
     keep(memory, { id: 'earlier', startMs: 400 })
@@ -139,12 +140,24 @@ describe('the memory of requests', () => {
     expect(memory.find('later', undefined).memory.passedOver).toBe(35)
   })
 
-  it('says why spans are kept only where somebody is told of them', () => {
-    const memory = memoryOf()
-    for (const isTold of [true, false]) {
-      memory.keep(new Task(recordOf({ requestId: String(isTold) }), route), [], keptFor('mismatch'), isTold)
-    }
-    const spansOf = (id: string) => memory.find(id, undefined).explanations[0]!.spans
-    expect([spansOf('true'), spansOf('false')]).toEqual([{ reason: 'mismatch', weight: 1 }, null])
+  it('keeps what is of several kinds as long as one of them has room', () => {
+    const memory = memoryOf({ perSecond: 1 })
+    keep(memory, { id: 'a', kinds: ['different'] })
+    keep(memory, { id: 'b', kinds: ['slow', 'different'] })
+    keep(memory, { id: 'c', kinds: ['slow', 'different'] })
+    expect(['a', 'b', 'c'].map(id => timesOf(memory, id))).toEqual([[0], [0], []])
+  })
+
+  it('bounds what is ordinary over all routes: thousands of them may have a little traffic each', () => {
+    const memory = memoryOf({ perSecond: 10 })
+    for (let index = 0; index < 30; index++) keep(memory, { id: 'id', name: `route-${index}` })
+    expect(memory.find('id', undefined).memory).toMatchObject({ requests: 10, passedOver: 20 })
+  })
+
+  it('counts with an id what was passed over', () => {
+    const memory = memoryOf({ perSecond: 2 })
+    for (let index = 0; index < 30; index++) keep(memory, { startMs: index / 1000 })
+    expect(memory.find('id', undefined).seen).toBe(30)
+    expect(timesOf(memory, 'id')).toHaveLength(2)
   })
 })
