@@ -2,8 +2,7 @@
 import type { Generator } from '../../src/load/generator.ts'
 import type { TurnsPlanInput } from '../../src/load/plan.ts'
 import type { Taken } from './faultFigures.ts'
-import { FAULTS, type Family, type Fault, SHADOW_DEADLINE_SECONDS, type Shadow } from './faultSystems.ts'
-import { shuffled } from './statistics.ts'
+import { type Family, type Fault, type Faulty, SHADOW_DEADLINE_SECONDS, type Shadow } from './faultSystems.ts'
 import { pause, runWindowInTurns, type Window } from './windows.ts'
 
 /** Found together: a fault, and its proxy without a shadow twice. */
@@ -14,25 +13,33 @@ export interface Turns {
   readonly again: Window
 }
 
+/** Windows before those that count. A proxy has been idle while other faults were measured: its pages and caches are cold. */
+const WARM_UP_WINDOWS = 2
+
 /**
  * Each fault takes turns with its proxy without a shadow, and not with the other faults: what those leave behind would
- * slow the plain proxy, and with it every ratio.
+ * slow the plain proxy, and with it every ratio. All windows of a fault follow one another, or the plain proxy, which is in
+ * each of them, would be the only one that is never idle.
  */
-export async function roundOfTurns(
+export async function turnsOf(
   generator: Generator,
   { systems }: Family,
-  random: () => number,
-  plan: Omit<TurnsPlanInput, 'mode' | 'urls'>,
+  fault: Fault,
+  rounds: number,
+  planOf: (round: number) => Omit<TurnsPlanInput, 'mode' | 'urls'>,
+  taken: (round: number, systems: readonly Faulty[]) => void,
 ): Promise<Turns[]> {
   const systemOf = (shadow: Shadow) => systems.find(system => system.shadow === shadow)!
+  const three = [systemOf('none'), systemOf(fault), systemOf('none again')]
   const turns: Turns[] = []
-  for (const fault of shuffled(FAULTS, random)) {
-    const taken = [systemOf('none'), systemOf(fault), systemOf('none again')]
-    const [none, own, again] = (await runWindowInTurns(generator, taken, plan)) as [Window, Window, Window]
+  for (let round = -WARM_UP_WINDOWS; round < rounds; round++) {
+    const [none, own, again] = (await runWindowInTurns(generator, three, planOf(round))) as [Window, Window, Window]
+    if (round < 0) continue
     turns.push({ fault, own, none, again })
-    // Its answers go on until the deadline of the last.
-    if (fault === 'endless') await pause(SHADOW_DEADLINE_SECONDS * 1000)
+    taken(round, three)
   }
+  // Its answers go on until the deadline of the last.
+  if (fault === 'endless') await pause(SHADOW_DEADLINE_SECONDS * 1000)
   return turns
 }
 

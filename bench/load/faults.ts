@@ -10,6 +10,7 @@ import { seededRandom } from '../../src/load/schedule.ts'
 import { faultFigures } from './faultFigures.ts'
 import {
   ENDLESS_BYTES_PER_SECOND,
+  FAULTS,
   type Family,
   type FaultSystems,
   SHADOW_DEADLINE_SECONDS,
@@ -17,13 +18,14 @@ import {
   startFaultSystems,
 } from './faultSystems.ts'
 import { type FaultsResults, renderFaults } from './faultsTable.ts'
-import { roundOfTurns, type Turns, windowsOf } from './faultTurns.ts'
+import { type Turns, turnsOf, windowsOf } from './faultTurns.ts'
 import { mirrorAccount, residentMiB } from './hang.ts'
 import { canPin, pinToFirst } from './pinning.ts'
 import { machineLoad } from './procfs.ts'
 import { expectedOf, type SameBytes, sameBytes } from './sameBytes.ts'
 import { runFacts } from './saturation.ts'
 import { splitRequests, systemOf } from './splitGateway.ts'
+import { shuffled } from './statistics.ts'
 import type { System } from './systems.ts'
 import { pause } from './windows.ts'
 
@@ -178,10 +180,14 @@ async function takeTurns(family: Family, rate: number): Promise<Loaded> {
   const memory = new Map<string, (number | undefined)[]>(family.systems.map(({ name }) => [name, []]))
   const before = new Map(family.systems.map(system => [system.name, residentMiB(system)]))
   const turns: Turns[] = []
-  for (let round = 0; round < roundsOf(family); round++) {
-    turns.push(...(await roundOfTurns(generator, family, random, planOf(rate, round))))
-    say(`${family.proxy}: round ${round + 1} of ${roundsOf(family)}`)
-    for (const system of family.systems) memory.get(system.name)!.push(residentMiB(system))
+  const rounds = roundsOf(family)
+  for (const fault of shuffled(FAULTS, random)) {
+    const planOfRound = (round: number) => planOf(rate, round)
+    const found = await turnsOf(generator, family, fault, rounds, planOfRound, (round, systems) => {
+      say(`${family.proxy}, ${fault}: window ${round + 1} of ${rounds}`)
+      for (const system of systems) memory.get(system.name)!.push(residentMiB(system))
+    })
+    turns.push(...found)
   }
   return { family, before, rounds: memory, turns }
 }
