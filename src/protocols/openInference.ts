@@ -22,8 +22,8 @@ import { decodeServerMetadata } from './serverMetadata.ts'
 /** The field that tells how many bytes of a body are JSON. */
 export const JSON_BYTES_FIELD = 'inference-header-content-length'
 
-const requests = new KnownMessages<'inputs', InferRequest>('inputs')
-const answers = new KnownMessages<'outputs', InferResponse>('outputs')
+const requests = new KnownMessages<'inputs', InferRequest>('inputs', (request, inputs) => ({ ...request, inputs }))
+const answers = new KnownMessages<'outputs', InferResponse>('outputs', (answer, outputs) => ({ ...answer, outputs }))
 
 export const v2: Codec = {
   protocol: 'v2',

@@ -259,7 +259,7 @@ describe('what is known', () => {
   }
 
   function parts() {
-    const known = new KnownMessages<'inputs', Message>('inputs')
+    const known = new KnownMessages<'inputs', Message>('inputs', (message, inputs) => ({ ...message, inputs }))
     const limits: DecodeLimits = { depth: 8, elements: 1e6 }
     const bytesOf = (name: string, text: string) => Buffer.from(request(output(name, 'BYTES', 1, `["${text}"]`)))
     const messageOf = (name: string, text: string): Message => ({
