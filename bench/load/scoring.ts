@@ -34,8 +34,11 @@ const { values: given } = parseArgs({
 const rounds = given.rounds === undefined ? (given.quick ? 2 : 40) : Number(given.rounds)
 /** Long enough for the servers in Python, which answer 500 requests in it. */
 const WINDOW_SECONDS = given.quick ? 0.5 : 1
-/** Before each window, not in its rate: a system has idled since its last one, and starts with cold caches. */
-const WINDOW_WARM_UP = 400
+/**
+ * Load before each window, not in its figures: a system has idled for seconds since its last one, while all others had
+ * theirs, and saturation is what it reaches, not what it begins with.
+ */
+const LOADED_SECONDS = given.quick ? 0.1 : 0.5
 const TRIES = given.quick ? 1 : 5
 const CONNECTIONS = 16
 /** V8 goes on compiling for about thirty thousand requests, and the shadow's thread is behind the serving one. */
@@ -102,10 +105,7 @@ async function measure(): Promise<ScoringResults> {
   const agreement = await sameAnswers([limit, ...systems.map(({ system }) => system)], bare, bodies)
   for (const { system, isPython } of systems) await warmUp(system, isPython ? PYTHON_WARM_UP : WARM_UP)
   await pause(1_000)
-  const windows = await measureAll([
-    { system: limit, isPython: false, window: () => sessionWindow(limit, WINDOW_SECONDS) },
-    ...systems,
-  ])
+  const windows = await measureAll([{ system: limit, isPython: false, window: () => limitWindow(limit) }, ...systems])
   const of = (name: string) => windows.get(name)!
   const rates = (name: string) => of(name).map(({ perSecond }) => perSecond)
   const rate = (over: string, under: string, least?: number) =>
@@ -129,6 +129,7 @@ async function measure(): Promise<ScoringResults> {
       rounds,
       windowSeconds: WINDOW_SECONDS,
       warmUp: WARM_UP,
+      loadedSeconds: LOADED_SECONDS,
       connections: CONNECTIONS,
       rows: ROWS,
       bodyBytes: Math.round(bodies.reduce((sum, body) => sum + Buffer.byteLength(body), 0) / ROWS),
@@ -211,9 +212,14 @@ function httpMeasured(system: System, isPython = false): Measured {
   return { system, isPython, window: () => httpWindow(system) }
 }
 
-function httpWindow(system: System): Promise<Window> {
-  const plan = saturating(system, bodies, CONNECTIONS, WINDOW_SECONDS)
-  return runWindow(generator, system, { ...plan, warmUp: WINDOW_WARM_UP })
+async function limitWindow(limit: System): Promise<Window> {
+  await sessionWindow(limit, LOADED_SECONDS)
+  return sessionWindow(limit, WINDOW_SECONDS)
+}
+
+async function httpWindow(system: System): Promise<Window> {
+  await generator.run(saturating(system, bodies, CONNECTIONS, LOADED_SECONDS))
+  return runWindow(generator, system, saturating(system, bodies, CONNECTIONS, WINDOW_SECONDS))
 }
 
 async function warmUp(system: System, requests: number): Promise<void> {

@@ -24,6 +24,8 @@ export interface ScoringResults extends RunFacts {
     readonly windowSeconds: number
     /** Before all windows, of what runs on Node. Servers in Python have no compiler that would need them. */
     readonly warmUp: number
+    /** Of load before each window. */
+    readonly loadedSeconds: number
     readonly connections: number
     readonly rows: number
     readonly bodyBytes: number
@@ -105,7 +107,7 @@ ${triedText(results.tried)}The same flight-delay 1.0.0 in all, ${method.rows} re
 them are ${furthest === 0 ? 'the same to the last digit' : `the bare server's to ${furthest.toExponential(0)}`}. Understudy sends one request in a hundred to 1.1.0 as a canary and, with a shadow,
 copies all that live answers to 2.0.0 and compares; the others serve the one model and compare nothing. Each system has one
 thread for the model and${method.pinned ? ' one processor for all of its processes, the generator has the other' : ' shares the processors with the generator'}. Medians of ${method.rounds} windows of ${method.windowSeconds} s in
-random order after ${method.warmUp} requests to each that runs on Node, quarters in brackets, ${method.connections} connections.
+random order, each after ${method.loadedSeconds} s of the same load and all after ${method.warmUp} requests to each that runs on Node, quarters in brackets, ${method.connections} connections.
 ${versions.length === 0 ? '' : `${versions.join(', ')}. `}${results.missing.length === 0 ? '' : `Not installed and so not measured: ${results.missing.join(', ')}. `}${machine.cpu}, ${machine.cores} cores, load ${machine.loadBefore} before and
 ${machine.loadAfter} after, Node ${results.node}, commit ${results.commit}, ${results.date.slice(0, 10)}${results.quick ? ', quick run: too short to judge by' : ''}.
 `

@@ -63,6 +63,7 @@ describe('the table of embedded scoring', () => {
       rounds: 5,
       windowSeconds: 1,
       warmUp: 1_000,
+      loadedSeconds: 0.5,
       connections: 16,
       rows: 64,
       bodyBytes: 900,
