@@ -1,7 +1,7 @@
 // Gives what is measured a processor of its own: generator and upstreams then take nothing of it, and its times are steadier.
 import { execFileSync } from 'node:child_process'
 import { availableParallelism } from 'node:os'
-import { COLLECT_ALONE } from '../../src/cli/oneProcessor.ts'
+import { ONE_PROCESSOR_FLAGS } from '../../src/cli/oneProcessor.ts'
 
 /** The processor of what is measured; everything else stays on the first. */
 export const MEASURED = 1
@@ -15,13 +15,13 @@ export function pinToFirst(): void {
 }
 
 /**
- * The command that starts `command` on one processor. All that runs on Node, bare proxies too, then has the flag with which
- * `understudy serve` starts itself there: no ratio is of that flag.
+ * The command that starts `command` on one processor. All that runs on Node, bare proxies too, then has the flags with which
+ * `understudy serve` starts itself there: no ratio is of them.
  */
 export function pinned(processor: number | undefined, command: readonly string[]): readonly string[] {
   if (processor === undefined || !canPin) return command
   const [program, ...args] = command
-  const flags = program === process.execPath ? [COLLECT_ALONE] : []
+  const flags = program === process.execPath ? ONE_PROCESSOR_FLAGS : []
   return ['taskset', '-c', String(processor), program!, ...flags, ...args]
 }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { COLLECT_ALONE } from '../../src/cli/oneProcessor.ts'
+import { ONE_PROCESSOR_FLAGS } from '../../src/cli/oneProcessor.ts'
 import { runCli } from './runCli.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
@@ -107,8 +107,9 @@ describe('a gateway that runs', () => {
       try {
         expect(ready.pid).toBe(child.pid)
         const args = (await readFile(`/proc/${child.pid}/cmdline`, 'utf8')).split('\0')
-        expect(args.filter(arg => arg === COLLECT_ALONE)).toHaveLength(1)
-        expect(args.slice(2, 4)).toEqual([MAIN, 'serve'])
+        expect(args.filter(arg => ONE_PROCESSOR_FLAGS.includes(arg))).toEqual(ONE_PROCESSOR_FLAGS)
+        const script = 1 + ONE_PROCESSOR_FLAGS.length
+        expect(args.slice(script, script + 2)).toEqual([MAIN, 'serve'])
         expect((await fetch(`${ready.predictions}/livez`)).status).toBe(200)
       } finally {
         child.kill('SIGTERM')
