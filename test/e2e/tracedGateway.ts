@@ -31,6 +31,8 @@ export async function tracedGateway({
   threads = 1,
   tolerance = 0.05,
   differing = 100,
+  canary = '1.1.0',
+  shadow = '2.0.0',
 }: {
   readonly ratio?: number
   readonly folder?: string
@@ -38,6 +40,9 @@ export async function tracedGateway({
   readonly tolerance?: number
   /** Percent of requests that the one that differs always gets. */
   readonly differing?: number
+  /** Which of the shipped tumour-risk models they are. */
+  readonly canary?: string
+  readonly shadow?: string
 } = {}): Promise<TracedGateway> {
   const at = folder ?? (await scratch())
   const spanFile = join(at, 'spans.jsonl')
@@ -58,8 +63,8 @@ export async function tracedGateway({
           live: '1.0.0',
           versions: {
             '1.0.0': { onnx: 'tumour-risk/1.0.0', weight: 70 },
-            '1.1.0': { onnx: 'tumour-risk/1.1.0', weight: 30 },
-            '2.0.0': { onnx: 'tumour-risk/2.0.0', shadow: { percent: 80, batch: 1 } },
+            '1.1.0': { onnx: `tumour-risk/${canary}`, weight: 30 },
+            '2.0.0': { onnx: `tumour-risk/${shadow}`, shadow: { percent: 80, batch: 1 } },
             '3.0.0': { url: failing.url, mirrorable: true, repeatable: true, shadow: { percent: differing, batch: 1 } },
           },
           force: 'x-pick',
@@ -71,7 +76,13 @@ export async function tracedGateway({
           },
           expect: 'change',
           labels: { loss: 'brier', margin: 0.05 },
-          gate: { paired: 50, blocks: '500ms', drops: 1 },
+          gate: {
+            paired: 50,
+            blocks: '500ms',
+            drops: 1,
+            // A canary that is scored in a process of its own is slower, and must not be aborted in the middle for it.
+            latency: { p50: 100, p95: 100, p99: 100 },
+          },
         },
       },
       { traces: { ratio, file: spanFile, slow: '1h' }, mirror: { bodyBytes: '64KiB' } },
