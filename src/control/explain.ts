@@ -52,12 +52,12 @@ function labelOf({ route, requestId }: Explanation, labels: ExplainParts['labels
 }
 
 function unknownText(requestId: string, memory: Found['memory']): string {
-  const { requests, most, mostBytes, perSecond, passedOver, since } = memory
+  const { requests, most, mostBytes, perSecond, atOnce, passedOver, since } = memory
   const present = since === null ? 'none now' : `${numeral(requests)} now, back to ${since}`
   const tooFast =
     passedOver === 0
       ? ''
-      : `; ${numeral(passedOver)} were passed over: more than ${numeral(perSecond)} of their kind came in a second`
+      : `; ${numeral(passedOver)} were passed over: of one kind ${numeral(atOnce)} are kept at once, then ${numeral(perSecond)} a second`
   return (
     `request "${requestId}" is not kept. Kept are the newest ${numeral(most)} (${Math.round(mostBytes / 2 ** 20)} MiB at most; ` +
     `${present}) that were mirrored or scored twice, wait for a label, were sampled for a trace, failed or were slow, ` +

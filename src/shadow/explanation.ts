@@ -154,8 +154,9 @@ export interface Found {
     readonly requests: number
     readonly most: number
     readonly mostBytes: number
-    /** Requests of one kind that are kept a second, and how many came faster than all of theirs. */
+    /** Requests of one kind that are kept a second, how many in a burst, and how many came faster than all of theirs. */
     readonly perSecond: number
+    readonly atOnce: number
     readonly passedOver: number
     /** Admission of the oldest, ISO 8601. */
     readonly since: string | null

@@ -20,14 +20,16 @@ interface OfOneId {
 export interface ExplanationBounds {
   readonly requests: number
   readonly bytes: number
-  /** Of each kind and route, and ordinary ones of all routes; in bursts of as many. */
+  /** Of each kind and route, and ordinary ones of all routes. */
   readonly perSecond: number
+  /** What is saved up of those while fewer come: a burst that somebody sends to look at is kept whole. */
+  readonly atOnce: number
 }
 
 // Collecting what was kept for a while costs this thread more than keeping it, and what comes by the thousand would push
 // everything out within a second. So each kind of request is kept at a bounded rate: a failure among mismatches, or one
 // route's mismatch among another's thousands, is not missed for them.
-const BOUNDS: ExplanationBounds = { requests: 10_000, bytes: 24 * 1024 * 1024, perSecond: 100 }
+const BOUNDS: ExplanationBounds = { requests: 10_000, bytes: 24 * 1024 * 1024, perSecond: 100, atOnce: 2_000 }
 /** Of requests with one id: a client that sends the same id for ever must not push out everybody else's. */
 const MOST_OF_ONE_ID = 8
 /** What a request takes beside its bodies, and each version that was asked beside its answer; measured, rounded up. */
@@ -82,10 +84,10 @@ export class Explanations {
   }
 
   #memory(): Found['memory'] {
-    const { requests: most, bytes: mostBytes, perSecond } = this.#bounds
+    const { requests: most, bytes: mostBytes, perSecond, atOnce } = this.#bounds
     const oldest = this.#kept.rvalues().next().value?.requests.at(-1)
     const since = oldest === undefined ? null : new Date(this.#wallMs(oldest.record.startMs)).toISOString()
-    return { requests: this.#kept.size, most, mostBytes, perSecond, passedOver: this.#passedOver, since }
+    return { requests: this.#kept.size, most, mostBytes, perSecond, atOnce, passedOver: this.#passedOver, since }
   }
 
   /** The requests' own times are the clock: they come nearly in order. */
@@ -94,8 +96,7 @@ export class Explanations {
     const key = kind === 'ordinary' ? kind : `${kind} ${route}`
     let rate = this.#rates.get(key)
     if (rate === undefined) {
-      const { perSecond } = this.#bounds
-      rate = new TokenBucket(perSecond, perSecond, 0)
+      rate = new TokenBucket(this.#bounds.perSecond, this.#bounds.atOnce, 0)
       this.#rates.set(key, rate)
     }
     return rate

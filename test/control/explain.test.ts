@@ -103,7 +103,7 @@ describe('what the control thread adds', () => {
     })
     const memory = { ...found.memory, requests: 0, since: null, passedOver: 12_345 }
     await expect(explainRequest(parts({ found: { ...nothing, memory } }), 'x', undefined)).rejects.toThrow(
-      /none now.*12,345 were passed over: more than 1,000 of their kind came in a second/,
+      /none now.*12,345 were passed over: of one kind 2,000 are kept at once, then 1,000 a second/,
     )
     await expect(explainRequest(parts({ found: nothing }), 'x', 'nope')).rejects.toMatchObject({
       code: 'UNKNOWN_MODEL',

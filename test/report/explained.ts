@@ -121,6 +121,7 @@ export const found: Found = {
     most: 10_000,
     mostBytes: 67_108_864,
     perSecond: 1_000,
+    atOnce: 2_000,
     passedOver: 0,
     since: '2026-01-01T00:00:01.250Z',
   },

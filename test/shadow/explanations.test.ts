@@ -8,7 +8,7 @@ import type { Kind } from '../../src/shadow/kinds.ts'
 import { Task } from '../../src/shadow/task.ts'
 import { answered, BODY, mirrored, recordOf, route } from './remembered.ts'
 
-const bounds = { requests: 100, bytes: 10_000_000, perSecond: 1_000 }
+const bounds = { requests: 100, bytes: 10_000_000, perSecond: 1_000, atOnce: 1_000 }
 const memoryOf = (changes: Partial<typeof bounds> = {}) => new Explanations(ms => ms, { ...bounds, ...changes })
 
 interface Kept {
@@ -36,7 +36,15 @@ describe('the memory of requests', () => {
     expect(memoryOf().find('id', undefined)).toEqual({
       explanations: [],
       seen: 0,
-      memory: { requests: 0, most: 100, mostBytes: 10_000_000, perSecond: 1_000, passedOver: 0, since: null },
+      memory: {
+        requests: 0,
+        most: 100,
+        mostBytes: 10_000_000,
+        perSecond: 1_000,
+        atOnce: 1_000,
+        passedOver: 0,
+        since: null,
+      },
     })
   })
 
@@ -125,7 +133,7 @@ describe('the memory of requests', () => {
   })
 
   it('passes over what comes faster than its kind may, whatever the other kinds and routes do', () => {
-    const memory = memoryOf({ perSecond: 10 })
+    const memory = memoryOf({ perSecond: 10, atOnce: 10 })
     for (let index = 0; index < 30; index++) keep(memory, { id: `fast-${index}` })
     for (let index = 0; index < 25; index++) keep(memory, { id: `differs-${index}`, kinds: ['different'] })
     for (const kind of ['failed', 'shadow failed', 'slow', 'sampled'] as const)
@@ -140,8 +148,15 @@ describe('the memory of requests', () => {
     expect(memory.find('later', undefined).memory.passedOver).toBe(35)
   })
 
+  it('keeps a burst whole, and saves up for the next while little comes', () => {
+    const memory = memoryOf({ perSecond: 1, atOnce: 20 })
+    for (let index = 0; index < 25; index++) keep(memory, { id: `a-${index}`, kinds: ['different'] })
+    for (let index = 0; index < 25; index++) keep(memory, { id: `b-${index}`, startMs: 10_000, kinds: ['different'] })
+    expect(memory.find('a-0', undefined).memory).toMatchObject({ requests: 30, passedOver: 20 })
+  })
+
   it('keeps what is of several kinds as long as one of them has room', () => {
-    const memory = memoryOf({ perSecond: 1 })
+    const memory = memoryOf({ perSecond: 1, atOnce: 1 })
     keep(memory, { id: 'a', kinds: ['different'] })
     keep(memory, { id: 'b', kinds: ['slow', 'different'] })
     keep(memory, { id: 'c', kinds: ['slow', 'different'] })
@@ -149,13 +164,13 @@ describe('the memory of requests', () => {
   })
 
   it('bounds what is ordinary over all routes: thousands of them may have a little traffic each', () => {
-    const memory = memoryOf({ perSecond: 10 })
+    const memory = memoryOf({ perSecond: 10, atOnce: 10 })
     for (let index = 0; index < 30; index++) keep(memory, { id: 'id', name: `route-${index}` })
     expect(memory.find('id', undefined).memory).toMatchObject({ requests: 10, passedOver: 20 })
   })
 
   it('counts with an id what was passed over', () => {
-    const memory = memoryOf({ perSecond: 2 })
+    const memory = memoryOf({ perSecond: 2, atOnce: 2 })
     for (let index = 0; index < 30; index++) keep(memory, { startMs: index / 1000 })
     expect(memory.find('id', undefined).seen).toBe(30)
     expect(timesOf(memory, 'id')).toHaveLength(2)
