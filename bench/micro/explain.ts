@@ -2,6 +2,7 @@
 // Usage: node bench/micro/explain.ts [requests] [rounds] [rate]; prints JSON, microseconds of CPU a request and bytes.
 import { cpus } from 'node:os'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { keepYoungGenerations, SHADOW_LIMITS } from '../../src/control/heaps.ts'
 import { v2 } from '../../src/protocols/openInference.ts'
 import { OUTCOME, readRecord, writeRecord } from '../../src/record/format.ts'
 import { Pieces } from '../../src/record/pieces.ts'
@@ -16,8 +17,6 @@ const REQUESTS = Number(process.argv[2] ?? 200_000)
 const ROUNDS = Number(process.argv[3] ?? 6)
 /** Requests a second that the records tell of: beyond a bound ordinary ones are not remembered. */
 const RATE = Number(process.argv[4] ?? 9_000)
-/** As control/threads starts the shadow thread. */
-const SHADOW_LIMITS = { maxYoungGenerationSizeMb: 64, maxOldGenerationSizeMb: 2048 }
 const FEATURES = 30
 /** Records that are there at one look: 2 ms at 9,000 a second. */
 const AT_ONCE = 18
@@ -35,6 +34,7 @@ interface Cost {
 }
 
 async function measure(): Promise<void> {
+  keepYoungGenerations()
   const costs: Record<'with' | 'without', Cost[]> = { with: [], without: [] }
   for (let index = 0; index < ROUNDS; index++) {
     const order = index % 2 === 0 ? ([true, false] as const) : ([false, true] as const)

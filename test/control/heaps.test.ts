@@ -1,0 +1,30 @@
+import { Worker } from 'node:worker_threads'
+import { expect, test } from 'vitest'
+import { keepYoungGenerations, SERVING_LIMITS } from '../../src/control/heaps.ts'
+
+const GARBAGE_MB = 128
+
+/** Leaves garbage behind, none of which lives on, and counts the collections of young objects that it takes. */
+const MEASURE = `
+const { parentPort } = require('node:worker_threads')
+const { GCProfiler } = require('node:v8')
+const profiler = new GCProfiler()
+profiler.start()
+let last
+for (let megabyte = 0; megabyte < ${GARBAGE_MB}; megabyte++)
+  for (let kilobyte = 0; kilobyte < 1024; kilobyte++) last = new Array(126).fill(kilobyte)
+parentPort.postMessage(profiler.stop().statistics.filter(({ gcType }) => gcType === 'Scavenge').length + 0 * last.length)
+`
+
+function collections(): Promise<number> {
+  const worker = new Worker(MEASURE, { eval: true, execArgv: [], resourceLimits: SERVING_LIMITS })
+  return new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject))
+}
+
+test('a thread that keeps nothing has room for four megabytes of young objects from its start', async () => {
+  const before = await collections()
+  keepYoungGenerations()
+  const after = await collections()
+  expect(before, 'V8 begins with less').toBeGreaterThan(GARBAGE_MB / 2)
+  expect(after).toBeLessThanOrEqual(GARBAGE_MB / 3)
+})
