@@ -2,7 +2,7 @@
 import type { Shadow } from './faultSystems.ts'
 import type { SameBytes } from './sameBytes.ts'
 import { timesOf } from './saturation.ts'
-import { judgeTarget, pairedRatio, type Ratio, type Spread, spreadOf } from './statistics.ts'
+import { groupedRatio, judgeTarget, type Ratio, type Spread, spreadOf } from './statistics.ts'
 import type { Window } from './windows.ts'
 
 /** Over the same proxy without a shadow. */
@@ -30,10 +30,10 @@ export interface FaultFigures {
   readonly memory: Memory
 }
 
-/** MiB of all processes, at the end of each round. */
+/** MiB of all processes, at the end of each window: the most of all starts. */
 export interface Memory {
   readonly before: number | undefined
-  /** Most in the first and in the second half of the rounds: bounded means that they are about the same. */
+  /** In the first and in the second half of a start's windows: bounded means that they are about the same. */
   readonly firstHalf: number | undefined
   readonly secondHalf: number | undefined
 }
@@ -44,9 +44,13 @@ export interface Taken {
   readonly windows: readonly Window[]
   /** Of the proxy without a shadow, taken in turns with each of `windows`. */
   readonly noneWindows: readonly Window[]
-  readonly bytes: SameBytes
-  readonly beforeMiB: number | undefined
-  readonly roundsMiB: readonly (number | undefined)[]
+  /** Of which start of the proxy each of `windows` is: two starts of the same program differ by some percent. */
+  readonly starts: readonly number[]
+  /** Of each start, in their order. */
+  readonly bytes: readonly SameBytes[]
+  readonly beforeMiB: readonly (number | undefined)[]
+  /** After each window of each start. */
+  readonly windowsMiB: readonly (readonly (number | undefined)[])[]
 }
 
 export interface Targets {
@@ -59,11 +63,11 @@ const MOST_FAILED = 0.01
 
 /** @param targets of Understudy in a run that is long enough; undefined: nothing is judged */
 export function faultFigures(taken: readonly Taken[], timeoutMs: number, targets: Targets | undefined): FaultFigures[] {
-  return taken.map(({ shadow, windows, noneWindows, bytes, beforeMiB, roundsMiB }) => {
+  return taken.map(({ shadow, windows, noneWindows, starts, bytes, beforeMiB, windowsMiB }) => {
     const isNone = shadow === 'none'
     const limitOf = (figure: keyof Targets) => (shadow.startsWith('none') ? undefined : targets?.[figure])
     const over = (timesOfEach: (windows: readonly Window[]) => readonly number[], target?: number) =>
-      isNone ? undefined : judged(timesOfEach(windows), timesOfEach(noneWindows), target)
+      isNone ? undefined : judged(groupedRatio(timesOfEach(windows), timesOfEach(noneWindows), starts), target)
     const told = failedShare(windows) <= MOST_FAILED && timesOf(windows, 'treeUs').every(Number.isFinite)
     const tails = (windows: readonly Window[]) => windows.map(window => tailMs(window, timeoutMs))
     return {
@@ -77,8 +81,8 @@ export function faultFigures(taken: readonly Taken[], timeoutMs: number, targets
       p99: over(tails, limitOf('p99')),
       sent: sum(windows.map(({ requests }) => requests)),
       failed: added(windows.map(({ failedBy }) => failedBy)),
-      bytes,
-      memory: { before: beforeMiB, ...halves(roundsMiB) },
+      bytes: addedBytes(bytes),
+      memory: memoryOf(beforeMiB, windowsMiB),
     }
   })
 }
@@ -93,8 +97,7 @@ export function middleMs({ requests, failures, p50Ms }: Window, timeoutMs: numbe
   return failures > requests / 2 ? timeoutMs : p50Ms
 }
 
-function judged(over: readonly number[], under: readonly number[], target: number | undefined): Judged {
-  const ratio = pairedRatio(over, under)
+function judged(ratio: Ratio, target: number | undefined): Judged {
   return { ratio, target, verdict: target === undefined ? undefined : judgeTarget(ratio, target) }
 }
 
@@ -109,9 +112,21 @@ function added(counts: readonly Readonly<Record<string, number>>[]): Record<stri
   return total
 }
 
-function halves(values: readonly (number | undefined)[]): Omit<Memory, 'before'> {
-  const half = Math.ceil(values.length / 2)
-  return { firstHalf: most(values.slice(0, half)), secondHalf: most(values.slice(half)) }
+function addedBytes(bytes: readonly SameBytes[]): SameBytes {
+  return {
+    asked: sum(bytes.map(({ asked }) => asked)),
+    same: sum(bytes.map(({ same }) => same)),
+    differing: added(bytes.map(({ differing }) => differing)),
+  }
+}
+
+function memoryOf(before: Taken['beforeMiB'], windows: Taken['windowsMiB']): Memory {
+  const half = (of: readonly unknown[]) => Math.ceil(of.length / 2)
+  return {
+    before: most(before),
+    firstHalf: most(windows.flatMap(start => start.slice(0, half(start)))),
+    secondHalf: most(windows.flatMap(start => start.slice(half(start)))),
+  }
 }
 
 function most(values: readonly (number | undefined)[]): number | undefined {

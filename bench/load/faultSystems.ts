@@ -5,6 +5,7 @@ import { type Running, startPeer } from './processes.ts'
 import type { Backends } from './rivals/backends.ts'
 import { findRival, startRival } from './rivals/rivals.ts'
 import { startSplitGateway, systemOf } from './splitGateway.ts'
+import { shuffled } from './statistics.ts'
 import type { System } from './systems.ts'
 
 export const FAULTS = ['hung', 'down', 'slow', 'endless', 'not reading'] as const
@@ -14,7 +15,7 @@ export type Fault = (typeof FAULTS)[number]
 export type Shadow = 'none' | 'none again' | Fault
 
 export const PROXIES = ['Understudy', 'nginx', 'Envoy'] as const
-export type Proxy = (typeof PROXIES)[number]
+export type ProxyName = (typeof PROXIES)[number]
 
 /** Understudy's own default, and given to the others: after it an unanswered copy is given up. */
 export const SHADOW_DEADLINE_SECONDS = 5
@@ -27,29 +28,24 @@ export interface Faulty extends System {
   readonly shadow: Shadow
 }
 
+/** One start of a proxy: without a shadow, twice, and with each fault of one. */
 export interface Family {
-  readonly proxy: Proxy
-  /** Undefined for Understudy. */
-  readonly version: string | undefined
+  readonly proxy: ProxyName
   readonly systems: readonly Faulty[]
-}
-
-export interface FaultSystems {
-  readonly live: Running
-  readonly canary: Running
-  readonly families: readonly Family[]
-  /** Not installed here. */
-  readonly missing: readonly string[]
   close(): Promise<void>
 }
 
-/** @param folder where the proxies keep their files */
-export async function startFaultSystems(folder: string): Promise<FaultSystems> {
+/** Live and canary version, and a bad shadow of each kind. They stay while proxies come and go. */
+export interface ModelServers {
+  readonly live: Running
+  readonly canary: Running
+  readonly shadows: ReadonlyMap<Shadow, Running>
+  close(): Promise<void>
+}
+
+export async function startModelServers(): Promise<ModelServers> {
   const servers: Running[] = []
-  const proxies: Running[] = []
   const close = async () => {
-    // Together: each may wait for its bad shadow. And before what they send to.
-    await Promise.all(proxies.map(each => each.close()))
     for (const each of servers) await each.close()
   }
   const server = async (peer: string, ...args: string[]) => {
@@ -60,34 +56,54 @@ export async function startFaultSystems(folder: string): Promise<FaultSystems> {
   try {
     const live = await server('timed', '1.0.0')
     const canary = await server('timed', '1.1.0')
-    const ports = new Map<Shadow, number>()
-    for (const fault of FAULTS) ports.set(fault, (await server(...shadowPeer(fault))).ready.port)
-    const backendsOf = (shadow: Shadow): Backends => ({
+    const shadows = new Map<Shadow, Running>()
+    for (const fault of FAULTS) shadows.set(fault, await server(...shadowPeer(fault)))
+    return { live, canary, shadows, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** Version of another proxy that is installed here. */
+export function installed(proxy: Exclude<ProxyName, 'Understudy'>): string | undefined {
+  return findRival(proxy)?.version
+}
+
+/**
+ * @param folder where the proxies keep their files, made by them
+ * @param random in which order they are started: what is started first is not the same beside what comes last
+ */
+export async function startFamily(
+  proxy: ProxyName,
+  { live, canary, shadows }: ModelServers,
+  folder: string,
+  random: () => number,
+): Promise<Family> {
+  const proxies: Running[] = []
+  // Together: each may wait for its bad shadow.
+  const close = async () => void (await Promise.all(proxies.map(each => each.close())))
+  const rival = proxy === 'Understudy' ? undefined : findRival(proxy)
+  const start = (shadow: Shadow) => {
+    const backends: Backends = {
       live: live.ready.port,
       canary: canary.ready.port,
-      shadow: ports.get(shadow),
+      shadow: shadows.get(shadow)?.ready.port,
       shadowDeadline: SHADOW_DEADLINE_SECONDS,
-    })
-    const families: Family[] = []
-    const missing: string[] = []
-    for (const proxy of PROXIES) {
-      const rival = proxy === 'Understudy' ? undefined : findRival(proxy)
-      if (proxy !== 'Understudy' && rival === undefined) {
-        missing.push(proxy)
-        continue
-      }
-      const systems: Faulty[] = []
-      for (const shadow of ['none', 'none again', ...FAULTS] as const) {
-        const home = join(folder, `${proxy}-${shadow.replaceAll(' ', '-')}`)
-        const process = await (rival === undefined
-          ? startSplitGateway(home, backendsOf(shadow))
-          : startRival(rival, backendsOf(shadow), home, MEASURED))
-        proxies.push(process)
-        systems.push({ ...systemOf(`${proxy}, ${shadow}`, process), shadow })
-      }
-      families.push({ proxy, version: rival?.version, systems })
     }
-    return { live, canary, families, missing, close }
+    const home = join(folder, shadow.replaceAll(' ', '-'))
+    if (proxy === 'Understudy') return startSplitGateway(home, backends)
+    if (rival === undefined) throw new Error(`${proxy} is not installed`)
+    return startRival(rival, backends, home, MEASURED)
+  }
+  const systems: Faulty[] = []
+  try {
+    for (const shadow of shuffled<Shadow>(['none', 'none again', ...FAULTS], random)) {
+      const process = await start(shadow)
+      proxies.push(process)
+      systems.push({ ...systemOf(`${proxy}, ${shadow}`, process), shadow })
+    }
+    return { proxy, systems, close }
   } catch (error) {
     await close()
     throw error

@@ -7,6 +7,8 @@ import { pause, runWindowInTurns, type Window } from './windows.ts'
 
 /** Found together: a fault, and its proxy without a shadow twice. */
 export interface Turns {
+  /** Which start of the proxy. */
+  readonly start: number
   readonly fault: Fault
   readonly own: Window
   readonly none: Window
@@ -24,6 +26,7 @@ const WARM_UP_WINDOWS = 2
 export async function turnsOf(
   generator: Generator,
   { systems }: Family,
+  start: number,
   fault: Fault,
   rounds: number,
   planOf: (round: number) => Omit<TurnsPlanInput, 'mode' | 'urls'>,
@@ -35,7 +38,7 @@ export async function turnsOf(
   for (let round = -WARM_UP_WINDOWS; round < rounds; round++) {
     const [none, own, again] = (await runWindowInTurns(generator, three, planOf(round))) as [Window, Window, Window]
     if (round < 0) continue
-    turns.push({ fault, own, none, again })
+    turns.push({ start, fault, own, none, again })
     taken(round, three)
   }
   // Its answers go on until the deadline of the last.
@@ -44,8 +47,12 @@ export async function turnsOf(
 }
 
 /** Those of one system, and of the plain proxy beside them. */
-export function windowsOf(shadow: Shadow, turns: readonly Turns[]): Pick<Taken, 'windows' | 'noneWindows'> {
+export function windowsOf(shadow: Shadow, turns: readonly Turns[]): Pick<Taken, 'windows' | 'noneWindows' | 'starts'> {
   const found = shadow.startsWith('none') ? turns : turns.filter(({ fault }) => fault === shadow)
   const side = shadow === 'none' ? 'none' : shadow === 'none again' ? 'again' : 'own'
-  return { windows: found.map(turn => turn[side]), noneWindows: found.map(({ none }) => none) }
+  return {
+    windows: found.map(turn => turn[side]),
+    noneWindows: found.map(({ none }) => none),
+    starts: found.map(({ start }) => start),
+  }
 }

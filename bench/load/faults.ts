@@ -1,5 +1,5 @@
 // What a bad shadow costs live requests, beside the mirrors of nginx and Envoy: hung, down, slow, endless, not reading.
-// `node bench/load/faults.ts [--quick] [--rounds N] [--out FILE]`; `node bench/load/rivals/install.ts` first.
+// `node bench/load/faults.ts [--quick] [--starts N] [--rounds N] [--out FILE]`; `node bench/load/rivals/install.ts` first.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -12,14 +12,19 @@ import {
   ENDLESS_BYTES_PER_SECOND,
   FAULTS,
   type Family,
-  type FaultSystems,
+  installed,
+  type ModelServers,
+  PROXIES,
+  type ProxyName,
   SHADOW_DEADLINE_SECONDS,
+  type Shadow,
   SLOW_MS,
-  startFaultSystems,
+  startFamily,
+  startModelServers,
 } from './faultSystems.ts'
 import { type FaultsResults, renderFaults } from './faultsTable.ts'
 import { type Turns, turnsOf, windowsOf } from './faultTurns.ts'
-import { mirrorAccount, residentMiB } from './hang.ts'
+import { addedAccounts, type MirrorAccount, mirrorAccount, residentMiB } from './hang.ts'
 import { canPin, pinToFirst } from './pinning.ts'
 import { machineLoad } from './procfs.ts'
 import { expectedOf, type SameBytes, sameBytes } from './sameBytes.ts'
@@ -30,29 +35,32 @@ import type { System } from './systems.ts'
 import { pause } from './windows.ts'
 
 const { values: given } = parseArgs({
-  options: { quick: { type: 'boolean', default: false }, out: { type: 'string' }, rounds: { type: 'string' } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    starts: { type: 'string' },
+    rounds: { type: 'string' },
+    out: { type: 'string' },
+  },
 })
 const SETTINGS = given.quick
-  ? {
-      rounds: 1,
-      turnsSeconds: 0.75,
-      warmUpSeconds: 0.3,
-      giveUpMs: 1_000,
-      settleMs: 3_000,
-      timeoutMs: 500,
-    }
+  ? { starts: 1, rounds: 1, turnsSeconds: 0.75, warmUp: 500, giveUpMs: 1_000, settleMs: 3_000, timeoutMs: 500 }
   : {
-      rounds: 30,
+      starts: 8,
+      rounds: 5,
       turnsSeconds: 2.25,
       // V8 goes on compiling for about thirty thousand requests.
-      warmUpSeconds: 8,
+      warmUp: 40_000,
       giveUpMs: 6_000,
       settleMs: 12_000,
       timeoutMs: 1_000,
     }
+const starts = given.starts === undefined ? SETTINGS.starts : Number(given.starts)
 const rounds = given.rounds === undefined ? SETTINGS.rounds : Number(given.rounds)
 /** nginx and Envoy have no target here, and a window of a proxy that hangs takes three times as long. */
-const rivalRounds = Math.max(1, Math.round(rounds / 5))
+const rivalRounds = given.quick ? 1 : 6
+/** Longest warm-up: nginx with a hung mirror answers next to nothing. */
+const WARM_UP_SECONDS = 8
+const CAPACITY_SECONDS = 2
 const CONNECTIONS = 8
 /** Of what the slowest can do without a shadow. Copies are as much work again: with them it is twice this share. */
 const RATE_SHARE = 0.14
@@ -71,56 +79,68 @@ const folder = mkdtempSync(join(tmpdir(), 'understudy-faults-'))
 // Before anything is started: it inherits where it may run.
 pinToFirst()
 const generator = new Generator()
-let systems: FaultSystems | undefined
+let servers: ModelServers | undefined
 try {
   say('starting')
-  systems = await startFaultSystems(folder)
-  const results = await measure(systems)
+  servers = await startModelServers()
+  const results = await measure(servers)
   const file = given.out ?? fileURLToPath(new URL('../results/faults.json', import.meta.url))
   mkdirSync(dirname(file), { recursive: true })
   writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`)
   process.stdout.write(renderFaults(results))
 } finally {
   await generator.close()
-  await systems?.close()
+  await servers?.close()
   rmSync(folder, { recursive: true, force: true })
 }
 
-interface Loaded {
-  readonly family: Family
-  readonly before: ReadonlyMap<string, number | undefined>
-  readonly rounds: Map<string, (number | undefined)[]>
-  readonly turns: Turns[]
+/** What one start of a proxy showed. */
+interface Started {
+  readonly turns: readonly Turns[]
+  readonly bytes: ReadonlyMap<Shadow, SameBytes>
+  readonly beforeMiB: ReadonlyMap<Shadow, number | undefined>
+  readonly windowsMiB: ReadonlyMap<Shadow, readonly (number | undefined)[]>
+  /** Of Understudy alone. */
+  readonly accounts: ReadonlyMap<Shadow, MirrorAccount>
 }
 
-async function measure({ live, canary, families, missing }: FaultSystems): Promise<FaultsResults> {
+async function measure(servers: ModelServers): Promise<FaultsResults> {
   const loadBefore = machineLoad()
-  const { liveMs, ratePerSecond } = await warmAndRate(systemOf('live', live), families)
-  const loaded: Loaded[] = []
-  for (const family of families) loaded.push(await takeTurns(family, ratePerSecond))
-  const origins = [live, canary].map(({ ready }) => `http://127.0.0.1:${ready.port}`)
+  const live = systemOf('live', servers.live)
+  await generator.run(saturating(live, 1, WARM_UP_SECONDS))
+  const liveMs = (await generator.run(saturating(live, 1, CAPACITY_SECONDS))).latency.p50Ms!
+  const versions = new Map<ProxyName, string | undefined>(
+    PROXIES.map(proxy => [proxy, proxy === 'Understudy' ? '' : installed(proxy)]),
+  )
+  const present = PROXIES.filter(proxy => versions.get(proxy) !== undefined)
+  const ratePerSecond = await findRate(servers, present)
   const proxies = []
-  for (const { family, before, rounds: roundsMiB, turns } of loaded) {
-    say(`${family.proxy}: the same bytes`)
-    const bytes = await compareBytes(family, origins)
-    const taken = family.systems.map(({ name, shadow }) => ({
+  let accounts: FaultsResults['accounts'] = []
+  for (const proxy of present) {
+    const isOurs = proxy === 'Understudy'
+    const started: Started[] = []
+    for (let start = 0; start < (isOurs ? starts : 1); start++)
+      started.push(await measureStart(servers, proxy, start, ratePerSecond))
+    const turns = started.flatMap(each => each.turns)
+    const taken = (['none', 'none again', ...FAULTS] as const).map(shadow => ({
       shadow,
       ...windowsOf(shadow, turns),
-      bytes: bytes.get(name)!,
-      beforeMiB: before.get(name),
-      roundsMiB: roundsMiB.get(name)!,
+      bytes: started.map(({ bytes }) => bytes.get(shadow)!),
+      beforeMiB: started.map(({ beforeMiB }) => beforeMiB.get(shadow)),
+      windowsMiB: started.map(({ windowsMiB }) => windowsMiB.get(shadow)!),
     }))
-    const targets = family.proxy === 'Understudy' && !given.quick ? TARGETS : undefined
-    proxies.push({ proxy: family.proxy, figures: faultFigures(taken, SETTINGS.timeoutMs, targets) })
-  }
-  const accounts = []
-  for (const system of families.flatMap(family => family.systems)) {
-    if (system.adminUrl === undefined || system.shadow.startsWith('none')) continue
-    accounts.push({ shadow: system.shadow, account: await mirrorAccount(system, SETTINGS.settleMs, '2.0.0') })
+    const targets = isOurs && !given.quick ? TARGETS : undefined
+    proxies.push({ proxy, figures: faultFigures(taken, SETTINGS.timeoutMs, targets) })
+    if (isOurs)
+      accounts = FAULTS.map(shadow => ({
+        shadow,
+        account: addedAccounts(started.map(each => each.accounts.get(shadow)!)),
+      }))
   }
   return {
     ...runFacts(loadBefore, given.quick),
     method: {
+      starts,
       rounds,
       rivalRounds,
       turnsSeconds: SETTINGS.turnsSeconds,
@@ -135,61 +155,73 @@ async function measure({ live, canary, families, missing }: FaultSystems): Promi
       endlessBytesPerSecond: ENDLESS_BYTES_PER_SECOND,
       pinned: canPin,
     },
-    versions: Object.fromEntries(
-      families.flatMap(({ proxy, version }) => (version === undefined ? [] : [[proxy, version]])),
-    ),
-    missing,
+    versions: Object.fromEntries([...versions].filter(([, version]) => version)) as Record<string, string>,
+    missing: PROXIES.filter(proxy => !present.includes(proxy)),
     proxies,
     accounts,
   }
 }
 
-/** Warms each system and finds the rate: a proxy that a bad shadow stops must not stop the others' load. */
-async function warmAndRate(
-  live: System,
-  families: readonly Family[],
-): Promise<{ liveMs: number; ratePerSecond: number }> {
-  const saturate = ({ url }: System, connections: number) =>
-    generator.run({
-      mode: 'closed',
-      url,
-      bodies,
-      connections,
-      warmUp: connections,
-      seconds: SETTINGS.warmUpSeconds,
-      timeoutMs: SETTINGS.timeoutMs,
-    })
-  await saturate(live, 1)
-  const liveMs = (await saturate(live, 1)).latency.p50Ms!
+/** Of what the slowest proxy without a shadow can do: one that a bad shadow stops must not stop the others' load. */
+async function findRate(servers: ModelServers, present: readonly ProxyName[]): Promise<number> {
   let slowest = Number.POSITIVE_INFINITY
-  for (const system of families.flatMap(family => family.systems)) {
-    say(`warming up: ${system.name}`)
-    await saturate(system, CONNECTIONS)
-    // All of them, though the rate needs few: a gateway that has run longer is compiled better than the one beside it.
-    const { perSecond } = await saturate(system, CONNECTIONS)
-    if (system.shadow === 'none') slowest = Math.min(slowest, perSecond)
+  for (const proxy of present) {
+    const family = await startFamily(proxy, servers, freshFolder(`${proxy}-capacity`), random)
+    try {
+      const none = plain(family)
+      await generator.run(warming(none))
+      const { perSecond } = await generator.run(saturating(none, CONNECTIONS, CAPACITY_SECONDS))
+      say(`${none.name}: ${Math.round(perSecond)}/s`)
+      slowest = Math.min(slowest, perSecond)
+    } finally {
+      await family.close()
+    }
   }
-  const ratePerSecond = Math.max(50, Math.round((slowest * RATE_SHARE) / 50) * 50)
-  say(`slowest ${Math.round(slowest)}/s, fixed rate ${ratePerSecond}/s`)
-  // Copies that were sent at saturation are answered or given up before anything is measured.
-  await pause(SETTINGS.giveUpMs)
-  return { liveMs, ratePerSecond }
+  const rate = Math.max(50, Math.round((slowest * RATE_SHARE) / 50) * 50)
+  say(`fixed rate ${rate}/s`)
+  return rate
 }
 
-async function takeTurns(family: Family, rate: number): Promise<Loaded> {
-  const memory = new Map<string, (number | undefined)[]>(family.systems.map(({ name }) => [name, []]))
-  const before = new Map(family.systems.map(system => [system.name, residentMiB(system)]))
-  const turns: Turns[] = []
-  const rounds = roundsOf(family)
-  for (const fault of shuffled(FAULTS, random)) {
-    const planOfRound = (round: number) => planOf(rate, round)
-    const found = await turnsOf(generator, family, fault, rounds, planOfRound, (round, systems) => {
-      say(`${family.proxy}, ${fault}: window ${round + 1} of ${rounds}`)
-      for (const system of systems) memory.get(system.name)!.push(residentMiB(system))
-    })
-    turns.push(...found)
+async function measureStart(servers: ModelServers, proxy: ProxyName, start: number, rate: number): Promise<Started> {
+  const family = await startFamily(proxy, servers, freshFolder(`${proxy}-${start}`), random)
+  try {
+    const { systems } = family
+    say(`${proxy}, start ${start + 1}: warming up`)
+    for (const system of shuffled(systems, random)) await generator.run(warming(system))
+    // Copies that were sent at saturation are answered or given up before anything is measured.
+    await pause(SETTINGS.giveUpMs)
+    const beforeMiB = new Map(systems.map(system => [system.shadow, residentMiB(system)]))
+    const windowsMiB = new Map<Shadow, (number | undefined)[]>(systems.map(({ shadow }) => [shadow, []]))
+    const turns: Turns[] = []
+    const windows = proxy === 'Understudy' ? rounds : rivalRounds
+    for (const fault of shuffled(FAULTS, random)) {
+      const planOfRound = (round: number) => planOf(rate, start * windows + round)
+      const found = await turnsOf(generator, family, start, fault, windows, planOfRound, (round, loaded) => {
+        say(`${proxy}, start ${start + 1}, ${fault}: window ${round + 1} of ${windows}`)
+        for (const system of loaded) windowsMiB.get(system.shadow)!.push(residentMiB(system))
+      })
+      turns.push(...found)
+    }
+    const bytes = await compareBytes(family, servers)
+    const accounts = new Map<Shadow, MirrorAccount>()
+    for (const system of systems) {
+      // Only ours keeps an account.
+      if (system.adminUrl === undefined || system.shadow.startsWith('none')) continue
+      accounts.set(system.shadow, await mirrorAccount(system, SETTINGS.settleMs, '2.0.0'))
+    }
+    return { turns, bytes, beforeMiB, windowsMiB, accounts }
+  } finally {
+    await family.close()
   }
-  return { family, before, rounds: memory, turns }
+}
+
+function saturating({ url }: System, connections: number, seconds: number) {
+  const { timeoutMs } = SETTINGS
+  return { mode: 'closed' as const, url, bodies, connections, warmUp: connections, seconds, timeoutMs }
+}
+
+function warming(system: System) {
+  return { ...saturating(system, CONNECTIONS, WARM_UP_SECONDS), requests: SETTINGS.warmUp }
 }
 
 function planOf(rate: number, round: number) {
@@ -205,17 +237,23 @@ function planOf(rate: number, round: number) {
   }
 }
 
-async function compareBytes(family: Family, origins: readonly string[]): Promise<Map<string, SameBytes>> {
+async function compareBytes(family: Family, { live, canary }: ModelServers): Promise<Map<Shadow, SameBytes>> {
+  const origins = [live, canary].map(({ ready }) => `http://127.0.0.1:${ready.port}`)
   const requests = [...bodies, ...large.flat()]
-  const none = family.systems.find(({ shadow }) => shadow === 'none')!
-  const expected = await expectedOf(origins, none.url, requests)
-  const found = new Map<string, SameBytes>()
-  for (const { name, url } of family.systems) found.set(name, await sameBytes(url, requests, expected))
+  const expected = await expectedOf(origins, plain(family).url, requests)
+  const found = new Map<Shadow, SameBytes>()
+  for (const { shadow, url } of family.systems) found.set(shadow, await sameBytes(url, requests, expected))
   return found
 }
 
-function roundsOf({ proxy }: Family): number {
-  return proxy === 'Understudy' ? rounds : rivalRounds
+function plain({ systems }: Family): System {
+  return systems.find(({ shadow }) => shadow === 'none')!
+}
+
+function freshFolder(name: string): string {
+  const made = join(folder, name)
+  mkdirSync(made)
+  return made
 }
 
 function say(text: string): void {

@@ -7,8 +7,10 @@ import { accountTable, cell, table } from './table.ts'
 
 export interface FaultsResults extends RunFacts {
   readonly method: {
-    /** Of Understudy and of the others. */
+    /** How often Understudy was started, and windows of each fault in each start. */
+    readonly starts: number
     readonly rounds: number
+    /** Of the others, in their one start. */
     readonly rivalRounds: number
     readonly turnsSeconds: number
     readonly ratePerSecond: number
@@ -79,10 +81,11 @@ ${machine.loadAfter} after, Node ${results.node}, commit ${results.commit}, ${re
 function notes(method: FaultsResults['method']): string {
   const sizes = method.comparedBodies.map(({ bytes, requests }) => `${requests} of ${bytes} bytes`).join(', ')
   return `One request in a hundred to a canary, ${method.bodyBytes} bytes of JSON, a copy to the shadow. Open loop at ${method.ratePerSecond}/s, 14 % of what the slowest
-proxy can do without a shadow and about twice that with one. Medians of ${method.rounds} windows of Understudy and ${method.rivalRounds} of the others, quarters in brackets: ${method.turnsSeconds} s
-in which a proxy with the bad shadow and the same without, twice, take turns of a quarter of a second; those of one shadow follow one
-another, and two before them are left out.
-Ratios are of the same window, interval by bootstrap; *none again* is what noise alone makes. A live answer later than ${method.timeoutMs} ms is a
+proxy can do without a shadow and about twice that with one. Medians of ${method.starts * method.rounds} windows of Understudy, which is started ${method.starts} times, and ${method.rivalRounds} of the others, quarters in brackets:
+${method.turnsSeconds} s in which a proxy with the bad shadow and the same without, twice, take turns of a quarter of a second; those of one
+shadow follow one another, and two before them are left out.
+Ratios are of the same window; their interval is by bootstrap of starts and of the windows in each, since two starts of the same program
+differ by themselves. *none again* is what noise alone makes. A live answer later than ${method.timeoutMs} ms is a
 failure, and where more than one in a hundred failed the CPU of a request is not told and p99 is over that time. Same bytes: status,
 header fields but ids and times, and body, against the version's own and the same proxy without a shadow (${sizes}).
 The live server answers at once (${method.liveMs.toFixed(2)} ms without a proxy), *slow* after ${method.slowMs} ms (${(method.slowMs / method.liveMs).toFixed(0)} ×); *endless* answers share ${method.endlessBytesPerSecond / 1e6} MB/s; *not reading* accepts and never

@@ -66,6 +66,28 @@ export async function mirrorAccount(system: System, waitMs: number, version?: st
   }
 }
 
+/** Those of several gateways, or of one that was started several times. */
+export function addedAccounts(accounts: readonly MirrorAccount[]): MirrorAccount {
+  const counts = (key: 'dropped' | 'failed') => {
+    const total: Record<string, number> = {}
+    for (const account of accounts)
+      for (const [reason, count] of Object.entries(account[key])) total[reason] = (total[reason] ?? 0) + count
+    return total
+  }
+  const total = (key: Exclude<keyof MirrorAccount, 'dropped' | 'failed'>) =>
+    accounts.reduce((all, account) => all + account[key], 0)
+  return {
+    eligible: total('eligible'),
+    notSampled: total('notSampled'),
+    dropped: counts('dropped'),
+    failed: counts('failed'),
+    compared: total('compared'),
+    inFlight: total('inFlight'),
+    lost: total('lost'),
+    missing: total('missing'),
+  }
+}
+
 async function statusOf(system: System): Promise<Status> {
   const answer = await fetch(`${system.adminUrl}/v1/status`)
   if (!answer.ok) throw new Error(`the gateway's status answered ${answer.status}`)

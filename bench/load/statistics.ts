@@ -43,6 +43,29 @@ export function spreadOf(values: readonly number[]): Spread {
 
 const RESAMPLES = 10_000
 
+/**
+ * As pairedRatio, where pairs come in groups that have something in common, as the windows of one start of a process have:
+ * groups are resampled, and pairs within each.
+ * @param groups of each pair
+ */
+export function groupedRatio(
+  over: readonly number[],
+  under: readonly number[],
+  groups: readonly unknown[],
+  seed = 1,
+): Ratio {
+  const ratios = over.map((value, index) => value / under[index]!)
+  const grouped = [...Map.groupBy(ratios.keys(), index => groups[index]).values()].map(indices =>
+    indices.map(index => ratios[index]!),
+  )
+  const random = seededRandom(seed)
+  const medians: number[] = []
+  for (let resample = 0; resample < RESAMPLES; resample++) {
+    medians.push(median(drawn(grouped, random).flatMap(group => drawn(group, random))))
+  }
+  return intervalOf(ratios, medians)
+}
+
 /** The median of `over[i] / under[i]`, windows of one round each, and the interval of resampled rounds. */
 export function pairedRatio(over: readonly number[], under: readonly number[], seed = 1): Ratio {
   return resampled(
@@ -62,9 +85,16 @@ export function pairedDifference(over: readonly number[], under: readonly number
 function resampled(ratios: readonly number[], seed: number): Ratio {
   const random = seededRandom(seed)
   const medians: number[] = []
-  for (let resample = 0; resample < RESAMPLES; resample++) {
-    medians.push(median(ratios.map(() => ratios[Math.floor(random() * ratios.length)]!)))
-  }
+  for (let resample = 0; resample < RESAMPLES; resample++) medians.push(median(drawn(ratios, random)))
+  return intervalOf(ratios, medians)
+}
+
+/** As many, with replacement. */
+function drawn<T>(values: readonly T[], random: () => number): T[] {
+  return values.map(() => values[Math.floor(random() * values.length)]!)
+}
+
+function intervalOf(ratios: readonly number[], medians: readonly number[]): Ratio {
   return {
     median: median(ratios),
     low: quantile(medians, 0.025),

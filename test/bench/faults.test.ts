@@ -4,6 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { faultFigures, middleMs, type Taken, tailMs } from '../../bench/load/faultFigures.ts'
 import { type FaultsResults, renderFaults } from '../../bench/load/faultsTable.ts'
 import { windowsOf } from '../../bench/load/faultTurns.ts'
+import { addedAccounts, type MirrorAccount } from '../../bench/load/hang.ts'
 import { type Running, startPeer } from '../../bench/load/processes.ts'
 import { envoyConfiguration } from '../../bench/load/rivals/envoy.ts'
 import { nginxConfiguration } from '../../bench/load/rivals/nginx.ts'
@@ -134,9 +135,30 @@ const taken = (shadow: Taken['shadow'], ...windows: Window[]): Taken => ({
   shadow,
   windows,
   noneWindows: windows.map(() => window(100)),
-  bytes,
-  beforeMiB: 10,
-  roundsMiB: [11, 13, 12],
+  starts: windows.map(() => 0),
+  bytes: [bytes],
+  beforeMiB: [10],
+  windowsMiB: [[11, 13, 12]],
+})
+
+describe('the account of several starts', () => {
+  it('is the sum of theirs, by reason too', () => {
+    const account = (dropped: Record<string, number>, compared: number): MirrorAccount => ({
+      eligible: 10,
+      notSampled: 1,
+      dropped,
+      failed: {},
+      compared,
+      inFlight: 0,
+      lost: 0,
+      missing: 0,
+    })
+    expect(addedAccounts([account({ stalled: 2 }, 7), account({ stalled: 1, too_large: 3 }, 5)])).toEqual({
+      ...account({ stalled: 3, too_large: 3 }, 12),
+      eligible: 20,
+      notSampled: 2,
+    })
+  })
 })
 
 describe('figures of bad shadows', () => {
@@ -171,21 +193,44 @@ describe('figures of bad shadows', () => {
     expect(down!.p99).toMatchObject({ verdict: 'missed' })
   })
 
+  it('take what starts differ by into the interval, and the figures of all starts together', () => {
+    // Ten windows that agree in each start, and starts that do not: 30 agreeing windows would say that it is certain.
+    const factors = [1, 1.02, 1.2]
+    const windows = factors.flatMap(factor => Array.from({ length: 10 }, () => window(100 * factor)))
+    const many: Taken = {
+      ...taken('hung', ...windows),
+      starts: factors.flatMap((_, start) => new Array<number>(10).fill(start)),
+      bytes: [bytes, { asked: 2, same: 1, differing: { body: 1 } }, bytes],
+      beforeMiB: [10, 12, undefined],
+      windowsMiB: [
+        [20, 30],
+        [25, 21],
+        [20, 26],
+      ],
+    }
+    const [grouped] = faultFigures([many], 1_000, { serving: 1.05, p99: 1.1 })
+    expect(grouped!.serving).toMatchObject({ ratio: { low: 1, median: 1.02, high: 1.2 }, verdict: 'unresolved' })
+    expect(grouped!.bytes).toEqual({ asked: 6, same: 5, differing: { body: 1 } })
+    expect(grouped!.memory).toEqual({ before: 12, firstHalf: 25, secondHalf: 30 })
+    const [alone] = faultFigures([{ ...many, starts: windows.map(() => 0) }], 1_000, undefined)
+    expect(alone!.serving!.ratio.high).toBeLessThan(1.15)
+  })
+
   it('pair each fault with the plain proxy of its own turns, and the control with all', () => {
     const [a, b, c] = [window(1), window(2), window(3)]
     const rounds = [
-      { fault: 'hung', own: a, none: b, again: c },
-      { fault: 'down', own: c, none: a, again: b },
+      { start: 0, fault: 'hung', own: a, none: b, again: c },
+      { start: 1, fault: 'down', own: c, none: a, again: b },
     ] as const
-    expect(windowsOf('down', rounds)).toEqual({ windows: [c], noneWindows: [a] })
-    expect(windowsOf('none again', rounds)).toEqual({ windows: [c, b], noneWindows: [b, a] })
+    expect(windowsOf('down', rounds)).toEqual({ windows: [c], noneWindows: [a], starts: [1] })
+    expect(windowsOf('none again', rounds)).toEqual({ windows: [c, b], noneWindows: [b, a], starts: [0, 1] })
   })
 
   it('are told with what failed, what differed and what is not measured', () => {
     const figures = faultFigures(
       [
         taken('none', window(100), window(100)),
-        { ...taken('hung', window(10, 1, 60)), bytes: { asked: 2, same: 1, differing: { body: 1 } } },
+        { ...taken('hung', window(10, 1, 60)), bytes: [{ asked: 2, same: 1, differing: { body: 1 } }] },
       ],
       1_000,
       undefined,
@@ -206,6 +251,7 @@ const results: FaultsResults = {
   commit: 'abc',
   quick: false,
   method: {
+    starts: 1,
     rounds: 2,
     rivalRounds: 1,
     turnsSeconds: 7,
