@@ -86,6 +86,7 @@ function snapshotRoute(parts: RouteParts, mirroredBytes: number): SnapshotRoute 
         broken: facts === undefined ? 'not known' : facts.broken,
         weight: resolution.weights[version] ?? 0,
         shadow: entry.shadow,
+        stalled: stalledOf(entry.shadow),
         deadlineMs: entry.deadline,
         evidenceKey,
         ...(evidenceKey !== undefined && { period: periodOfKey(periodOf(version)) }),
@@ -110,6 +111,14 @@ function snapshotRoute(parts: RouteParts, mirroredBytes: number): SnapshotRoute 
     spans: spansOf(route),
     seenUnits,
   }
+}
+
+/**
+ * Of what `shadow.max` leaves out a serving thread knows nothing: all of it would count as dropped, and so much would hold
+ * a verdict back for long after the version is there again.
+ */
+function stalledOf({ percent, max }: Version['shadow']): SharedArrayBuffer | undefined {
+  return percent > 0 && max === undefined ? new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT) : undefined
 }
 
 function spansOf({ spans }: Route): TracedSpans | undefined {

@@ -87,6 +87,11 @@ export interface SnapshotVersion {
   /** Percent of live traffic that applies now: after the gate lock, not what the file asks for. */
   readonly weight: number
   readonly shadow: Route['versions'][string]['shadow']
+  /**
+   * An Int32, not 0 while the shadow thread would drop what it is handed for this version, which gives no answer. Serving
+   * threads then count the drop, and nothing is handed over. Undefined: everything is.
+   */
+  readonly stalled?: SharedArrayBuffer | undefined
   readonly deadlineMs: number
   /** Key of the evidence that observations of this version against live go to; undefined for live itself. */
   readonly evidenceKey: string | undefined

@@ -134,7 +134,14 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
   if (withheld !== undefined) countDrops(admitted, wanted, withheld === 'incomplete' ? 'incomplete' : 'tooLarge')
   const { candidates, paired, labelled } = wanted
   const isWanted = withheld === undefined && (candidates !== 0 || paired || labelled)
-  if (!isWanted && !incoming.trace.headSampled && !failed && durationMs < traces.slow) return
+  if (!incoming.trace.headSampled && !failed && durationMs < traces.slow) {
+    // Nobody's span tells of it.
+    if (!isWanted) return
+    if (!paired && !labelled && areStalled(route, candidates)) {
+      countStalled(admitted, candidates)
+      return
+    }
+  }
   const end = {
     candidates,
     paired,
@@ -324,6 +331,18 @@ function countDrops(
   if (labelled) records[version.index]![reason]++
   if (paired) intake[version.index]![reason]++
   for (const { index } of route.candidates) if ((candidates & (1 << index)) !== 0) intake[index]![reason]++
+}
+
+/** Whether all of these candidates give no answer: the shadow thread would read a record to drop it. */
+function areStalled({ candidates }: RuntimeRoute, asked: number): boolean {
+  return candidates.every(
+    ({ index, stalled }) => (asked & (1 << index)) === 0 || (stalled !== undefined && Atomics.load(stalled, 0) !== 0),
+  )
+}
+
+function countStalled({ book, route }: Admitted, asked: number): void {
+  const { intake } = countsOf(book, route)
+  for (const { index } of route.candidates) if ((asked & (1 << index)) !== 0) intake[index]!.stalled++
 }
 
 function countsOf(book: Book<ServingBook>, route: RuntimeRoute): RouteCounts {

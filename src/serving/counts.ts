@@ -19,6 +19,7 @@ export interface IntakeCounts {
   ringFull: number
   tooLarge: number
   incomplete: number
+  stalled: number
 }
 
 /** Requests of a cohort that is compared by blocks, and their errors. */
@@ -52,6 +53,7 @@ export class RouteCounts {
       ringFull: 0,
       tooLarge: 0,
       incomplete: 0,
+      stalled: 0,
     }))
     this.controls = Array.from({ length: versions }, () => ({ requests: 0, errors: 0 }))
     this.thinned = Array.from({ length: versions }, () => ({ requests: 0, errors: 0 }))
@@ -106,6 +108,7 @@ export function addRouteCounts(deltas: CounterDeltas, route: SnapshotRoute, coun
     if (intake.ringFull > 0) count(slots, MIRROR.dropped('ring_full'), intake.ringFull)
     if (intake.tooLarge > 0) count(slots, MIRROR.dropped('too_large'), intake.tooLarge)
     if (intake.incomplete > 0) count(slots, MIRROR.dropped('incomplete'), intake.incomplete)
+    if (intake.stalled > 0) count(slots, MIRROR.dropped('stalled'), intake.stalled)
   })
 }
 

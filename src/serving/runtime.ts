@@ -41,6 +41,8 @@ export interface RuntimeVersion {
   readonly predictPath: string | undefined
   /** Why it cannot answer here; undefined when it can. */
   readonly broken: string | undefined
+  /** See the snapshot's. */
+  readonly stalled: Int32Array | undefined
   /** Durations of answered requests, by status code and protocol, see `durationsOf`. */
   readonly answered: Map<number, DurationCounts>
   /** Of them those that no tester picked the version for. */
@@ -175,6 +177,7 @@ export class RuntimeBuilder {
       signature: version.target.kind === 'onnx' ? signatureToClient(version.target, version.rename) : undefined,
       predictPath:
         version.target.kind === 'url' ? codecOf(version.target.protocol)?.predictPath(version.target.model) : undefined,
+      stalled: version.stalled && new Int32Array(version.stalled),
       answered: new Map<number, DurationCounts>(),
       assigned: { answers: 0, errors: 0 },
       inference: new DurationCounts(INFERENCE_BUCKETS_S),

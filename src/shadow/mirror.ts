@@ -81,8 +81,12 @@ export class Mirror {
   #splits = true
   #unbatchedDebt = 0
   #unansweredInARow = 0
-  #probedMs = Number.NEGATIVE_INFINITY
   #pauseMs = FIRST_PAUSE_MS
+  /** While a stalled candidate is left alone. */
+  #pause: NodeJS.Timeout | undefined
+  /** Where serving threads look whether it refuses, and what they find there. */
+  #told: Int32Array | undefined
+  #toldRefuses: boolean | undefined
   #closing: (() => void) | undefined
 
   constructor(candidate: Candidate, settings: SnapshotVersion['shadow'], maxBytes: number) {
@@ -101,12 +105,22 @@ export class Mirror {
     return this.#queuedBytes
   }
 
+  /** From now on tells here whether all that is offered would be dropped, as a word that is not 0. */
+  tell(stalled: SharedArrayBuffer | undefined): void {
+    // Serving threads may look there for as long as they load the next revision. What they hand over is dropped here.
+    if (this.#told !== undefined) Atomics.store(this.#told, 0, 0)
+    this.#told = stalled && new Int32Array(stalled)
+    // Whatever a thread that died left there.
+    this.#toldRefuses = undefined
+    this.#tellRefuses()
+  }
+
   offer(task: Task, ends: MirrorEnds): void {
     if (this.#samples?.take(1) === false) {
       ends.notSampled()
       return
     }
-    if (this.#stalled && (this.inFlight > 0 || monotonicMs() - this.#probedMs < this.#pauseMs)) {
+    if (this.#refuses) {
       ends.dropped('stalled')
       return
     }
@@ -116,6 +130,7 @@ export class Mirror {
     }
     this.#queue.push({ task, ends, queuedMs: monotonicMs() })
     this.#queuedBytes += task.bytes
+    this.#tellRefuses()
   }
 
   /** Sends what may be sent now. Called after a drain, when a send ends, and when a batch has waited long enough. */
@@ -123,10 +138,12 @@ export class Mirror {
     clearTimeout(this.#timer)
     this.#timer = undefined
     this.#dropExpired()
+    this.#tellRefuses()
     while (this.#sends < this.#candidate.concurrency && this.#head < this.#queue.length) {
       const waitMs = this.#settings.wait - (monotonicMs() - this.#queue[this.#head]!.queuedMs)
       const full = this.#queue.length - this.#head >= this.#settings.batch
-      if (this.#batches && !full && waitMs > 0) {
+      // A probe goes alone: nothing else is taken that could fill its batch.
+      if (this.#batches && !full && waitMs > 0 && !this.#stalled) {
         this.#timer = setTimeout(() => this.pump(), Math.ceil(waitMs))
         return
       }
@@ -143,11 +160,17 @@ export class Mirror {
   async close(): Promise<void> {
     if (this.inFlight > 0) await new Promise<void>(resolve => (this.#closing = resolve))
     clearTimeout(this.#timer)
+    clearTimeout(this.#pause)
     await this.#candidate.close()
   }
 
   get #stalled(): boolean {
     return this.#unansweredInARow >= STALLED_AFTER
+  }
+
+  /** One request at a time is enough to see whether a stalled candidate is back, and it is left alone in between. */
+  get #refuses(): boolean {
+    return this.#stalled && (this.inFlight > 0 || this.#pause !== undefined)
   }
 
   get #batches(): boolean {
@@ -229,6 +252,8 @@ export class Mirror {
   }
 
   #ended(outcome: ScoreOutcome, isProbe: boolean): void {
+    clearTimeout(this.#pause)
+    this.#pause = undefined
     if (outcome.ok || !NO_ANSWER.has(outcome.code)) {
       this.#unansweredInARow = 0
       return
@@ -236,8 +261,18 @@ export class Mirror {
     this.#unansweredInARow++
     if (!this.#stalled) return
     this.#pauseMs = isProbe ? Math.min(LONGEST_PAUSE_MS, this.#pauseMs * 2) : FIRST_PAUSE_MS
-    this.#probedMs = monotonicMs()
+    this.#pause = setTimeout(() => {
+      this.#pause = undefined
+      this.#tellRefuses()
+    }, this.#pauseMs)
     while (this.#head < this.#queue.length) this.#next()?.ends.dropped('stalled')
+  }
+
+  #tellRefuses(): void {
+    const refuses = this.#refuses
+    if (this.#told === undefined || refuses === this.#toldRefuses) return
+    this.#toldRefuses = refuses
+    Atomics.store(this.#told, 0, refuses ? 1 : 0)
   }
 
   async #sendOne({ task, ends }: Waiting): Promise<ScoreOutcome> {

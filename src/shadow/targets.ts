@@ -28,16 +28,23 @@ export class Targets {
   async apply(snapshot: Snapshot): Promise<{ version: string; message: string }[]> {
     const broken: { version: string; message: string }[] = []
     const wanted = new Set<string>()
-    for (const { route, version, purpose } of snapshot.routes.flatMap(askedOf)) {
+    const asked = snapshot.routes.flatMap(askedOf)
+    // A thread that died may have left its word in this very snapshot, and nobody may ever be there to take it back.
+    for (const { version } of asked)
+      if (version.stalled !== undefined) Atomics.store(new Int32Array(version.stalled), 0, 0)
+    for (const { route, version, purpose } of asked) {
       const key = keyOf(route, version, purpose)
       wanted.add(key)
-      if (this.#mirrors.has(key)) continue
-      try {
-        const candidate = await openCandidate(route, version, this.#process)
-        this.#mirrors.set(key, new Mirror(candidate, version.shadow, snapshot.mirror.queue))
-      } catch (error) {
-        broken.push({ version: `${route.name}/${version.version}`, message: messageOf(error) })
+      if (!this.#mirrors.has(key)) {
+        try {
+          const candidate = await openCandidate(route, version, this.#process)
+          this.#mirrors.set(key, new Mirror(candidate, version.shadow, snapshot.mirror.queue))
+        } catch (error) {
+          broken.push({ version: `${route.name}/${version.version}`, message: messageOf(error) })
+        }
       }
+      // A mirror outlives revisions, and each has a word of its own.
+      if (purpose === 'shadow') this.#mirrors.get(key)?.tell(version.stalled)
     }
     this.#closeUnwanted(wanted)
     return broken

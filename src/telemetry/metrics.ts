@@ -93,7 +93,7 @@ export class Metrics {
   )
   readonly #shadowRequests = this.#counter(
     'understudy_shadow_requests_total',
-    'Mirrored requests by what the shadow made of them.',
+    'Mirrored requests by what the shadow made of them. What serving threads dropped is in understudy_mirror_requests_total alone.',
     ['route', 'version', 'outcome'],
   )
   readonly #comparisons = this.#counter('understudy_comparisons_total', 'Compared answers by result.', [

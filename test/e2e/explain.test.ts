@@ -142,9 +142,15 @@ describe('a request that live answered', () => {
     expect(late.comparisons).toMatchObject([{ result: 'timeout', errorType: 'VERSION_DEADLINE' }])
     expect(late.assignment).toMatchObject({ reason: 'static', sticky: null })
     // Once it has missed several deadlines it is asked one request at a time, and the others are dropped.
+    // Most of them where they were served, and only a trace's sample is told of.
     const dropped = await until(async () => {
       const id = `stuck-${ids.push('') - 1}`
-      await ask(id, bodyOf('ann'), {}, 'stuck')
+      await ask(
+        id,
+        bodyOf('ann'),
+        { traceparent: `00-${'a'.repeat(16)}${'f'.repeat(16)}-${'b'.repeat(16)}-01` },
+        'stuck',
+      )
       const { versions } = await explained(id)
       return versions.find(({ state }) => state === 'not_asked')
     })

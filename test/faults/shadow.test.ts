@@ -105,6 +105,32 @@ describe('live answers with the same bytes, headers and speed as without a shado
     expect(account.dropped.stalled, 'it is not tried with every request').toBeGreaterThan(REQUESTS / 2)
   })
 
+  it('39. hangs: most copies are not even handed to the thread that would drop them, until it answers again', async () => {
+    let hangs = true
+    const server = await modelServer((received, response) => (hangs ? undefined : answerHalf(received, response)))
+    const gateway = await start(remote(server.url, { deadline: '100ms', batch: 1 }))
+    await load(gateway, 200)
+    await new Promise(resolve => setTimeout(resolve, 300))
+    await load(gateway, REQUESTS)
+    const { dropped } = await settledAccount(gateway, REQUESTS + 200)
+    const text = await (await fetch(`${gateway.admin}/metrics`)).text()
+    const series = [...text.matchAll(/^understudy_shadow_requests_total\{.*version="2\.0\.0".*\} (\d+)$/gm)]
+    expect(series.length).toBeGreaterThan(0)
+    const toldToShadow = series.reduce((sum, [, count]) => sum + Number(count), 0)
+    expect(dropped.stalled).toBeGreaterThan(REQUESTS / 2)
+    expect(toldToShadow, 'handed over').toBeLessThan((REQUESTS + 200) / 2)
+    hangs = false
+    await until(
+      async () => {
+        await load(gateway, 50)
+        const { account } = (await getJson(`${gateway.admin}/v1/routes/risk/report`)) as Report
+        return account.compared > 200
+      },
+      { what: () => 'a shadow that answers again to be compared' },
+    )
+    expect((await gateway.stop()).code).toBe(0)
+  })
+
   it('39. hangs', async () => {
     const account = await beside(remote((await rawServer(() => {})).url))
     expect(account.compared).toBe(0)

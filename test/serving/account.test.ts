@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { MIRROR } from '../../src/evidence/accounting.ts'
 import { PLAIN_JSON } from '../../src/protocols/content.ts'
 import type { Book } from '../../src/record/epochs.ts'
 import { OUTCOME, type RequestRecord, readRecord } from '../../src/record/format.ts'
@@ -26,18 +27,22 @@ function world({
   isLabelled = false,
   ringBytes = 1 << 16,
   isJudged = true,
+  candidates = 1,
 } = {}) {
+  const stalled = new Int32Array(new SharedArrayBuffer(4))
   const version = (index: number, name: string, weight: number): RuntimeVersion =>
     ({
       index,
       snapshot: { version: name, weight, shadow: { percent: 100 }, evidenceKey: index === 0 ? undefined : 'key' },
       engine: { scored: 1_000 },
+      stalled: name === '1.1.0' ? stalled : undefined,
       answered: new Map(),
       assigned: { answers: 0, errors: 0 },
       inference: new DurationCounts(INFERENCE_BUCKETS_S),
     }) as unknown as RuntimeVersion
   const live = version(0, '1.0.0', 90)
   const canary = version(1, '1.1.0', 10)
+  const shadows = [canary, version(2, '2.0.0', 0)].slice(0, candidates)
   const route = {
     index: 0,
     snapshot: {
@@ -47,10 +52,10 @@ function world({
       paired,
       seenUnits: sticky ? new SharedArrayBuffer(1024) : undefined,
     },
-    versions: [live, canary],
+    versions: [live, ...shadows],
     live,
     arms: [live, canary].slice(0, arms).map(({ snapshot }) => snapshot),
-    candidates: [canary],
+    candidates: shadows,
     cohorts: [],
     isLabelled,
     isJudged,
@@ -85,7 +90,7 @@ function world({
     }
   }
   const counts = () => book.counts.get(route)
-  return { live, canary, admit, counts, producer, records, told }
+  return { live, canary, stalled, admit, counts, producer, records, told }
 }
 
 const answer = (change: Partial<Answer> = {}): Answer => ({
@@ -187,8 +192,75 @@ describe('what a serving thread counts', () => {
     account(producer, admit({ version: live }, Buffer.alloc(101)), answer())
     account(producer, admit({ version: live }), answer({ status: 400, outcome: OUTCOME.clientError }))
     account(producer, admit({ version: canary }), answer())
-    expect(counts()!.intake[1]).toEqual({ eligible: 2, notSampled: 0, ringFull: 0, tooLarge: 1, incomplete: 0 })
+    expect(counts()!.intake[1]).toEqual({
+      eligible: 2,
+      notSampled: 0,
+      ringFull: 0,
+      tooLarge: 1,
+      incomplete: 0,
+      stalled: 0,
+    })
     expect(records()).toBe(1)
+  })
+
+  it('is dropped as stalled here, and nothing is handed over, while the candidate gives no answer', () => {
+    const { live, stalled, admit, counts, producer, records } = world()
+    const say = (isStalled: boolean) => Atomics.store(stalled, 0, isStalled ? 1 : 0)
+    say(true)
+    account(producer, admit({ version: live }), answer())
+    account(producer, admit({ version: live }, Buffer.alloc(101)), answer())
+    expect(records()).toBe(0)
+    expect(counts()!.intake[1]).toMatchObject({ eligible: 2, tooLarge: 1, stalled: 1 })
+    say(false)
+    account(producer, admit({ version: live }), answer())
+    expect(records(), 'again as soon as it may be asked').toBe(1)
+    expect(counts()!.intake[1]).toMatchObject({ eligible: 3, stalled: 1 })
+    const route = {
+      live: '1.0.0',
+      versions: [
+        { version: '1.0.0', weight: 90 },
+        { version: '1.1.0', weight: 10, evidenceKey: 'key' },
+      ],
+    }
+    const deltas = new Map()
+    addRouteCounts(deltas, route as never, counts()!)
+    expect(
+      Object.fromEntries(deltas.get('key')!),
+      'in the same evidence as those that the shadow thread drops',
+    ).toMatchObject({
+      [MIRROR.eligible]: 3,
+      [MIRROR.dropped('stalled')]: 1,
+    })
+  })
+
+  it('is handed over all the same where somebody else wants it, or a span tells what became of it', () => {
+    const { live, canary, stalled, admit, counts, producer, records } = world({ paired: 100 })
+    Atomics.store(stalled, 0, 1)
+    account(producer, admit({ version: canary }), answer())
+    account(producer, admit({ version: live }), answer({ status: 500, outcome: OUTCOME.failed }))
+    const sampled = admit({ version: live })
+    Object.assign(sampled.incoming.trace, { headSampled: true })
+    account(producer, sampled, answer())
+    expect(records()).toBe(3)
+    expect(counts()!.intake[1], 'the shadow thread counts these').toMatchObject({ eligible: 3, stalled: 0 })
+  })
+
+  it('is handed over for its label, whoever gives no answer', () => {
+    const { live, stalled, admit, counts, producer, records, told } = world({ isLabelled: true })
+    Atomics.store(stalled, 0, 1)
+    account(producer, admit({ version: live }), answer())
+    expect(records()).toBe(1)
+    expect(told[0]!.labelled).toBe(true)
+    expect(counts()!.intake[1]).toMatchObject({ eligible: 1, stalled: 0 })
+  })
+
+  it('is handed over where only one of two candidates gives no answer', () => {
+    const { live, stalled, admit, counts, producer, records, told } = world({ candidates: 2 })
+    Atomics.store(stalled, 0, 1)
+    account(producer, admit({ version: live }), answer())
+    expect(records()).toBe(1)
+    expect(told[0]!.candidates, 'of both, so that each drop is counted once').toBe(0b110)
+    expect(counts()!.intake.map(intake => intake.stalled)).toEqual([0, 0, 0])
   })
 
   it('is not sampled while mirroring is switched off', () => {
@@ -203,7 +275,14 @@ describe('what a serving thread counts', () => {
     account(producer, admit({ version: canary }), answer())
     account(producer, admit({ version: canary }), answer({ status: 400, outcome: OUTCOME.clientError }))
     account(producer, admit({ version: canary }), answer({ status: 500, outcome: OUTCOME.failed }))
-    expect(counts()!.intake[1]).toEqual({ eligible: 3, notSampled: 0, ringFull: 0, tooLarge: 0, incomplete: 0 })
+    expect(counts()!.intake[1]).toEqual({
+      eligible: 3,
+      notSampled: 0,
+      ringFull: 0,
+      tooLarge: 0,
+      incomplete: 0,
+      stalled: 0,
+    })
     // What may be anybody's fault is left out on both sides.
     account(producer, admit({ version: canary }), answer({ status: 504, outcome: OUTCOME.deadline }))
     account(producer, admit({ version: canary }), answer({ status: 503, outcome: OUTCOME.unreachable }))

@@ -433,7 +433,7 @@ describe('a candidate that gives no answer', () => {
     readonly concurrency = 4
     readonly sendRaw = undefined
     readonly code: FailureCode
-    readonly tookMs: number
+    tookMs: number
     asked = 0
     mended = false
     constructor(code: FailureCode, tookMs = 0) {
@@ -509,6 +509,84 @@ describe('a candidate that gives no answer', () => {
     candidate.mended = false
     await send(mirror, 50)
     expect(await pauses(800)).toEqual([90, 200, 400])
+  })
+
+  it('tells while whatever is offered would be dropped, from any revision to the next', async () => {
+    const candidate = new Silent('VERSION_DEADLINE', 50)
+    const mirror = new Mirror(candidate, settings({ batch: 1 }), 1e9)
+    const words = [0, 1].map(() => new SharedArrayBuffer(4))
+    const isTold = (word = 1) => new Int32Array(words[word]!)[0] !== 0
+    new Int32Array(words[0]!)[0] = 1
+    mirror.tell(words[0])
+    expect(isTold(0), 'whatever a thread left there that died').toBe(false)
+    await send(mirror, 4)
+    expect(isTold(0), 'it may yet answer').toBe(false)
+    await send(mirror, 40)
+    await vi.advanceTimersByTimeAsync(1_000)
+    await send(mirror, 1)
+    expect(isTold(0), 'while a probe is under way').toBe(true)
+    mirror.tell(words[1])
+    expect(isTold(), 'of a revision that comes meanwhile').toBe(true)
+    expect(isTold(0), 'of the one before: nobody says any more when that is over').toBe(false)
+    await vi.advanceTimersByTimeAsync(100)
+    expect(isTold(), 'in the pause after a probe').toBe(true)
+    await vi.advanceTimersByTimeAsync(200)
+    expect(isTold(), 'when the next probe is due').toBe(false)
+    candidate.mended = true
+    await send(mirror, 1)
+    expect(isTold()).toBe(false)
+    const after = await send(mirror, 20)
+    expect(after.every(({ observation }) => observation?.outcome.ok)).toBe(true)
+  })
+
+  it('is not probed while something is under way, but a pause after that ended', async () => {
+    const candidate = new Silent('VERSION_DEADLINE', 5)
+    const mirror = new Mirror(candidate, settings({ batch: 1 }), 1e9)
+    const word = new SharedArrayBuffer(4)
+    const isTold = () => new Int32Array(word)[0] !== 0
+    mirror.tell(word)
+    await send(mirror, 4)
+    await send(mirror, 3)
+    candidate.tookMs = 300
+    await send(mirror, 1)
+    candidate.tookMs = 5
+    await send(mirror, 1)
+    expect(isTold()).toBe(true)
+    await vi.advanceTimersByTimeAsync(200)
+    expect(isTold(), 'one has not ended').toBe(true)
+    await vi.advanceTimersByTimeAsync(130)
+    expect(isTold(), 'it just did').toBe(true)
+    await vi.advanceTimersByTimeAsync(80)
+    expect(isTold()).toBe(false)
+  })
+
+  it('is probed again where a probe waited past its deadline, and was never sent', async () => {
+    const candidate = new Silent('VERSION_UNREACHABLE')
+    const mirror = new Mirror(candidate, settings({ batch: 1, deadline: 1_000 }), 1e9)
+    const word = new SharedArrayBuffer(4)
+    mirror.tell(word)
+    await send(mirror, 20)
+    await vi.advanceTimersByTimeAsync(500)
+    const { asked } = candidate
+    const probe = offer(mirror, task(0))
+    expect(new Int32Array(word)[0]).toBe(1)
+    // As when the whole thread stood still.
+    await vi.advanceTimersByTimeAsync(2_000)
+    mirror.pump()
+    expect(probe.dropped).toBe('expired')
+    expect(new Int32Array(word)[0]).toBe(0)
+    await send(mirror, 1)
+    expect(candidate.asked).toBe(asked + 1)
+  })
+
+  it('is probed at once, and does not wait for others to fill a batch', async () => {
+    const candidate = new Silent('VERSION_UNREACHABLE')
+    const mirror = new Mirror(candidate, settings({ batch: 8, wait: 2_000, deadline: 1_000 }), 1e9)
+    for (let round = 0; round < 10; round++) await send(mirror, 8)
+    await vi.advanceTimersByTimeAsync(500)
+    const { asked } = candidate
+    await send(mirror, 1)
+    expect(candidate.asked).toBe(asked + 1)
   })
 
   it('is asked for everything where it answers, even if only with failures', async () => {
