@@ -14,6 +14,8 @@ export interface GatewayPlace {
 
 export class Bench {
   readonly quick: boolean
+  /** How often gateways are started whose requests are timed, and windows of each start. */
+  readonly starts: number
   readonly rounds: number
   readonly random: () => number
   readonly folder = mkdtempSync(join(tmpdir(), 'understudy-growth-'))
@@ -21,8 +23,9 @@ export class Bench {
   readonly #running: Running[] = []
   #homes = 0
 
-  constructor(quick: boolean, rounds: number, seed: number) {
+  constructor(quick: boolean, starts: number, rounds: number, seed: number) {
     this.quick = quick
+    this.starts = starts
     this.rounds = rounds
     this.random = seededRandom(seed)
   }

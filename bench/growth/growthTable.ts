@@ -19,6 +19,8 @@ export interface Judged {
 /** What was not asked for is undefined. */
 export interface GrowthResults extends RunFacts {
   readonly method: {
+    /** How often all gateways were started, and windows of each in each start. */
+    readonly starts: number
     readonly rounds: number
     readonly windowSeconds: number
     readonly connections: number
@@ -67,7 +69,8 @@ function requestsText({ systems, comparisons, lessBusyThread }: RequestCosts, me
 ${ratioTable(comparisons)}
 
 Every route has one HTTP version of its own name, all on one model server; "all asked" asks the routes in turn. A gateway for each row.
-Medians of ${method.rounds} windows of ${method.windowSeconds} s in random order, quarters in brackets, ${method.connections} connections${
+Medians of ${method.starts * method.rounds} windows of ${method.windowSeconds} s in random order, quarters in brackets, of ${method.starts} starts of each; intervals are by
+bootstrap of starts and of the windows in each. ${method.connections} connections${
     method.pinned ? ', what is measured on one processor, generator and model server on the other' : ''
   }.${share}`
 }

@@ -5,9 +5,9 @@ import type { Running } from '../load/processes.ts'
 import { cpuOf } from '../load/procfs.ts'
 import { flightRequests } from '../load/rows.ts'
 import { type SaturatedFigures, saturating, summaryOf, timesOf } from '../load/saturation.ts'
-import { judgeTarget, pairedRatio } from '../load/statistics.ts'
+import { groupedRatio, judgeTarget, median, shuffled } from '../load/statistics.ts'
 import type { System } from '../load/systems.ts'
-import { pause, runWindows } from '../load/windows.ts'
+import { pause, runWindows, type Windows } from '../load/windows.ts'
 import type { Bench } from './bench.ts'
 import type { Judged } from './growthTable.ts'
 import { inferPaths, rotated, routesText } from './routesText.ts'
@@ -31,73 +31,103 @@ export interface RequestCosts {
 
 interface Asked extends System {
   readonly paths: readonly string[]
+  readonly running: Running
+}
+
+const ONE = 'one route'
+const AGAIN = 'one route again'
+const THREADED = 'one route, two serving threads'
+
+/** What one start of all gateways showed. */
+interface Started {
+  readonly windows: Windows
+  readonly lessBusyThread: number | undefined
 }
 
 export async function requestCosts(bench: Bench): Promise<RequestCosts> {
   const upstream = await bench.start('upstream', ['1.0.0'])
   const url = `http://127.0.0.1:${upstream.ready.port}`
+  const started: Started[] = []
+  for (let start = 1; start <= bench.starts; start++) started.push(await measureStart(bench, url, start))
   const routes = manyRoutes(bench.quick)
-  const one = routesText({ routes: 1, url })
-  const asked = (name: string, { pid, ready }: Running, count: number): Asked => {
-    const paths = inferPaths(count)
-    return { name, pid, url: `http://127.0.0.1:${ready.port}${paths[0]}`, adminUrl: undefined, paths }
-  }
-  const small = asked('one route', await bench.gateway(one, { processor: MEASURED }), 1)
-  const again = asked('one route again', await bench.gateway(one, { processor: MEASURED }), 1)
-  const two = await bench.gateway(one, { threads: 2, processor: MEASURED })
-  const threaded = asked('one route, two serving threads', two, 1)
-  // A gateway each: what is left to do of a window that asks for all would fall into the next one's.
-  const many: Running[] = []
-  const large = async (what: string, count: number) => {
-    bench.tell(`starting a gateway with ${routes} routes: ${what}`)
-    const gateway = await bench.gateway(routesText({ routes, url }), { processor: MEASURED })
-    many.push(gateway)
-    return asked(`${routes} routes, ${what}`, gateway, count)
-  }
-  const single = await large('one asked', 1)
-  const busy = await large(`${BUSY} asked`, BUSY)
-  const all = await large('all asked', routes)
-  const systems = [small, again, threaded, single, busy, all]
-  const bodies = flightRequests(64)
-  const planOf = (system: System) => ({
-    ...saturating(system, bodies, CONNECTIONS, windowSeconds(bench.quick)),
-    paths: rotated((system as Asked).paths, bench.random),
-  })
-  for (const system of systems) {
-    // V8 goes on compiling for about thirty thousand requests of a thread.
-    const requests = Math.max(bench.quick ? 500 : 60_000, system.paths.length)
-    await bench.generator.run({ ...planOf(system), requests, seconds: 120 })
-  }
-  await pause(1_000)
-  const before = threadTimes(two)
-  const windows = await runWindows(bench.generator, [systems], bench.rounds, bench.random, planOf, round =>
-    bench.tell(`requests: round ${round} of ${bench.rounds}`),
-  )
-  const after = threadTimes(two)
-  const ratio = (over: System, under: System, figure: 'treeUs' | 'servingUs', target?: number): Judged => {
-    const of = (system: System) => timesOf(windows.get(system.name)!, figure)
-    const found = pairedRatio(of(over), of(under))
+  const [single, busy, all] = [1, BUSY, routes].map(count => askedOf(routes, count)) as [string, string, string]
+  const names = [ONE, AGAIN, THREADED, single, busy, all]
+  const windows = new Map(names.map(name => [name, started.flatMap(each => each.windows.get(name)!)]))
+  const groups = started.flatMap((each, start) => each.windows.get(ONE)!.map(() => start))
+  const ratio = (over: string, under: string, figure: 'treeUs' | 'servingUs', target?: number): Judged => {
+    const of = (name: string) => timesOf(windows.get(name)!, figure)
+    const found = groupedRatio(of(over), of(under), groups)
     return {
-      question: `${figure === 'treeUs' ? 'CPU of all processes' : 'serving-thread CPU'}, ${over.name} / ${under.name}`,
+      question: `${figure === 'treeUs' ? 'CPU of all processes' : 'serving-thread CPU'}, ${over} / ${under}`,
       ratio: found,
       target,
       verdict: target === undefined || bench.quick ? undefined : judgeTarget(found, target),
     }
   }
-  for (const running of [...many, two]) await bench.end(running)
+  const lessBusyThreads = started.map(each => each.lessBusyThread).filter(share => share !== undefined)
   return {
-    systems: systems.map(({ name }) => ({ system: name, ...summaryOf(windows.get(name)!) })),
+    systems: names.map(name => ({ system: name, ...summaryOf(windows.get(name)!) })),
     comparisons: [
-      ...[single, busy, all].flatMap(system => [
-        ratio(system, small, 'treeUs', CPU_TARGET),
-        ratio(system, small, 'servingUs', CPU_TARGET),
+      ...[single, busy, all].flatMap(name => [
+        ratio(name, ONE, 'treeUs', CPU_TARGET),
+        ratio(name, ONE, 'servingUs', CPU_TARGET),
       ]),
-      ratio(threaded, small, 'treeUs', CPU_TARGET),
-      ratio(again, small, 'treeUs'),
-      ratio(again, small, 'servingUs'),
+      ratio(THREADED, ONE, 'treeUs', CPU_TARGET),
+      ratio(AGAIN, ONE, 'treeUs'),
+      ratio(AGAIN, ONE, 'servingUs'),
     ],
-    lessBusyThread: lessBusy(before, after),
+    lessBusyThread: lessBusyThreads.length === 0 ? undefined : median(lessBusyThreads),
   }
+}
+
+/** Gateways that are started and warmed in random order: the first one is not the same beside the last. */
+async function measureStart(bench: Bench, url: string, start: number): Promise<Started> {
+  const routes = manyRoutes(bench.quick)
+  const one = { text: routesText({ routes: 1, url }), count: 1, threads: 1 }
+  // A gateway each: what is left to do of a window that asks for all would fall into the next one's.
+  const many = (count: number) => ({
+    name: askedOf(routes, count),
+    text: routesText({ routes, url }),
+    count,
+    threads: 1,
+  })
+  const wanted = [
+    { ...one, name: ONE },
+    { ...one, name: AGAIN },
+    { ...one, name: THREADED, threads: 2 },
+    ...[1, BUSY, routes].map(many),
+  ]
+  const systems: Asked[] = []
+  for (const { name, text, count, threads } of shuffled(wanted, bench.random)) {
+    bench.tell(`start ${start} of ${bench.starts}: ${name}`)
+    const running = await bench.gateway(text, { threads, processor: MEASURED })
+    const { pid, ready } = running
+    const paths = inferPaths(count)
+    systems.push({ name, pid, url: `http://127.0.0.1:${ready.port}${paths[0]}`, adminUrl: undefined, paths, running })
+  }
+  const bodies = flightRequests(64)
+  const planOf = (system: Asked) => ({
+    ...saturating(system, bodies, CONNECTIONS, windowSeconds(bench.quick)),
+    paths: rotated(system.paths, bench.random),
+  })
+  for (const system of shuffled(systems, bench.random)) {
+    // V8 goes on compiling for about thirty thousand requests of a thread.
+    const requests = Math.max(bench.quick ? 500 : 60_000, system.paths.length)
+    await bench.generator.run({ ...planOf(system), requests, seconds: 120 })
+  }
+  await pause(1_000)
+  const threaded = systems.find(({ name }) => name === THREADED)!
+  const before = threadTimes(threaded.running)
+  const windows = await runWindows(bench.generator, [systems], bench.rounds, bench.random, planOf, round =>
+    bench.tell(`requests, start ${start} of ${bench.starts}: round ${round} of ${bench.rounds}`),
+  )
+  const after = threadTimes(threaded.running)
+  for (const { running } of systems) await bench.end(running)
+  return { windows, lessBusyThread: lessBusy(before, after) }
+}
+
+function askedOf(routes: number, count: number): string {
+  return `${routes} routes, ${count === routes ? 'all' : count === 1 ? 'one' : count} asked`
 }
 
 function threadTimes({ pid }: Running): readonly number[] {

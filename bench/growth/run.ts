@@ -1,5 +1,5 @@
 // What grows with use: routes, serving threads, evidence, reports, models.
-// `node bench/growth/run.ts [--quick] [--rounds N] [--only requests,files,evidence,reports,models] [--out FILE]`
+// `node bench/growth/run.ts [--quick] [--starts N] [--rounds N] [--only requests,files,evidence,reports,models] [--out FILE]`
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -20,20 +20,22 @@ const QUESTIONS = ['requests', 'files', 'evidence', 'reports', 'models']
 const { values: given } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
+    starts: { type: 'string' },
     rounds: { type: 'string' },
     only: { type: 'string', default: QUESTIONS.join() },
     out: { type: 'string' },
   },
 })
 const { quick } = given
-const rounds = given.rounds === undefined ? (quick ? 2 : 24) : Number(given.rounds)
+const starts = given.starts === undefined ? (quick ? 1 : 8) : Number(given.starts)
+const rounds = given.rounds === undefined ? (quick ? 2 : 4) : Number(given.rounds)
 const only = given.only.split(',')
 const unknown = only.find(question => !QUESTIONS.includes(question))
 if (unknown !== undefined) throw new Error(`--only: there is no question ${unknown}, only ${QUESTIONS.join(', ')}`)
 const SEED = 20_130_105
 
 const loadBefore = machineLoad()
-const bench = new Bench(quick, rounds, SEED)
+const bench = new Bench(quick, starts, rounds, SEED)
 try {
   const results = await measure()
   const file = given.out ?? fileURLToPath(new URL('../results/growth.json', import.meta.url))
@@ -66,7 +68,7 @@ async function measure(): Promise<GrowthResults> {
   const requests = await asked('requests', () => requestCosts(bench))
   return {
     ...runFacts(loadBefore, quick),
-    method: { rounds, windowSeconds: windowSeconds(quick), connections: CONNECTIONS, pinned: canPin },
+    method: { starts, rounds, windowSeconds: windowSeconds(quick), connections: CONNECTIONS, pinned: canPin },
     requests,
     files,
     evidence,

@@ -85,7 +85,7 @@ describe('the tables of growth', () => {
       node: 'v26',
       commit: 'abc',
       quick: true,
-      method: { rounds: 1, windowSeconds: 1, connections: 1, pinned: false },
+      method: { starts: 1, rounds: 1, windowSeconds: 1, connections: 1, pinned: false },
       requests: undefined,
       files: undefined,
       evidence: undefined,
