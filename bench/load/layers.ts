@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
 import { Generator } from '../../src/load/generator.ts'
 import { seededRandom } from '../../src/load/schedule.ts'
+import { inferPaths, rotated, routesText } from '../growth/routesText.ts'
 import { NOT_MEASURED } from '../notMeasured.ts'
 import { type LayersResults, layerOf, type Profiled, renderLayers } from './layersTable.ts'
 import { canPin, MEASURED, pinToFirst } from './pinning.ts'
@@ -28,6 +29,7 @@ const SECONDS = given.quick ? 1 : 3
 const WARM_UP = given.quick ? 1_000 : 60_000
 const PER_SECOND = 4_000
 const CONNECTIONS = 8
+const ROUTES = given.quick ? 1_000 : 10_000
 const SEED = 20_130_106
 /** So that perf knows the names of what V8 has compiled: both have them in /tmp, wherever else temporary files are. */
 const FLAGS = ['--perf-basic-prof', '--interpreted-frames-native-stack']
@@ -92,7 +94,12 @@ async function measure(): Promise<LayersResults> {
   }
 }
 
-async function startSystems(): Promise<System[]> {
+interface Asked extends System {
+  /** Asked in turn instead of the one of the address. */
+  readonly paths?: readonly string[]
+}
+
+async function startSystems(): Promise<Asked[]> {
   const kept = async (starting: Promise<Running>) => {
     const process = await starting
     running.push(process)
@@ -106,22 +113,28 @@ async function startSystems(): Promise<System[]> {
   const proxy = (...mode: string[]) => kept(startPeer('proxy', [origin, ...mode], FLAGS, MEASURED))
   const gateway = (name: string, port?: number, threads = 1) =>
     kept(startSplitGateway(join(folder, name), { ...backends, shadow: port }, '', FLAGS, threads))
+  const routes = join(folder, 'routes.yaml')
+  writeFileSync(routes, routesText({ routes: ROUTES, url: origin }))
+  const many = await kept(startPeer('gateway', [routes, join(folder, 'many'), '1'], FLAGS, MEASURED))
   return [
     systemOf('bare proxy', await proxy()),
     systemOf('bare proxy that passes fields on', await proxy('fields')),
     systemOf('Understudy', await gateway('split')),
     systemOf('Understudy, shadow', await gateway('shadow', shadow!.ready.port)),
     systemOf('Understudy, two serving threads', await gateway('threads', undefined, 2)),
+    { ...systemOf(`Understudy, ${ROUTES} routes asked in turn`, many), paths: inferPaths(ROUTES) },
   ]
 }
 
-function load(system: System, { requests, seconds }: { readonly requests?: number; readonly seconds: number }) {
+function load(system: Asked, { requests, seconds }: { readonly requests?: number; readonly seconds: number }) {
   const headers = ['content-type', 'application/json']
-  return generator.run({ ...saturating(system, bodies, CONNECTIONS, seconds), headers, ...(requests && { requests }) })
+  const paths = system.paths && rotated(system.paths, random)
+  const plan = { ...saturating(system, bodies, CONNECTIONS, seconds), headers }
+  return generator.run({ ...plan, ...(requests && { requests }), ...(paths && { paths }) })
 }
 
 /** Samples of one window, and of what it leaves to do. */
-async function profiled(system: System): Promise<Pick<Profiled, 'requests'> & { readonly us: Record<string, number> }> {
+async function profiled(system: Asked): Promise<Pick<Profiled, 'requests'> & { readonly us: Record<string, number> }> {
   const file = join(folder, 'perf.data')
   const seconds = String(SECONDS + (2 * SETTLE_MS) / 1_000)
   const record = ['record', '-e', 'cpu-clock', '-F', String(PER_SECOND), '-p', String(system.pid), '-o', file]
