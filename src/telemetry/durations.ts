@@ -23,6 +23,18 @@ export interface DurationDelta {
   readonly sumSeconds: number
 }
 
+const bounds = new WeakMap<readonly number[], Float64Array>()
+
+/** One copy for all counts with these bounds: ten thousand routes would each have their own, cold when it is read. */
+function sharedBounds(boundsSeconds: readonly number[]): Float64Array {
+  let shared = bounds.get(boundsSeconds)
+  if (shared === undefined) {
+    shared = Float64Array.from(boundsSeconds)
+    bounds.set(boundsSeconds, shared)
+  }
+  return shared
+}
+
 /** Durations since the last `takeDelta`, counted by bucket. `add` allocates nothing. */
 export class DurationCounts {
   readonly #bounds: Float64Array
@@ -32,7 +44,7 @@ export class DurationCounts {
   #sum = 0
 
   constructor(boundsSeconds: readonly number[]) {
-    this.#bounds = Float64Array.from(boundsSeconds)
+    this.#bounds = sharedBounds(boundsSeconds)
     this.#counts = new Float64Array(boundsSeconds.length + 1)
   }
 
