@@ -7,7 +7,7 @@ export const SHADOW_LIMITS = { maxYoungGenerationSizeMb: 64, maxOldGenerationSiz
 
 /**
  * Each half of the room for young objects. V8 begins with 1 MB, and goes back to it when a thread had a quiet time; under a
- * light load it then stays there, with a collection every 50 requests: 3 to 7 % of a serving thread's time, measured.
+ * light load it then stays there, with a collection every hundred requests: 3 to 7 % of a serving thread's time, measured.
  */
 const LEAST_SEMI_SPACE_MB = 4
 
