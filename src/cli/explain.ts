@@ -21,7 +21,7 @@ export const EXPLAIN_VERSION = 1
 
 const DESCRIPTION = [
   'Tells of one request: its input, which version it was assigned to and why, what every version answered, how the answers differ, latencies and the trace id. The id is what `x-request-id` of the answer says.',
-  'A gateway keeps the newest 10,000 requests (24 MiB at most, nothing over a restart) of those that were mirrored or scored twice, wait for a label, were sampled for a trace, failed or were slow. Of one kind (failed, slow, different, failed in a shadow, sampled) and route 2,000 are kept at once and then 100 a second, of what is none of these as many of all routes.',
+  'A gateway keeps the newest 10,000 requests (24 MiB at most, nothing over a restart) of those that were mirrored (not to shadows that all give no answer) or scored twice, wait for a label, were sampled for a trace, failed or were slow. Of one kind (failed, slow, different, failed in a shadow, sampled) and route 2,000 are kept at once and then 100 a second, of what is none of these as many of all routes.',
   'Exit codes: 0 found, 1 not found, 2 usage, 5 no gateway answers.',
 ].join('\n')
 const EXAMPLES = `

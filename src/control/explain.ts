@@ -60,7 +60,7 @@ function unknownText(requestId: string, memory: Found['memory']): string {
       : `; ${numeral(passedOver)} were passed over: of one kind ${numeral(atOnce)} are kept at once, then ${numeral(perSecond)} a second`
   return (
     `request "${requestId}" is not kept. Kept are the newest ${numeral(most)} (${Math.round(mostBytes / 2 ** 20)} MiB at most; ` +
-    `${present}) that were mirrored or scored twice (not to shadows that give no answer), wait for a label, were sampled for a trace, failed or were slow, ` +
+    `${present}) that were mirrored (not to shadows that all give no answer) or scored twice, wait for a label, were sampled for a trace, failed or were slow, ` +
     `as soon as every version that looks at them has ended${tooFast}. --traces FILE looks in recorded spans`
   )
 }

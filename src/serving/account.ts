@@ -138,7 +138,7 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
     // Nobody's span tells of it.
     if (!isWanted) return
     if (!paired && !labelled && areStalled(route, candidates)) {
-      countStalled(admitted, candidates)
+      countUnasked(admitted, candidates, 'stalled')
       return
     }
   }
@@ -320,16 +320,22 @@ function isOfAnArm(route: RuntimeRoute, version: RuntimeVersion): boolean {
   return version === route.live || version.snapshot.evidenceKey !== undefined
 }
 
-function countDrops(
-  { book, route, version }: Admitted,
-  wanted: Wanted,
-  reason: 'tooLarge' | 'incomplete' | 'ringFull',
-): void {
+function countDrops(admitted: Admitted, wanted: Wanted, reason: 'tooLarge' | 'incomplete' | 'ringFull'): void {
+  const { book, route, version } = admitted
   const { candidates, paired, labelled } = wanted
   if (candidates === 0 && !paired && !labelled) return
   const { intake, records } = countsOf(book, route)
   if (labelled) records[version.index]![reason]++
   if (paired) intake[version.index]![reason]++
+  countUnasked(admitted, candidates, reason)
+}
+
+function countUnasked(
+  { book, route }: Admitted,
+  candidates: number,
+  reason: 'tooLarge' | 'incomplete' | 'ringFull' | 'stalled',
+): void {
+  const { intake } = countsOf(book, route)
   for (const { index } of route.candidates) if ((candidates & (1 << index)) !== 0) intake[index]![reason]++
 }
 
@@ -338,11 +344,6 @@ function areStalled({ candidates }: RuntimeRoute, asked: number): boolean {
   return candidates.every(
     ({ index, stalled }) => (asked & (1 << index)) === 0 || (stalled !== undefined && Atomics.load(stalled, 0) !== 0),
   )
-}
-
-function countStalled({ book, route }: Admitted, asked: number): void {
-  const { intake } = countsOf(book, route)
-  for (const { index } of route.candidates) if ((asked & (1 << index)) !== 0) intake[index]!.stalled++
 }
 
 function countsOf(book: Book<ServingBook>, route: RuntimeRoute): RouteCounts {

@@ -34,6 +34,8 @@ class FakeWorker extends EventEmitter {
 
 const fakes = vi.hoisted(() => ({
   workers: [] as FakeWorker[],
+  /** Threads that had been started each time when V8 was told what young objects may take. */
+  startedWhenKept: [] as number[],
   onStart: (_: FakeWorker): void => {},
   onMessage: (_: FakeWorker, __: { kind: string; snapshot?: Snapshot }): void => {},
 }))
@@ -42,6 +44,11 @@ vi.mock('node:worker_threads', () => ({
   Worker: function fake(url: URL, options: { name: string; workerData: object }) {
     return new FakeWorker(url, options)
   },
+}))
+
+vi.mock('../../src/control/heaps.ts', async original => ({
+  ...(await original<object>()),
+  keepYoungGenerations: () => fakes.startedWhenKept.push(fakes.workers.length),
 }))
 
 const events: string[] = []
@@ -76,6 +83,7 @@ beforeEach(() => {
   vi.useFakeTimers()
   events.length = 0
   fakes.workers.length = 0
+  fakes.startedWhenKept.length = 0
   fakes.onStart = worker => {
     if (worker.name !== SHADOW) queueMicrotask(() => worker.say({ kind: 'listening', port: 8080 }))
   }
@@ -86,6 +94,12 @@ beforeEach(() => {
 })
 afterEach(() => {
   vi.useRealTimers()
+})
+
+test('what young objects may take is said before the first thread is started, or that one would not have it', () => {
+  threadsOf()
+  expect(fakes.startedWhenKept).toEqual([0])
+  expect(fakes.workers).toHaveLength(1)
 })
 
 test('a change is served after two seconds when the shadow thread does not take it', async () => {

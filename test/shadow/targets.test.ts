@@ -2,11 +2,11 @@ import { afterAll, expect, it } from 'vitest'
 import { parseRoutes } from '../../src/config/load.ts'
 import type { KnownVersion } from '../../src/control/models.ts'
 import { buildSnapshot } from '../../src/control/snapshot.ts'
-import type { Resolution } from '../../src/rollout/lock.ts'
-import type { Snapshot } from '../../src/rollout/snapshot.ts'
+import type { OnnxTarget, Snapshot, UpstreamTarget } from '../../src/rollout/snapshot.ts'
 import type { ScoringProcess } from '../../src/scoring/pool.ts'
 import { Targets } from '../../src/shadow/targets.ts'
 import { Task } from '../../src/shadow/task.ts'
+import { routeParts } from '../control/routeParts.ts'
 import { closedAddress } from '../e2e/upstream.ts'
 import { recordOf } from './remembered.ts'
 
@@ -27,40 +27,23 @@ function snapshotOf(revision: number, versions: Record<string, Record<string, un
   const all = { '1.0.0': { url: 'http://127.0.0.1:1', weight: 100 }, ...versions }
   const config = parseRoutes(JSON.stringify({ routes: { m: { live: '1.0.0', versions: all } } }), 'routes.yaml', {})
   const route = config.routes.m!
-  return buildSnapshot(revision, config, [
-    {
-      name: 'm',
-      route,
-      resolution: { live: '1.0.0', weights: { '1.0.0': 100 } } as unknown as Resolution,
-      known: (version): KnownVersion => ({
-        manifest: undefined,
-        described: '',
-        identityVerified: false,
-        digest: version,
-        broken: undefined,
-        target:
-          route.versions[version]!.url === undefined
-            ? { kind: 'onnx', file: 'none', sha256: '0', inputs: [], outputs: [], features: [], p99Ms: 0 }
-            : {
-                kind: 'url',
-                urls: [route.versions[version]!.url].flat() as string[],
-                protocol: 'v2',
-                model: 'm',
-                hasPath: false,
-                connectMs: 100,
-                firstByteMs: 100,
-              },
-      }),
-      keys: new Map(Object.keys(versions).map(version => [version, version])),
-      periodOf: () => undefined,
-      segmentsOf: () => [],
-      classesOf: () => [],
-      isNoisy: () => false,
-      salts: { split: 'a', mirror: 'b', count: 'c' },
-      seenUnits: undefined,
-      mirrored: true,
-    },
-  ])
+  const known = (version: string): KnownVersion => ({
+    manifest: undefined,
+    described: '',
+    identityVerified: false,
+    digest: version,
+    broken: undefined,
+    target: targetOf(route.versions[version]!.url),
+  })
+  const keys = new Map(Object.keys(versions).map(version => [version, version]))
+  return buildSnapshot(revision, config, [routeParts('m', route, { known, keys })])
+}
+
+function targetOf(url: string | string[] | undefined): OnnxTarget | UpstreamTarget {
+  if (url === undefined)
+    return { kind: 'onnx', file: 'none', sha256: '0', inputs: [], outputs: [], features: [], p99Ms: 0 }
+  const urls = [url].flat()
+  return { kind: 'url', urls, protocol: 'v2', model: 'm', hasPath: false, connectMs: 100, firstByteMs: 100 }
 }
 
 function wordOf(snapshot: Snapshot, version: string): Int32Array | undefined {

@@ -2,10 +2,10 @@
 import { parseRoutes } from '../../src/config/load.ts'
 import { ModelRegistry } from '../../src/control/models.ts'
 import { buildSnapshot } from '../../src/control/snapshot.ts'
-import type { Resolution } from '../../src/rollout/lock.ts'
 import type { Snapshot } from '../../src/rollout/snapshot.ts'
 import type { ReadSpan, SpanValue } from '../../src/telemetry/readSpans.ts'
 import type { TracedRoute } from '../../src/traced/observe.ts'
+import { routeParts } from '../control/routeParts.ts'
 
 export const SPANS = { name: 'predict', version: 'version', output: 'prediction', request: 'request', within: '60s' }
 
@@ -14,35 +14,19 @@ const VERSIONS = {
   '1.1.0': { traced: true, shadow: 100 },
 }
 
-/** A route `churn` with live 1.0.0; `keys` are further keys of it. The evidence key of a candidate is its version. */
-export async function tracedSnapshot(keys: Record<string, unknown> = {}): Promise<Snapshot> {
-  const route = { live: '1.0.0', versions: VERSIONS, spans: SPANS, ...keys }
+/** A route `churn` with live 1.0.0; `more` are further keys of it. The evidence key of a candidate is its version. */
+export async function tracedSnapshot(more: Record<string, unknown> = {}): Promise<Snapshot> {
+  const route = { live: '1.0.0', versions: VERSIONS, spans: SPANS, ...more }
   const config = parseRoutes(JSON.stringify({ routes: { churn: route } }), 'routes.yaml', {})
   const parsed = config.routes.churn!
   const never = () => Promise.reject(new Error('nobody looks at what is served elsewhere'))
   const models = new ModelRegistry({ verify: never, identities: { of: never }, warn: () => {} })
   await models.inspect('models', 'churn', parsed.versions)
   const names = Object.keys(parsed.versions)
+  const shadows = names.filter(name => name !== parsed.live && parsed.versions[name]!.shadow.percent > 0)
+  const keys = new Map(shadows.map(name => [name, name]))
   return buildSnapshot(1, config, [
-    {
-      name: 'churn',
-      route: parsed,
-      // What of a resolution a snapshot is made from.
-      resolution: { live: parsed.live, weights: { [parsed.live]: 100 } } as unknown as Resolution,
-      known: version => models.known('churn', version),
-      keys: new Map(
-        names
-          .filter(name => name !== parsed.live && parsed.versions[name]!.shadow.percent > 0)
-          .map(name => [name, name]),
-      ),
-      periodOf: () => undefined,
-      segmentsOf: () => [],
-      classesOf: () => [],
-      isNoisy: () => false,
-      salts: { split: 'a', mirror: 'b', count: 'c' },
-      seenUnits: undefined,
-      mirrored: true,
-    },
+    routeParts('churn', parsed, { known: version => models.known('churn', version), keys }),
   ])
 }
 
