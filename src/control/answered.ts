@@ -1,14 +1,14 @@
-// What the versions' requests came to on all serving threads, until somebody asks: four times a second numbers are added, and
-// series of metrics, which cost ten times as much, are written when they are read. Reads what serving/counted.ts wrote.
-import { ofCodeKey } from '../serving/counted.ts'
+// What the versions' requests came to on all serving threads, read from their memory when somebody asks: what
+// serving/counted.ts counts there. Between two readings it costs this thread nothing.
+import { CODE_NUMBERS, COUNTED, ofCodeKey, VERSION_NUMBERS } from '../serving/counted.ts'
 import type { CodeDelta, CountedVersions, NamedVersion } from '../serving/message.ts'
-import { DurationCounts, type DurationDelta, INFERENCE_BUCKETS_S, REQUEST_BUCKETS_S } from '../telemetry/durations.ts'
+import { type DurationDelta, takeGrowth } from '../telemetry/durations.ts'
 
-/** What came of one version's requests on one thread since it was last taken. */
-export interface AnsweredVersion extends NamedVersion {
+/** What came of one version's requests under one revision on one thread since it was last taken. */
+export interface AnsweredVersion extends Pick<NamedVersion, 'route' | 'version' | 'role'> {
   readonly codes: readonly CodeDelta[]
   readonly inference: DurationDelta | undefined
-  /** When it was last told of, ms since the Unix epoch. */
+  /** When it last answered, ms of the monotonic clock. */
   readonly lastMs: number
 }
 
@@ -18,87 +18,102 @@ export interface AnswerCounts {
   readonly errors: number
 }
 
-class Sums {
-  readonly named: NamedVersion
-  readonly #answers: { n: number; errors: number }
-  readonly codes = new Map<number, DurationCounts>()
-  readonly inference = new DurationCounts(INFERENCE_BUCKETS_S)
-  lastMs = 0
-  isWaiting = false
+/** Durations that a serving thread counts, and how many of them were read. */
+class Durations {
+  readonly #numbers: Float64Array
+  readonly #seen: Float64Array
 
-  /** @param answers of the version on all threads */
-  constructor(named: NamedVersion, answers: { n: number; errors: number }) {
-    this.named = named
-    this.#answers = answers
+  constructor(memory: SharedArrayBuffer, start: number, count: number) {
+    this.#numbers = viewOf(memory, start, count)
+    this.#seen = new Float64Array(count)
   }
 
-  /** Gives where what is told of it ends. */
-  add(numbers: Float64Array, start: number): number {
-    this.#answers.n += numbers[start]!
-    this.#answers.errors += numbers[start + 1]!
-    let at = this.inference.addFrom(numbers, start + 2)
-    for (let codes = numbers[at++]!; codes > 0; codes--) {
-      const key = numbers[at++]!
-      let durations = this.codes.get(key)
-      if (durations === undefined) {
-        durations = new DurationCounts(REQUEST_BUCKETS_S)
-        this.codes.set(key, durations)
-      }
-      at = durations.addFrom(numbers, at)
-    }
-    return at
+  take(): DurationDelta | undefined {
+    return takeGrowth(this.#numbers, this.#seen)
+  }
+}
+
+class Version {
+  readonly #named: NamedVersion
+  readonly #numbers: Float64Array
+  readonly #inference: Durations
+  readonly #codes = new Map<number, Durations>()
+  /** Of the version on all threads. */
+  readonly #sum: { n: number; errors: number }
+  readonly #seen = { n: 0, errors: 0 }
+
+  constructor(named: NamedVersion, sum: { n: number; errors: number }) {
+    const { memory, start } = named
+    this.#named = named
+    this.#numbers = viewOf(memory, start, VERSION_NUMBERS)
+    this.#inference = new Durations(memory, start + COUNTED.inference, VERSION_NUMBERS - COUNTED.inference)
+    this.#sum = sum
   }
 
-  take(): AnsweredVersion {
-    const codes = [...this.codes].flatMap(([key, durations]) => {
-      const delta = durations.takeDelta()
+  code({ key, memory, start }: CountedVersions['codes'][number]): void {
+    this.#codes.set(key, new Durations(memory, start, CODE_NUMBERS))
+  }
+
+  /** Undefined: nothing was counted since. What is being counted at this moment may be in one of its numbers and not yet in another. */
+  take(): AnsweredVersion | undefined {
+    const codes = [...this.#codes].flatMap(([key, durations]) => {
+      const delta = durations.take()
       return delta === undefined ? [] : [{ ...ofCodeKey(key), ...delta }]
     })
-    this.isWaiting = false
-    return { ...this.named, codes, inference: this.inference.takeDelta(), lastMs: this.lastMs }
+    const inference = this.#inference.take()
+    if (codes.length === 0 && inference === undefined) return undefined
+    const { route, version, role } = this.#named
+    return { route, version, role, codes, inference, lastMs: this.#numbers[COUNTED.lastMs]! }
+  }
+
+  addAnswers(): void {
+    // In this order: an answer is counted before its error.
+    const errors = this.#numbers[COUNTED.errors]!
+    const n = this.#numbers[COUNTED.assigned]!
+    this.#sum.n += n - this.#seen.n
+    this.#sum.errors += errors - this.#seen.errors
+    this.#seen.n = n
+    this.#seen.errors = errors
   }
 }
 
 export class Answered {
-  readonly #threads = new Map<string, Map<number, Sums>>()
+  readonly #threads = new Map<string, Map<number, Version>>()
   /** By `route/version`. */
   readonly #answers = new Map<string, { n: number; errors: number }>()
-  #waiting: Sums[] = []
+  /** Nothing is counted of these any more: they are read for the last time. */
+  #ended: Version[] = []
 
-  told(thread: string, { named, numbers, gone }: CountedVersions, nowMs: number): void {
+  told(thread: string, { named, codes, gone }: CountedVersions): void {
     let versions = this.#threads.get(thread)
     if (versions === undefined) {
       versions = new Map()
       this.#threads.set(thread, versions)
     }
-    for (const each of named) versions.set(each.number, new Sums(each, this.#answersOf(each)))
-    let at = 0
-    while (at < numbers.length) {
-      const sums = versions.get(numbers[at]!)!
-      at = sums.add(numbers, at + 1)
-      sums.lastMs = nowMs
-      if (sums.isWaiting) continue
-      sums.isWaiting = true
-      this.#waiting.push(sums)
+    for (const each of named) versions.set(each.number, new Version(each, this.#answersOf(each)))
+    for (const each of codes) versions.get(each.number)!.code(each)
+    for (const number of gone) {
+      this.#end(versions.get(number)!)
+      versions.delete(number)
     }
-    // What waits of them is still taken.
-    for (const number of gone) versions.delete(number)
   }
 
-  /** A thread that has ended tells nothing more; what it told is still taken. */
+  /** A thread that has ended counts nothing more. */
   ended(thread: string): void {
+    for (const version of this.#threads.get(thread)?.values() ?? []) this.#end(version)
     this.#threads.delete(thread)
   }
 
-  /** What was told of since the last call. */
+  /** What was counted since the last call. */
   take(): AnsweredVersion[] {
-    const waiting = this.#waiting
-    this.#waiting = []
-    return waiting.map(sums => sums.take())
+    const ended = this.#ended
+    this.#ended = []
+    return [...this.#versions(), ...ended].flatMap(version => version.take() ?? [])
   }
 
   /** By `route/version`, of those that answered since the last call. */
   takeAnswers(): Map<string, AnswerCounts> {
+    for (const version of this.#versions()) version.addAnswers()
     const taken = new Map<string, AnswerCounts>()
     for (const [key, counts] of this.#answers) {
       if (counts.n === 0) continue
@@ -114,6 +129,15 @@ export class Answered {
     this.#answers.delete(`${route}/${version}`)
   }
 
+  *#versions(): Generator<Version> {
+    for (const versions of this.#threads.values()) yield* versions.values()
+  }
+
+  #end(version: Version): void {
+    version.addAnswers()
+    this.#ended.push(version)
+  }
+
   #answersOf({ route, version }: NamedVersion): { n: number; errors: number } {
     const key = `${route}/${version}`
     let counts = this.#answers.get(key)
@@ -123,4 +147,8 @@ export class Answered {
     }
     return counts
   }
+}
+
+function viewOf(memory: SharedArrayBuffer, start: number, count: number): Float64Array {
+  return new Float64Array(memory, start * Float64Array.BYTES_PER_ELEMENT, count)
 }

@@ -3,6 +3,7 @@ import { accountOf, failedOf } from '../evidence/accounting.ts'
 import type { Counters } from '../evidence/counters.ts'
 import type { EpochDelta } from '../evidence/epochPost.ts'
 import type { Verdict } from '../gate/evidence.ts'
+import { monotonicMs } from '../record/clock.ts'
 import type { Snapshot, SnapshotRoute } from '../rollout/snapshot.ts'
 import type { VersionStatistics } from '../serving/dataPlane.ts'
 import type { FromServing } from '../serving/message.ts'
@@ -60,7 +61,7 @@ export class Meters {
   }
 
   served(thread: string, { versions, refused }: Extract<FromServing, { kind: 'tick' }>): void {
-    this.#answered.told(thread, versions, Date.now())
+    this.#answered.told(thread, versions)
     for (const { code, protocol, count, buckets, sumSeconds } of refused) {
       // No version was chosen, so there is none to name.
       this.metrics.requestDelta({ route: '', version: '', role: 'live', code }, count, buckets, sumSeconds)
@@ -74,9 +75,10 @@ export class Meters {
     this.#answered.ended(thread)
   }
 
-  /** Writes what serving threads told into the metrics. Call it before they are read. */
+  /** Writes what serving threads counted into the metrics. Call it before they are read. */
   settle(): void {
-    for (const version of this.#answered.take()) this.#settle(version)
+    const sinceMs = Date.now() - monotonicMs()
+    for (const version of this.#answered.take()) this.#settle(version, sinceMs)
   }
 
   /** Answers of each version that no tester picked it for, since the last call, by `route/version`. */
@@ -133,10 +135,11 @@ export class Meters {
     }
   }
 
-  #settle({ route, version, role, codes, inference, lastMs }: AnsweredVersion): void {
+  /** @param sinceMs when the monotonic clock began, ms since the Unix epoch */
+  #settle({ route, version, role, codes, inference, lastMs }: AnsweredVersion, sinceMs: number): void {
     const key = `${route}/${version}`
     const paths = this.#applied.get(route)?.paths ?? []
-    const counted = { succeeded: 0, failed: 0, inferMs: 0, ...this.#statistics.get(key), lastMs }
+    const counted = { succeeded: 0, failed: 0, inferMs: 0, lastMs: 0, ...this.#statistics.get(key) }
     for (const { code, protocol, count, buckets, sumSeconds } of codes) {
       this.metrics.requestDelta({ route, version, role, code }, count, buckets, sumSeconds)
       const template = routeTemplate(protocol, paths)
@@ -147,6 +150,8 @@ export class Meters {
       this.metrics.inferenceDelta({ route, version, role }, inference.buckets, inference.sumSeconds)
       counted.inferMs += inference.sumSeconds * 1000
     }
+    // Several threads answered, one of them last.
+    counted.lastMs = Math.max(counted.lastMs, sinceMs + lastMs)
     this.#statistics.set(key, counted)
   }
 

@@ -111,17 +111,9 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
   const durationMs = monotonicMs() - startMs
   const { outcome } = answer
   const failed = outcome === OUTCOME.failed || outcome === OUTCOME.deadline || outcome === OUTCOME.unreachable
-  if (!route.hasAnswered) {
-    route.hasAnswered = true
-    runtime.answered.push(route)
-  }
-  durationsOf(version.answered, answer.status, incoming.asked.protocol).add(durationMs / 1000)
-  version.inference.add(answer.inferMs / 1000)
+  version.counted.answered(answer.status, incoming.asked.protocol, startMs, durationMs, answer.inferMs)
+  if (!forced) version.counted.assigned(failed)
   if (version.engine !== undefined) version.engine.scored++
-  if (!forced) {
-    version.assigned.answers++
-    if (failed) version.assigned.errors++
-  }
   const { untimed = false } = answer
   const timed = counts !== undefined && outcome === OUTCOME.ok && areWarm(route) && !untimed
   if (failed) counts?.failed(version.index, admitted.cohorts)

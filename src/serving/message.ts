@@ -29,19 +29,27 @@ export type ToServing =
 /** Durations of the answers with one status code in one protocol since the last tick. */
 export type CodeDelta = DurationDelta & { readonly code: number; readonly protocol: Protocol }
 
-/** A version that is told of for the first time under this number, which no other of its thread has or had. */
-export interface NamedVersion {
+/** A version that has answered for the first time, and where its numbers stand, see serving/counted.ts. */
+export interface NamedVersion extends CountedAt {
+  /** No other of its thread has or had it. */
   readonly number: number
   readonly route: string
   readonly version: string
   readonly role: Role
 }
 
-/** What the requests of each version came to since the last tick; `numbers` as `VersionTeller.tell` writes them. */
+/** A place in memory of both threads, in numbers from its beginning. */
+interface CountedAt {
+  readonly memory: SharedArrayBuffer
+  readonly start: number
+}
+
+/** What control must know to read what the requests of each version came to, if it has not been told before. */
 export interface CountedVersions {
   readonly named: readonly NamedVersion[]
-  readonly numbers: Float64Array<ArrayBuffer>
-  /** Told of for the last time. */
+  /** The first answers with this code, see `codeKey`, of the version with this number. */
+  readonly codes: readonly (CountedAt & { readonly number: number; readonly key: number })[]
+  /** Nothing is counted of these any more. */
   readonly gone: readonly number[]
 }
 

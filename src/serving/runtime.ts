@@ -13,7 +13,7 @@ import { ScoringProcess } from '../scoring/pool.ts'
 import type { Scorer } from '../scoring/scorer.ts'
 import { SignatureSource } from '../scoring/signatures.ts'
 import { Upstream } from '../scoring/upstream.ts'
-import { DurationCounts, INFERENCE_BUCKETS_S } from '../telemetry/durations.ts'
+import { type CountedMemory, VersionCounts } from './counted.ts'
 import { type Sharing, sharingOf, Turns } from './sharing.ts'
 
 /** What scores or forwards one version; shared by all snapshots that name the same target. */
@@ -43,13 +43,8 @@ export interface RuntimeVersion {
   readonly broken: string | undefined
   /** See the snapshot's. */
   readonly stalled: Int32Array | undefined
-  /** Durations of answered requests, by status code and protocol, see `durationsOf`. */
-  readonly answered: Map<number, DurationCounts>
-  /** Of them those that no tester picked the version for. */
-  readonly assigned: { answers: number; errors: number }
-  readonly inference: DurationCounts
-  /** The number under which the control thread knows it; undefined until it is told of. */
-  toldAs: number | undefined
+  /** What its requests came to. */
+  readonly counted: VersionCounts
 }
 
 /** How a route's arms are compared by blocks: which part of an arm is as large as the other. */
@@ -83,8 +78,6 @@ export interface RuntimeRoute {
   readonly sharing: Sharing
   readonly turns: Turns
   inFlight: number
-  /** It answered since its durations were last taken, and stands in its runtime's list. */
-  hasAnswered: boolean
 }
 
 /** One configuration revision, ready to answer. */
@@ -93,8 +86,6 @@ export interface Runtime {
   readonly routes: ReadonlyMap<string, RuntimeRoute>
   /** By the paths that routes have of their own. */
   readonly paths: ReadonlyMap<string, RuntimeRoute>
-  /** Routes whose durations are to be taken: of ten thousand most have none. */
-  readonly answered: RuntimeRoute[]
   /** Requests under way that were admitted under this revision. */
   underWay: number
 }
@@ -111,11 +102,13 @@ export class RuntimeBuilder {
   // Live apart from the others: a canary that blocks or crashes its process must not reach live's answers.
   readonly #liveProcess = new ScoringProcess()
   readonly #otherProcess = new ScoringProcess()
+  readonly #counted: CountedMemory
   readonly #proven: Set<string>
   #mayInline = true
 
   /** @param proven digests of models that keep rows apart */
-  constructor(proven: readonly string[] = []) {
+  constructor(counted: CountedMemory, proven: readonly string[] = []) {
+    this.#counted = counted
     this.#proven = new Set(proven)
   }
 
@@ -144,7 +137,7 @@ export class RuntimeBuilder {
     const paths = new Map(all.flatMap(route => route.snapshot.paths.map(path => [path, route] as const)))
     // MLflow's and SageMaker's path names no model: where there is one route only, there is no question.
     if (all.length === 1 && !paths.has(INVOCATIONS)) paths.set(INVOCATIONS, all[0]!)
-    return { snapshot, routes, paths, answered: [], underWay: 0 }
+    return { snapshot, routes, paths, underWay: 0 }
   }
 
   /** Lets go of a runtime that no request uses any more. */
@@ -178,10 +171,11 @@ export class RuntimeBuilder {
       predictPath:
         version.target.kind === 'url' ? codecOf(version.target.protocol)?.predictPath(version.target.model) : undefined,
       stalled: version.stalled && new Int32Array(version.stalled),
-      answered: new Map<number, DurationCounts>(),
-      assigned: { answers: 0, errors: 0 },
-      inference: new DurationCounts(INFERENCE_BUCKETS_S),
-      toldAs: undefined,
+      counted: new VersionCounts(this.#counted, {
+        route: route.name,
+        version: version.version,
+        role: version.version === route.live ? 'live' : 'canary',
+      }),
     }
     if (version.broken !== undefined) return { ...base, engine: undefined, broken: version.broken }
     if (version.target.kind === 'traced') return { ...base, engine: undefined, broken: SERVED_ELSEWHERE }
@@ -270,7 +264,6 @@ function runtimeRoute(index: number, snapshot: SnapshotRoute, versions: readonly
     sharing: sharingOf(snapshot, snapshot.versions),
     turns: new Turns(),
     inFlight: 0,
-    hasAnswered: false,
   }
 }
 

@@ -14,7 +14,7 @@ import { type ServingBook, takeCodes } from './account.ts'
 import { createDataPlane } from './app.ts'
 import { letContinue } from './body.ts'
 import { Connections } from './connections.ts'
-import { VersionTeller } from './counted.ts'
+import { CountedMemory } from './counted.ts'
 import { addRouteCounts } from './counts.ts'
 import { hasDotSegments, pathFormOf, refusalOf } from './limits.ts'
 import type { FromServing, ServingData, ToServing } from './message.ts'
@@ -27,9 +27,9 @@ const data = workerData as ServingData
 const port = parentPort!
 const ring = new RingProducer(data.ring, data.doorbell)
 const ledger = new EpochLedger<ServingBook>(() => new Map())
-const builder = new RuntimeBuilder(data.proven)
+const counted = new CountedMemory()
+const builder = new RuntimeBuilder(counted, data.proven)
 const refused = new Map<number, DurationCounts>()
-const teller = new VersionTeller()
 
 let runtime: Runtime
 let draining = false
@@ -187,23 +187,12 @@ function tick(): void {
     epochs.push({ epoch, counters, pending: [] })
   }
   ring.settle(settled)
-  for (const { answered } of [runtime, ...retired]) {
-    for (const route of answered.splice(0)) {
-      route.hasAnswered = false
-      teller.tell(route)
-    }
-  }
-  const versions = teller.take()
-  port.postMessage(
-    { kind: 'tick', post: { settled, epochs }, versions, refused: takeCodes(refused) } satisfies FromServing,
-    [versions.numbers.buffer],
-  )
+  tell({ kind: 'tick', post: { settled, epochs }, versions: counted.take(), refused: takeCodes(refused) })
   connections.closeOverdue(monotonicMs())
-  // Only now: a revision released before its counts are posted would take up to a tick of requests out of the metrics.
   for (const each of retired) {
     if (each.underWay > 0) continue
     retired.delete(each)
-    for (const route of each.routes.values()) teller.forget(route.versions)
+    for (const route of each.routes.values()) for (const version of route.versions) version.counted.end()
     void builder.release(each)
   }
 }

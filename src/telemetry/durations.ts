@@ -1,5 +1,4 @@
 // Counts durations into fixed buckets on a thread that must not allocate for it. Knows nothing of metrics or their names.
-import type { NumberBuffer } from './numberBuffer.ts'
 
 /**
  * Upper bounds of request durations, seconds. They hold all the bounds that the HTTP semantic conventions advise, so one
@@ -15,7 +14,7 @@ export const INFERENCE_BUCKETS_S: readonly number[] = [
   0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 ]
 
-/** What was counted since the last `takeDelta`. Plain data, fit for postMessage. */
+/** What was counted since it was last asked for. Plain data, fit for postMessage. */
 export interface DurationDelta {
   /** One count a bucket, not cumulative; the last is for everything above the highest bound. */
   readonly buckets: number[]
@@ -26,7 +25,7 @@ export interface DurationDelta {
 const bounds = new WeakMap<readonly number[], Float64Array>()
 
 /** One copy for all counts with these bounds: ten thousand routes would each have their own, cold when it is read. */
-function sharedBounds(boundsSeconds: readonly number[]): Float64Array {
+export function boundsOf(boundsSeconds: readonly number[]): Float64Array {
   let shared = bounds.get(boundsSeconds)
   if (shared === undefined) {
     shared = Float64Array.from(boundsSeconds)
@@ -35,73 +34,67 @@ function sharedBounds(boundsSeconds: readonly number[]): Float64Array {
   return shared
 }
 
+/** How many numbers durations with these bounds are counted in: their sum in seconds, then one for each bucket. */
+export function durationNumbers(boundsSeconds: readonly number[]): number {
+  return boundsSeconds.length + 2
+}
+
+/**
+ * Counts a duration into the numbers that begin at `start`; no integers of 32 bits, which a busy bucket outgrows within days.
+ * What is not a finite duration above 0 counts as 0: one bad clock reading must not spoil a sum for good.
+ */
+export function addDuration(numbers: Float64Array, start: number, bounds: Float64Array, seconds: number): void {
+  const value = seconds > 0 && seconds < Number.POSITIVE_INFINITY ? seconds : 0
+  let bucket = 0
+  // A scan is quicker than a search here: nearly all durations are in the first few buckets.
+  while (bucket < bounds.length && value > bounds[bucket]!) bucket += 1
+  numbers[start]! += value
+  numbers[start + 1 + bucket]! += 1
+}
+
+/** What `numbers`, which only grow, have more than `seen`, which is then as they are; undefined: nothing. */
+export function takeGrowth(numbers: Float64Array, seen: Float64Array): DurationDelta | undefined {
+  const buckets: number[] = []
+  let count = 0
+  for (let at = 1; at < seen.length; at++) {
+    // Read once: another thread may count meanwhile.
+    const now = numbers[at]!
+    const more = now - seen[at]!
+    seen[at] = now
+    buckets.push(more)
+    count += more
+  }
+  const sum = numbers[0]!
+  const sumSeconds = sum - seen[0]!
+  if (count === 0) return undefined
+  seen[0] = sum
+  return { buckets, count, sumSeconds }
+}
+
 /** Durations since the last `takeDelta`, counted by bucket. `add` allocates nothing. */
 export class DurationCounts {
   readonly #bounds: Float64Array
-  /** No integers of 32 bits: where nobody takes them, a busy bucket would be beyond those within days. */
-  readonly #counts: Float64Array
-  #count = 0
-  #sum = 0
+  readonly #numbers: Float64Array
+  #isEmpty = true
 
   constructor(boundsSeconds: readonly number[]) {
-    this.#bounds = sharedBounds(boundsSeconds)
-    this.#counts = new Float64Array(boundsSeconds.length + 1)
+    this.#bounds = boundsOf(boundsSeconds)
+    this.#numbers = new Float64Array(durationNumbers(boundsSeconds))
   }
 
-  /** What is not a finite duration above 0 counts as 0: one bad clock reading must not spoil a sum for good. */
   add(seconds: number): void {
-    const bounds = this.#bounds
-    const value = seconds > 0 && seconds < Number.POSITIVE_INFINITY ? seconds : 0
-    let bucket = 0
-    // A scan is quicker than a search here: nearly all durations are in the first few buckets.
-    while (bucket < bounds.length && value > bounds[bucket]!) bucket += 1
-    this.#counts[bucket]! += 1
-    this.#count += 1
-    this.#sum += value
+    addDuration(this.#numbers, 0, this.#bounds, seconds)
+    this.#isEmpty = false
   }
 
   /** What was counted since the last call, which starts over; undefined when nothing was. */
   takeDelta(): DurationDelta | undefined {
-    if (this.#count === 0) return undefined
-    const delta = { buckets: Array.from(this.#counts), count: this.#count, sumSeconds: this.#sum }
-    this.#startOver()
+    if (this.#isEmpty) return undefined
+    const buckets = Array.from(this.#numbers.subarray(1))
+    const count = buckets.reduce((sum, each) => sum + each, 0)
+    const delta = { buckets, count, sumSeconds: this.#numbers[0]! }
+    this.#numbers.fill(0)
+    this.#isEmpty = true
     return delta
-  }
-
-  /** The same for another thread, where `addFrom` reads it: the sum, how many buckets have a count, and each of them with it. */
-  moveTo(numbers: NumberBuffer): void {
-    const counts = this.#counts
-    numbers.push(this.#sum)
-    let filled = 0
-    for (let bucket = 0; bucket < counts.length; bucket++) if (counts[bucket]! > 0) filled++
-    numbers.push(filled)
-    for (let bucket = 0; bucket < counts.length; bucket++) {
-      if (counts[bucket] === 0) continue
-      numbers.push(bucket)
-      numbers.push(counts[bucket]!)
-    }
-    this.#startOver()
-  }
-
-  /** Adds what `moveTo` of another with the same bounds wrote. Gives where it ends. */
-  addFrom(numbers: Float64Array, start: number): number {
-    this.#sum += numbers[start]!
-    const end = start + 2 + 2 * numbers[start + 1]!
-    for (let at = start + 2; at < end; at += 2) {
-      const count = numbers[at + 1]!
-      this.#counts[numbers[at]!]! += count
-      this.#count += count
-    }
-    return end
-  }
-
-  get isEmpty(): boolean {
-    return this.#count === 0
-  }
-
-  #startOver(): void {
-    this.#counts.fill(0)
-    this.#count = 0
-    this.#sum = 0
   }
 }

@@ -1,69 +1,63 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Answered } from '../../src/control/answered.ts'
-import { codeKey, ofCodeKey, VersionTeller } from '../../src/serving/counted.ts'
-import type { RuntimeRoute, RuntimeVersion } from '../../src/serving/runtime.ts'
-import { DurationCounts, INFERENCE_BUCKETS_S, REQUEST_BUCKETS_S } from '../../src/telemetry/durations.ts'
+import {
+  CODE_NUMBERS,
+  CountedMemory,
+  codeKey,
+  ofCodeKey,
+  VERSION_NUMBERS,
+  VersionCounts,
+} from '../../src/serving/counted.ts'
+import { INFERENCE_BUCKETS_S, REQUEST_BUCKETS_S } from '../../src/telemetry/durations.ts'
 
-interface Version extends RuntimeVersion {
-  answers(code: number, times?: number, protocol?: 'v1' | 'v2'): void
-}
-
-function version(name: string): Version {
-  const answered = new Map<number, DurationCounts>()
-  const assigned = { answers: 0, errors: 0 }
-  const inference = new DurationCounts(INFERENCE_BUCKETS_S)
-  const answers = (code: number, times = 1, protocol: 'v1' | 'v2' = 'v2') => {
-    const key = codeKey(code, protocol)
-    const durations = answered.get(key) ?? new DurationCounts(REQUEST_BUCKETS_S)
-    answered.set(key, durations)
-    for (let time = 0; time < times; time++) {
-      durations.add(0.002)
-      inference.add(0.001)
-      assigned.answers++
-      if (code >= 500) assigned.errors++
+/** A serving thread, of which control hears when it ticks. */
+function world() {
+  const answered = new Answered()
+  const thread = (name: string) => {
+    const memory = new CountedMemory()
+    const version = (of: string, route = 'm', role: 'live' | 'canary' = 'live') => {
+      const counts = new VersionCounts(memory, { route, version: of, role })
+      const answers = (status: number, times = 1, protocol: 'v1' | 'v2' = 'v2') => {
+        for (let time = 0; time < times; time++) {
+          counts.answered(status, protocol, 1_000, 2, 1)
+          counts.assigned(status >= 500)
+        }
+      }
+      return { counts, answers }
     }
+    return { version, memory, tick: () => answered.told(name, memory.take()), end: () => answered.ended(name) }
   }
-  const all = { snapshot: { version: name }, answered, assigned, inference, toldAs: undefined, answers }
-  return all as unknown as Version
-}
-
-function route(name: string, ...versions: readonly Version[]): RuntimeRoute {
-  return { snapshot: { name }, versions, live: versions[0] } as unknown as RuntimeRoute
-}
-
-/** A serving thread that tells of these routes, as its message comes to the control thread. */
-function told(teller: VersionTeller, ...routes: readonly RuntimeRoute[]) {
-  for (const each of routes) teller.tell(each)
-  const message = teller.take()
-  return structuredClone(message, { transfer: [message.numbers.buffer] })
+  return { answered, thread }
 }
 
 const counts = (answered: Answered) =>
   Object.fromEntries(
     answered
       .take()
-      .map(({ route: name, version: of, codes }) => [
-        `${name}/${of}`,
+      .map(({ route, version, codes }) => [
+        `${route}/${version}`,
         Object.fromEntries(codes.map(({ code, protocol, count }) => [`${code} ${protocol}`, count])),
       ]),
   )
 
 describe('what requests came to', () => {
   it('comes from the thread that answered to the one that is asked, version by version', () => {
-    const [live, canary, idle, other] = [version('1.0.0'), version('1.1.0'), version('1.2.0'), version('3.0.0')]
-    const [m, n] = [route('m', live, canary, idle), route('n', other)]
+    const { answered, thread } = world()
+    const { version, tick } = thread('serving-1')
+    const [live, canary, other] = [version('1.0.0'), version('1.1.0', 'm', 'canary'), version('3.0.0', 'n')]
+    version('1.2.0')
     live.answers(200, 3)
     live.answers(200, 1, 'v1')
     live.answers(503, 2)
     canary.answers(404)
-    other.answers(200)
-    const answered = new Answered()
-    answered.told('serving-1', told(new VersionTeller(), m, n), 1_000)
+    other.counts.answered(200, 'v2', 7_000, 500, 1)
+    tick()
     const taken = answered.take()
-    expect(taken.map(({ route: name, version: of, role, lastMs }) => [name, of, role, lastMs])).toEqual([
-      ['m', '1.0.0', 'live', 1_000],
-      ['m', '1.1.0', 'canary', 1_000],
-      ['n', '3.0.0', 'live', 1_000],
+    expect(taken.map(({ route, version: of, role, lastMs }) => [route, of, role, lastMs])).toEqual([
+      ['m', '1.0.0', 'live', 1_002],
+      ['m', '1.1.0', 'canary', 1_002],
+      ['n', '3.0.0', 'live', 7_500],
     ])
     const [{ codes, inference }] = taken as [(typeof taken)[0]]
     expect(codes.map(({ code, protocol, count }) => [code, protocol, count])).toEqual([
@@ -79,68 +73,152 @@ describe('what requests came to', () => {
     expect(answered.take()).toEqual([])
   })
 
-  it('adds up over ticks and threads until it is taken, and names each version once', () => {
-    const answered = new Answered()
-    const [one, two] = [version('1.0.0'), version('1.0.0')]
-    const [first, second] = [new VersionTeller(), new VersionTeller()]
-    one.answers(200)
-    const opening = told(first, route('m', one))
-    answered.told('serving-1', opening, 1)
-    one.answers(200, 4)
+  it('is read as it stands, without a tick, once a version and a code are known', () => {
+    const { answered, thread } = world()
+    const { version, tick, memory } = thread('serving-1')
+    const live = version('1.0.0')
+    live.answers(200)
+    expect(answered.take(), 'nothing is known of it yet').toEqual([])
+    tick()
+    live.answers(200, 4)
+    live.answers(500, 2)
+    expect(counts(answered)).toEqual({ 'm/1.0.0': { '200 v2': 5 } })
+    expect(answered.takeAnswers()).toEqual(new Map([['m/1.0.0', { n: 7, errors: 2 }]]))
+    tick()
+    expect(counts(answered), 'a code that came later').toEqual({ 'm/1.0.0': { '500 v2': 2 } })
+    live.answers(200)
+    expect(memory.take(), 'nothing needs telling of what is known').toEqual({ named: [], codes: [], gone: [] })
+    expect(counts(answered)).toEqual({ 'm/1.0.0': { '200 v2': 1 } })
+  })
+
+  it('adds up over threads, and gives each answer once', () => {
+    const { answered, thread } = world()
+    const [first, second] = [thread('serving-1'), thread('serving-2')]
+    const [one, two] = [first.version('1.0.0'), second.version('1.0.0')]
+    one.answers(200, 5)
     one.answers(500)
-    const next = told(first, route('m', one))
-    answered.told('serving-1', next, 2)
     two.answers(200, 10)
-    answered.told('serving-2', told(second, route('m', two)), 3)
-    expect([opening.named.length, next.named.length]).toEqual([1, 0])
-    const taken = answered.take()
-    expect(taken.map(({ codes }) => codes.map(({ count }) => count))).toEqual([[5, 1], [10]])
+    first.tick()
+    second.tick()
+    expect(answered.take().map(({ codes }) => codes.map(({ count }) => count))).toEqual([[5, 1], [10]])
     expect(answered.takeAnswers()).toEqual(new Map([['m/1.0.0', { n: 16, errors: 1 }]]))
     expect(answered.takeAnswers()).toEqual(new Map())
+    expect(answered.take()).toEqual([])
   })
 
-  it('tells nothing of a version that did not answer, and a quiet tick nothing at all', () => {
-    const teller = new VersionTeller()
-    const quiet = version('1.0.0')
-    expect(told(teller, route('m', quiet))).toEqual({ named: [], gone: [], numbers: new Float64Array(0) })
-    quiet.answers(200)
-    told(teller, route('m', quiet))
-    expect(told(teller, route('m', quiet)).numbers).toHaveLength(0)
+  it('loses nothing and counts nothing twice, whatever is counted and read in which order', () => {
+    const VERSIONS = ['1.0.0', '1.1.0', '2.0.0']
+    const CODES = [200, 404, 503]
+    const step = fc.oneof(
+      fc.record({ answers: fc.nat(2), code: fc.constantFrom(...CODES), forced: fc.boolean() }),
+      fc.constantFrom('tick' as const, 'take' as const, 'answers' as const, 'reload' as const),
+    )
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), steps => {
+        const { answered, thread } = world()
+        const { version, tick } = thread('serving-1')
+        const wanted = { requests: 0, assigned: 0, errors: 0 }
+        const found = { requests: 0, assigned: 0, errors: 0, inferences: 0 }
+        const take = () => {
+          for (const { codes, inference } of answered.take()) {
+            for (const { count } of codes) found.requests += count
+            found.inferences += inference?.count ?? 0
+          }
+        }
+        const takeAnswers = () => {
+          for (const { n, errors } of answered.takeAnswers().values()) {
+            found.assigned += n
+            found.errors += errors
+          }
+        }
+        let standing = VERSIONS.map(name => version(name))
+        for (const each of steps) {
+          if (each === 'tick') tick()
+          else if (each === 'take') take()
+          else if (each === 'answers') takeAnswers()
+          else if (each === 'reload') {
+            for (const { counts: old } of standing) old.end()
+            standing = VERSIONS.map(name => version(name))
+          } else {
+            const { counts: of } = standing[each.answers]!
+            of.answered(each.code, 'v2', 0, 1, 1)
+            if (!each.forced) of.assigned(each.code >= 500)
+            wanted.requests++
+            if (!each.forced) wanted.assigned++
+            if (!each.forced && each.code >= 500) wanted.errors++
+          }
+        }
+        tick()
+        take()
+        takeAnswers()
+        expect(found).toEqual({ ...wanted, inferences: wanted.requests })
+      }),
+    )
   })
 
-  it('is still taken of a version that is told of for the last time, and of a thread that has ended', () => {
-    const answered = new Answered()
-    const teller = new VersionTeller()
-    const [old, fresh] = [version('1.0.0'), version('1.0.0')]
+  it('is still taken of a version that nobody asks any more, and of a thread that has ended', () => {
+    const { answered, thread } = world()
+    const { version, tick, end, memory } = thread('serving-1')
+    const [old, fresh, silent] = [version('1.0.0'), version('1.0.0'), version('1.1.0')]
     old.answers(200, 2)
-    teller.tell(route('m', old))
-    teller.forget([old, version('never answered')])
-    const last = told(teller)
-    expect(last.gone).toEqual([old.toldAs])
-    answered.told('serving-1', last, 1)
-    fresh.answers(200, 3)
-    answered.told('serving-1', told(teller, route('m', fresh)), 2)
-    expect(fresh.toldAs, 'a number is nobody else’s').not.toBe(old.toldAs)
-    const again = { named: [], gone: [], numbers: Float64Array.from([old.toldAs!, 1, 0, 0, 0, 0]) }
-    expect(() => answered.told('serving-1', again, 2), 'nothing is known of it any more').toThrow()
-    answered.ended('serving-1')
-    expect(answered.take().map(({ codes }) => codes[0]!.count)).toEqual([2, 3])
+    tick()
+    old.answers(200)
+    old.counts.end()
+    silent.counts.end()
+    tick()
+    fresh.answers(200, 4)
+    const told = memory.take()
+    expect(told.named[0]!.number, 'a number is nobody else’s').toBe(1)
+    answered.told('serving-1', told)
+    end()
+    expect(answered.takeAnswers()).toEqual(new Map([['m/1.0.0', { n: 7, errors: 0 }]]))
+    expect(answered.take().map(({ codes }) => codes[0]!.count)).toEqual([3, 4])
+    expect(answered.take(), 'and then no more').toEqual([])
   })
 
   it('counts no answers of a version that left, and begins anew when it is back', () => {
-    const answered = new Answered()
-    const teller = new VersionTeller()
-    const [old, fresh] = [version('1.0.0'), version('1.0.0')]
+    const { answered, thread } = world()
+    const { version, tick } = thread('serving-1')
+    const old = version('1.0.0')
     old.answers(200, 2)
-    answered.told('serving-1', told(teller, route('m', old)), 1)
+    tick()
     answered.forget('m', '1.0.0')
     old.answers(200, 5)
-    answered.told('serving-1', told(teller, route('m', old)), 2)
     expect(answered.takeAnswers()).toEqual(new Map())
+    const fresh = version('1.0.0')
     fresh.answers(200)
-    answered.told('serving-1', told(teller, route('m', fresh)), 3)
+    tick()
     expect(answered.takeAnswers()).toEqual(new Map([['m/1.0.0', { n: 1, errors: 0 }]]))
-    expect(counts(answered)).toEqual({ 'm/1.0.0': { '200 v2': 1 } })
+  })
+
+  it('has room for any number of versions and codes, none in another’s place', () => {
+    const { answered, thread } = world()
+    const { version, tick, memory } = thread('serving-1')
+    for (let index = 0; index < 1_000; index++) {
+      const { answers } = version(`${index}`)
+      for (let code = 0; code <= index % 3; code++) answers(200 + code, 1 + (index % 7))
+    }
+    const told = memory.take()
+    const places = [
+      ...told.named.map(each => [each, VERSION_NUMBERS] as const),
+      ...told.codes.map(each => [each, CODE_NUMBERS] as const),
+    ]
+    const taken = new Map<SharedArrayBuffer, Uint8Array>()
+    for (const [{ memory: page, start }, length] of places) {
+      const used = taken.get(page) ?? new Uint8Array(page.byteLength / 8)
+      taken.set(page, used)
+      expect(start + length).toBeLessThanOrEqual(used.length)
+      for (let at = start; at < start + length; at++) expect(used[at]!++).toBe(0)
+    }
+    expect(taken.size, 'several share a page').toBeLessThan(12)
+    answered.told('serving-1', told)
+    tick()
+    for (const { version: name, codes } of answered.take()) {
+      const index = Number(name)
+      expect(codes.map(({ code, count }) => [code, count])).toEqual(
+        Array.from({ length: 1 + (index % 3) }, (_, code) => [200 + code, 1 + (index % 7)]),
+      )
+    }
   })
 
   it('has a number for every code and protocol', () => {

@@ -1,22 +1,30 @@
 import { expect, it } from 'vitest'
 import { Meters } from '../../src/control/meters.ts'
+import { monotonicMs } from '../../src/record/clock.ts'
 import type { Snapshot } from '../../src/rollout/snapshot.ts'
-import type { FromServing } from '../../src/serving/message.ts'
+import { CountedMemory, VersionCounts } from '../../src/serving/counted.ts'
 import { Metrics } from '../../src/telemetry/metrics.ts'
 import { parseExposition } from '../telemetry/exposition.ts'
 
-type Tick = Extract<FromServing, { kind: 'tick' }>
-
-/** One version's answers: 2 of 200 and, of what no tester asked, one of 503. */
-function tick(number: number, version: string): Tick {
-  // Number, answers, errors; the model's sum, buckets and the bucket; codes; each with its key, sum, buckets and the bucket.
-  const numbers = [number, 3, 1, 0.003, 1, 2, 3, 2, 200 * 4, 0.5, 1, 5, 2, 503 * 4, 0.25, 1, 5, 1]
-  return {
-    kind: 'tick',
-    post: { settled: 0, epochs: [] },
-    versions: { named: [{ number, route: 'm', version, role: 'live' }], numbers: Float64Array.from(numbers), gone: [] },
-    refused: [],
+/** A serving thread, as control hears of it. */
+function thread(meters: Meters, name: string) {
+  const memory = new CountedMemory()
+  const tick = () =>
+    meters.served(name, { kind: 'tick', post: { settled: 0, epochs: [] }, versions: memory.take(), refused: [] })
+  /** 2 of 200 and, of what no tester asked, one of 503. */
+  const answers = (version: string, startMs = 0) => {
+    const counts = new VersionCounts(memory, { route: 'm', version, role: 'live' })
+    for (const [status, durationMs] of [
+      [200, 2],
+      [200, 2],
+      [503, 250],
+    ] as const) {
+      counts.answered(status, 'v2', startMs, durationMs, 1)
+      counts.assigned(status === 503)
+    }
+    tick()
   }
+  return { answers }
 }
 
 const snapshot = (...versions: readonly string[]) =>
@@ -35,25 +43,27 @@ const read = async (meters: Meters) => parseExposition((await meters.metrics.tex
 it('has what threads told in the metrics once they are to be read, and in the statistics', async () => {
   const meters = new Meters(new Metrics())
   meters.applied(snapshot('1.0.0'))
-  meters.served('serving-1', tick(0, '1.0.0'))
+  const startMs = monotonicMs()
+  thread(meters, 'serving-1').answers('1.0.0', startMs)
   meters.settle()
   const { value } = await read(meters)
   expect(value('understudy_requests_total{route="m",version="1.0.0",role="live",code="200"}')).toBe(2)
   expect(value('understudy_requests_total{route="m",version="1.0.0",role="live",code="503"}')).toBe(1)
   expect(value('understudy_request_duration_seconds_count{route="m",version="1.0.0",role="live"}')).toBe(3)
   expect(value('understudy_inference_duration_seconds_count{route="m",version="1.0.0",role="live"}')).toBe(3)
-  meters.served('serving-2', tick(0, '1.0.0'))
-  expect(JSON.parse(meters.statistics())).toEqual({
-    'm/1.0.0': { succeeded: 4, failed: 2, inferMs: 6, lastMs: expect.any(Number) },
-  })
+  thread(meters, 'serving-2').answers('1.0.0', startMs - 60_000)
+  const statistics = JSON.parse(meters.statistics())
+  expect(statistics).toEqual({ 'm/1.0.0': { succeeded: 4, failed: 2, inferMs: 6, lastMs: expect.any(Number) } })
+  expect(Math.abs(Date.now() - statistics['m/1.0.0'].lastMs), 'when the last of both answered').toBeLessThan(30_000)
   expect(meters.takeAnswers()).toEqual(new Map([['m/1.0.0', { n: 6, errors: 2 }]]))
 })
 
 it('brings nothing back of a version that left while what it answered waited to be read', async () => {
   const meters = new Meters(new Metrics())
   meters.applied(snapshot('1.0.0', '1.1.0'))
-  meters.served('serving-1', tick(0, '1.0.0'))
-  meters.served('serving-1', tick(1, '1.1.0'))
+  const { answers } = thread(meters, 'serving-1')
+  answers('1.0.0')
+  answers('1.1.0')
   meters.applied(snapshot('1.0.0'))
   meters.settle()
   const { body } = await meters.metrics.text()

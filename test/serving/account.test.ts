@@ -16,7 +16,7 @@ import {
 import type { Answer, Incoming } from '../../src/serving/answer.ts'
 import { addRouteCounts } from '../../src/serving/counts.ts'
 import type { Runtime, RuntimeRoute, RuntimeVersion } from '../../src/serving/runtime.ts'
-import { DurationCounts, INFERENCE_BUCKETS_S } from '../../src/telemetry/durations.ts'
+import { counting } from './counting.ts'
 
 /** A route with live at 90 %, a canary at 10 % that is mirrored to as well. */
 function world({
@@ -30,15 +30,14 @@ function world({
   candidates = 1,
 } = {}) {
   const stalled = new Int32Array(new SharedArrayBuffer(4))
+  const counted = counting('1.0.0')
   const version = (index: number, name: string, weight: number): RuntimeVersion =>
     ({
       index,
       snapshot: { version: name, weight, shadow: { percent: 100 }, evidenceKey: index === 0 ? undefined : 'key' },
       engine: { scored: 1_000 },
       stalled: name === '1.1.0' ? stalled : undefined,
-      answered: new Map(),
-      assigned: { answers: 0, errors: 0 },
-      inference: new DurationCounts(INFERENCE_BUCKETS_S),
+      counted: index === 0 ? counted.counts : counting(name).counts,
     }) as unknown as RuntimeVersion
   const live = version(0, '1.0.0', 90)
   const canary = version(1, '1.1.0', 10)
@@ -68,7 +67,6 @@ function world({
   const records = () => consumer.drain(packed => told.push(readRecord(packed)))
   const runtime = {
     snapshot: { revision: 1, traces: { ratio: 0, slow: 1e9 } },
-    answered: [],
   } as unknown as Runtime
   const admit = (choice: Partial<Admitted> & { version: RuntimeVersion }, bytes = Buffer.from('{}')): Admitted => {
     const chosen = { forced: false, unit: undefined, cohorts: 0, ...choice }
@@ -90,7 +88,7 @@ function world({
     }
   }
   const counts = () => book.counts.get(route)
-  return { live, canary, stalled, admit, counts, producer, records, told }
+  return { live, canary, stalled, admit, counts, producer, records, told, assigned: counted.assigned }
 }
 
 const answer = (change: Partial<Answer> = {}): Answer => ({
@@ -108,24 +106,24 @@ const answer = (change: Partial<Answer> = {}): Answer => ({
 
 describe('what a serving thread counts', () => {
   it('is nothing of a request whose version a tester picked, and it is mirrored to nobody', () => {
-    const { live, canary, admit, counts, producer, records } = world()
+    const { live, canary, admit, counts, producer, records, assigned } = world()
     for (const version of [live, canary]) account(producer, admit({ version, forced: true }), answer())
     expect(counts()?.arms.map(arm => arm.requests) ?? [0, 0]).toEqual([0, 0])
     expect(counts()?.intake[1]?.eligible ?? 0).toBe(0)
     expect(records()).toBe(0)
     account(producer, admit({ version: live, forced: true }), answer({ status: 500, outcome: OUTCOME.failed }))
-    expect(live.assigned, 'nor is live watched for it').toEqual({ answers: 0, errors: 0 })
+    expect(assigned(), 'nor is live watched for it').toEqual({ n: 0, errors: 0 })
     account(producer, admit({ version: live }), answer({ status: 429, outcome: OUTCOME.failed }))
     account(producer, admit({ version: live }), answer({ status: 400, outcome: OUTCOME.clientError }))
-    expect(live.assigned).toEqual({ answers: 2, errors: 1 })
+    expect(assigned()).toEqual({ n: 2, errors: 1 })
   })
 
   it('is kept for nobody where no version gathers evidence', () => {
-    const { live, admit, counts, producer } = world({ isJudged: false, mirrored: false, arms: 1 })
+    const { live, admit, counts, producer, assigned } = world({ isJudged: false, mirrored: false, arms: 1 })
     account(producer, admit({ version: live }), answer())
     account(producer, admit({ version: live }), answer({ status: 503, outcome: OUTCOME.unreachable }))
     expect(counts()).toBeUndefined()
-    expect(live.assigned, 'but its answers are').toEqual({ answers: 2, errors: 1 })
+    expect(assigned(), 'but its answers are').toEqual({ n: 2, errors: 1 })
   })
 
   it('is every assigned request in its arm, whatever becomes of it', () => {

@@ -11,7 +11,7 @@ import { askedAt } from '../../src/serving/path.ts'
 import { predict } from '../../src/serving/predict.ts'
 import type { Runtime, RuntimeRoute, RuntimeVersion } from '../../src/serving/runtime.ts'
 import { WholeRequest } from '../../src/serving/wholeRequest.ts'
-import { DurationCounts, INFERENCE_BUCKETS_S } from '../../src/telemetry/durations.ts'
+import { counting } from './counting.ts'
 
 const PATH = '/v2/models/m/infer'
 const closers: (() => Promise<unknown>)[] = []
@@ -41,13 +41,12 @@ const FAILED: UpstreamAnswer = {
 /** A gateway of one route whose only version is asked with `ask`, and what it counts. */
 async function world(ask: (answered: (answer: UpstreamAnswer) => void) => void) {
   const upstream = { call: (_call: UpstreamCall, answered: (answer: UpstreamAnswer) => void) => ask(answered) }
+  const counted = counting('1.0.0')
   const live = {
     index: 0,
     snapshot: { version: '1.0.0', weight: 100, deadlineMs: 1_000, target: { kind: 'url', protocol: 'v2' } },
     engine: { upstream, scored: 0 },
-    answered: new Map(),
-    assigned: { answers: 0, errors: 0 },
-    inference: new DurationCounts(INFERENCE_BUCKETS_S),
+    counted: counted.counts,
   } as unknown as RuntimeVersion
   const route = {
     index: 0,
@@ -64,7 +63,6 @@ async function world(ask: (answered: (answer: UpstreamAnswer) => void) => void) 
     snapshot: { revision: 1, traces: { ratio: 0, slow: 1e9 } },
     routes: new Map([['m', route]]),
     paths: new Map(),
-    answered: [],
     underWay: 0,
   } as unknown as Runtime
   const ledger = new EpochLedger<ServingBook>(() => new Map())
@@ -89,7 +87,7 @@ async function world(ask: (answered: (answer: UpstreamAnswer) => void) => void) 
   const status = async () => (await fetch(url, { method: 'POST', body: '{}', headers: { connection: 'close' } })).status
   return {
     status,
-    live,
+    assigned: counted.assigned,
     counts: () => ({
       onConnection: connection?.underWay.length,
       inFlight: route.inFlight,
@@ -103,23 +101,23 @@ it.each([
   ['fails after its answer', [OK, FAILED], 200],
   ['answers after it has failed', [FAILED, OK], 502],
 ])('counts a request once whose version %s', async (_what, answers, expected) => {
-  const { status, live, counts } = await world(answered => {
+  const { status, assigned, counts } = await world(answered => {
     for (const answer of answers) answered(answer)
     setImmediate(() => answered(answers[0]!))
   })
   expect(await status()).toBe(expected)
   await new Promise(resolve => setTimeout(resolve, 20))
   expect(counts()).toEqual({ onConnection: 0, inFlight: 0, underWay: 0 })
-  expect(live.assigned.answers).toBe(1)
+  expect(assigned().n).toBe(1)
 })
 
 it('counts a request once whose version fails it and answers it after all', async () => {
-  const { status, live, counts } = await world(answered => {
+  const { status, assigned, counts } = await world(answered => {
     setImmediate(() => answered(OK))
     throw new Error('no memory')
   })
   expect(await status()).toBe(500)
   await new Promise(resolve => setTimeout(resolve, 20))
   expect(counts()).toEqual({ onConnection: 0, inFlight: 0, underWay: 0 })
-  expect(live.assigned.answers).toBe(0)
+  expect(assigned().n).toBe(0)
 })

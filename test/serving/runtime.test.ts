@@ -6,6 +6,7 @@ import { PLAIN_JSON } from '../../src/protocols/content.ts'
 import { Pieces } from '../../src/record/pieces.ts'
 import type { Snapshot } from '../../src/rollout/snapshot.ts'
 import type { Incoming } from '../../src/serving/answer.ts'
+import { CountedMemory } from '../../src/serving/counted.ts'
 import { embedded } from '../../src/serving/embedded.ts'
 import { RuntimeBuilder, type RuntimeRoute } from '../../src/serving/runtime.ts'
 import { MODELS, manifestOf } from '../e2e/gateway.ts'
@@ -42,7 +43,7 @@ function snapshotOf(revision: number, { compared = false } = {}): Snapshot {
 }
 
 function builderOf(proven: readonly string[] = []): RuntimeBuilder {
-  const builder = new RuntimeBuilder(proven)
+  const builder = new RuntimeBuilder(new CountedMemory(), proven)
   onTestFinished(() => builder.stop())
   return builder
 }

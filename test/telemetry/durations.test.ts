@@ -1,7 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { DurationCounts, INFERENCE_BUCKETS_S, REQUEST_BUCKETS_S } from '../../src/telemetry/durations.ts'
-import { NumberBuffer } from '../../src/telemetry/numberBuffer.ts'
+import {
+  addDuration,
+  boundsOf,
+  DurationCounts,
+  durationNumbers,
+  INFERENCE_BUCKETS_S,
+  REQUEST_BUCKETS_S,
+  takeGrowth,
+} from '../../src/telemetry/durations.ts'
 
 describe('counting durations', () => {
   it('has nothing to tell when nothing was counted', () => {
@@ -32,41 +39,44 @@ describe('counting durations', () => {
     expect(durations.takeDelta()).toEqual({ buckets: [3, 0], count: 3, sumSeconds: 0 })
   })
 
-  it('are added on another thread as they were counted, and start over here', () => {
+  it('are read on another thread as they were counted, each once', () => {
     const bounds = [0.001, 0.01, 0.1]
     const seconds = fc.array(fc.constantFrom(0, 0.001, 0.005, 0.05, 0.5, 100), { maxLength: 20 })
     fc.assert(
-      fc.property(fc.array(seconds, { maxLength: 5 }), moves => {
-        const told = new DurationCounts(bounds)
-        const sums = new DurationCounts(bounds)
-        const all = new DurationCounts(bounds)
-        const numbers = new NumberBuffer()
-        for (const each of moves) {
+      fc.property(fc.array(seconds, { maxLength: 5 }), readings => {
+        const count = durationNumbers(bounds)
+        // Something before and behind it, which must not be touched.
+        const memory = new Float64Array(count + 2).fill(7)
+        const numbers = memory.subarray(1, 1 + count).fill(0)
+        const seen = new Float64Array(count)
+        for (const each of readings) {
+          const all = new DurationCounts(bounds)
           for (const value of each) {
-            told.add(value)
+            addDuration(memory, 1, boundsOf(bounds), value)
             all.add(value)
           }
-          expect(told.isEmpty).toBe(each.length === 0)
-          // Something before and behind it, which must not be looked at.
-          numbers.push(7)
-          told.moveTo(numbers)
-          expect(told.isEmpty).toBe(true)
-          numbers.push(7)
-          const taken = numbers.take()
-          expect(sums.addFrom(taken, 1)).toBe(taken.length - 1)
+          const [grown, wanted] = [takeGrowth(numbers, seen), all.takeDelta()]
+          expect(grown?.buckets).toEqual(wanted?.buckets)
+          expect(grown?.count).toBe(wanted?.count)
+          expect(grown?.sumSeconds ?? 0).toBeCloseTo(wanted?.sumSeconds ?? 0, 9)
         }
-        const [sum, whole] = [sums.takeDelta(), all.takeDelta()]
-        expect(sum?.buckets).toEqual(whole?.buckets)
-        expect(sum?.count).toBe(whole?.count)
-        expect(sum?.sumSeconds ?? 0).toBeCloseTo(whole?.sumSeconds ?? 0, 9)
+        expect([memory[0], memory.at(-1)]).toEqual([7, 7])
       }),
     )
   })
 
-  it('may be more than 32 bits hold, where they are added for days and nobody takes them', () => {
-    const sums = new DurationCounts([1])
-    for (let day = 0; day < 3; day++) sums.addFrom(Float64Array.from([10, 1, 0, 2e9]), 0)
-    expect(sums.takeDelta()).toEqual({ buckets: [6e9, 0], count: 6e9, sumSeconds: 30 })
+  it('has the sum with the count that it belongs to, where it is read between the two', () => {
+    const [numbers, seen] = [new Float64Array([0.5, 0, 0]), new Float64Array(3)]
+    expect(takeGrowth(numbers, seen)).toBeUndefined()
+    numbers[1] = 1
+    expect(takeGrowth(numbers, seen)).toEqual({ buckets: [1, 0], count: 1, sumSeconds: 0.5 })
+    expect(takeGrowth(numbers, seen)).toBeUndefined()
+  })
+
+  it('may be more than 32 bits hold, where nobody takes them for days', () => {
+    const numbers = new Float64Array([30, 2 ** 32, 0])
+    addDuration(numbers, 0, boundsOf([1]), 0.5)
+    expect([...numbers]).toEqual([30.5, 2 ** 32 + 1, 0])
   })
 
   it.each([
