@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { Generator } from '../../src/load/generator.ts'
+import type { PlanInput } from '../../src/load/plan.ts'
 import { seededRandom } from '../../src/load/schedule.ts'
 import { crossCheck } from './crossCheck.ts'
 import { mirrorAccount, residentMiB } from './hang.ts'
@@ -15,7 +16,7 @@ import { machineLoad } from './procfs.ts'
 import { proxyPlots } from './proxiesPlots.ts'
 import { rateFiguresOf, rateOf } from './proxiesRates.ts'
 import { type ProxiesResults, renderProxies } from './proxiesTable.ts'
-import { pacedProxy, saturatingProxy, startProxySystems } from './proxySystems.ts'
+import { type ProxySystem, pacedProxy, saturatingProxy, startProxySystems } from './proxySystems.ts'
 import { receivedBy } from './received.ts'
 import { RIVALS } from './rivals/rivals.ts'
 import { runFacts, summaryOf, threadsOf, timesOf } from './saturation.ts'
@@ -32,6 +33,11 @@ const rateRounds = Math.ceil(rounds / 7)
 const WRK_ROUNDS = given.quick ? 1 : 5
 const WINDOW_SECONDS = 0.25
 const RATE_SECONDS = 1
+/**
+ * Load before each window, not in its figures: a system has idled for ten seconds since its last one, while all others had
+ * theirs, and none is to be charged with that.
+ */
+const LOADED_SECONDS = 0.15
 const CONNECTIONS = 8
 /** V8 goes on compiling for about so many requests. */
 const WARM_UP = given.quick ? 500 : 30_000
@@ -74,6 +80,10 @@ async function measure(): Promise<ProxiesResults> {
     sent.set(system.name, 1 + warmUp.sent + warmUp.warmedUp)
   }
   await pause(1_000)
+  const loaded = async (system: ProxySystem, plan: PlanInput) => {
+    const load = await generator.run(plan)
+    sent.set(system.name, sent.get(system.name)! + load.sent + load.warmedUp)
+  }
   const saturated = await runWindows(
     generator,
     [systems],
@@ -81,7 +91,10 @@ async function measure(): Promise<ProxiesResults> {
     random,
     system => saturatingProxy(system, WINDOW_SECONDS),
     round => process.stderr.write(`saturation: round ${round} of ${rounds}\n`),
-    ({ settleMs }) => settleMs,
+    {
+      settleMsOf: ({ settleMs }) => settleMs,
+      before: system => loaded(system, saturatingProxy(system, LOADED_SECONDS)),
+    },
   )
   // A quarter of what it can do would leave the others idle, and p99.9 to a handful of requests.
   const timed = systems.filter(({ name }) => name !== FAR_SLOWER)
@@ -98,6 +111,9 @@ async function measure(): Promise<ProxiesResults> {
     random,
     (system, round) => pacedProxy(system, rate.perSecond, RATE_SECONDS, SEED + round),
     round => process.stderr.write(`${rate.perSecond} a second: round ${round} of ${rateRounds}\n`),
+    {
+      before: (system, round) => loaded(system, pacedProxy(system, rate.perSecond, LOADED_SECONDS, SEED - 1 - round)),
+    },
   )
   for (const windows of [saturated, paced])
     for (const { name } of systems)
@@ -124,6 +140,7 @@ async function measure(): Promise<ProxiesResults> {
       windowSeconds: WINDOW_SECONDS,
       rateRounds,
       rateSeconds: RATE_SECONDS,
+      loadedSeconds: LOADED_SECONDS,
       ratePerSecond: rate.perSecond,
       rateSetBy: rate.slowest,
       generatorLateP99Ms: median([...paced.values()].flat().map(({ lateP99Ms }) => lateP99Ms)),

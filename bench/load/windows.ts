@@ -41,12 +41,20 @@ export async function runWindows<Measured extends System>(
   random: () => number,
   planOf: (system: Measured, round: number) => PlanInput,
   progress: (round: number) => void,
-  settleMsOf: (system: Measured) => number = () => SETTLE_MS,
+  {
+    settleMsOf = () => SETTLE_MS,
+    before = async () => {},
+  }: {
+    readonly settleMsOf?: (system: Measured) => number
+    /** Done before each window, and not in its figures. */
+    readonly before?: (system: Measured, round: number) => Promise<void>
+  } = {},
 ): Promise<Windows> {
   const windows = new Map<string, Window[]>(blocks.flat().map(({ name }) => [name, []]))
   for (let round = 0; round < rounds; round++) {
     for (const block of shuffled(blocks, random)) {
       for (const system of shuffled(block, random)) {
+        await before(system, round)
         windows.get(system.name)!.push(await runWindow(generator, system, planOf(system, round), settleMsOf(system)))
       }
     }

@@ -78,6 +78,7 @@ describe('the table of other proxies', () => {
       windowSeconds: 0.25,
       rateRounds: 1,
       rateSeconds: 1,
+      loadedSeconds: 0.2,
       ratePerSecond: 250,
       rateSetBy: 'nginx',
       generatorLateP99Ms: 0.1,
