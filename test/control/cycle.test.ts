@@ -13,37 +13,49 @@ afterEach(() => {
   useRealTime()
 })
 
+const nothing = () => {}
+
+/** A cycle among parts that do nothing, but for what is given of each. */
+function cycleOf(given: Record<string, unknown>): Cycle {
+  const idle: Record<string, unknown> = {
+    collector: { release: () => [] },
+    book: { commit: () => true, served: nothing, keepValue: nothing, periods: () => [] },
+    traces: { release: () => [], end: () => [] },
+    labels: { admitted: () => [], take: () => [], kept: nothing, arrived: nothing, expire: nothing },
+    meters: { committed: nothing, verdict: nothing },
+    verdicts: { sample: nothing },
+    history: { sample: nothing, forgetOthers: nothing },
+    seenUnits: { takeChanged: () => [] },
+    ports: { verdictNow: () => undefined },
+    notifier: { verdict: nothing },
+    decline: { tick: nothing },
+    automatic: { judged: nothing, keep: nothing },
+    log: { info: nothing, warn: nothing, error: nothing },
+    config: () => ({ routes: {} }),
+    standing: () => undefined,
+    now: () => 0,
+  }
+  for (const [name, part] of Object.entries(given)) {
+    idle[name] = typeof part === 'function' ? part : { ...(idle[name] as object), ...(part as object) }
+  }
+  return new Cycle(idle as unknown as CycleParts)
+}
+
 it('asks for an abort once while it is under way, however the evidence grows', async () => {
   let looks = 0
   const underWay = Promise.withResolvers<never>()
   vi.mocked(abort)
     .mockReturnValueOnce(underWay.promise)
     .mockReturnValue(new Promise(() => {}))
-  const nothing = () => {}
-  const log = { info: nothing, warn: nothing, error: nothing }
-  const parts = {
-    collector: { release: () => [] },
-    book: { commit: () => true, served: nothing, keepValue: nothing, periods: () => [{ candidateDigest: 'b' }] },
-    traces: { release: () => [], end: () => [] },
-    labels: { admitted: () => [], take: () => [], kept: nothing, arrived: nothing, expire: nothing },
-    meters: { committed: nothing, verdict: nothing },
-    verdicts: { sample: nothing },
-    history: { sample: nothing, forgetOthers: nothing },
+  const cycle = cycleOf({
+    book: { periods: () => [{ candidateDigest: 'b' }] },
     models: () => ({ known: () => ({ digest: 'b' }) }),
-    seenUnits: { takeChanged: () => [] },
     ports: { verdictNow: () => ({ ...verdict, decision: 'abort', evidenceDigest: `look ${looks++}` }) },
-    notifier: { verdict: nothing },
-    decline: { tick: nothing },
-    automatic: { judged: nothing, keep: nothing },
-    log,
-    config: () => ({ routes: {} }),
     standing: () => ({
       snapshot: { routes: [{ name: 'm', versions: [{ version: '1.1.0', evidenceKey: 'k' }] }] },
       change: { loaded: { config: { routes: {} } }, resolutions: { m: { state: { latches: {} } } } },
     }),
-    now: () => 0,
-  } as unknown as CycleParts
-  const cycle = new Cycle(parts)
+  })
   cycle.start()
   await vi.advanceTimersByTimeAsync(5_000)
   expect(looks).toBeGreaterThan(2)
@@ -57,24 +69,14 @@ it('asks for an abort once while it is under way, however the evidence grows', a
 it('tells a failure once until it has worked again, and then once more', async () => {
   let fails = true
   const error = vi.fn()
-  const nothing = () => {}
-  const cycle = new Cycle({
-    collector: { release: () => [] },
-    book: { commit: () => true, served: nothing },
-    traces: { release: () => [] },
-    labels: { admitted: () => [], take: () => [], kept: nothing, arrived: nothing },
-    meters: { committed: nothing },
-    seenUnits: { takeChanged: () => [] },
+  const cycle = cycleOf({
     decline: {
       tick: () => {
         if (fails) throw new Error('no')
       },
     },
     log: { error },
-    config: () => ({ routes: {} }),
-    standing: () => undefined,
-    now: () => 0,
-  } as unknown as CycleParts)
+  })
   cycle.start()
   await vi.advanceTimersByTimeAsync(3_000)
   expect(error).toHaveBeenCalledTimes(1)
@@ -88,7 +90,6 @@ it('tells a failure once until it has worked again, and then once more', async (
 })
 
 it('looks at a route that nothing can change once a configuration, and every second at the others', async () => {
-  const nothing = () => {}
   const judged: string[] = []
   const kept: string[][] = []
   const standing = (...names: readonly string[]) => ({
@@ -109,25 +110,13 @@ it('looks at a route that nothing can change once a configuration, and every sec
     },
   })
   let now = standing('plain', 'candidate', 'automatic')
-  const cycle = new Cycle({
-    collector: { release: () => [] },
-    book: { commit: () => true, served: nothing },
-    traces: { release: () => [] },
-    labels: { admitted: () => [], take: () => [], kept: nothing, arrived: nothing, expire: nothing },
-    meters: { committed: nothing },
-    verdicts: { sample: nothing },
-    history: { forgetOthers: nothing },
-    seenUnits: { takeChanged: () => [] },
-    ports: { verdictNow: () => undefined },
-    decline: { tick: nothing },
+  const cycle = cycleOf({
     automatic: {
       judged: (name: string) => void judged.push(name),
       keep: (names: ReadonlySet<string>) => void kept.push([...names]),
     },
-    config: () => ({ routes: {} }),
     standing: () => now,
-    now: () => 0,
-  } as unknown as CycleParts)
+  })
   cycle.start()
   await vi.advanceTimersByTimeAsync(300)
   expect(judged.splice(0)).toEqual(['plain', 'candidate', 'automatic'])
