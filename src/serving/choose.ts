@@ -6,14 +6,12 @@ import { draw } from '../routing/draw.ts'
 import type { Choice } from './account.ts'
 import { passesUntouched } from './ask.ts'
 import type { Asked } from './path.ts'
-import type { Runtime, RuntimeRoute } from './runtime.ts'
+import type { RuntimeRoute } from './runtime.ts'
 import { stickyUnit } from './units.ts'
 
-/** The route that is asked. @throws UNKNOWN_MODEL */
-export function routeOf(runtime: Runtime, { model, path }: Asked): RuntimeRoute {
-  const route = model === undefined ? runtime.paths.get(path) : runtime.routes.get(model)
-  if (route !== undefined) return route
-  throw new UnderstudyError(
+/** Why nobody answers what is asked. */
+export function unknownModel({ model, path }: Asked): UnderstudyError {
+  return new UnderstudyError(
     'UNKNOWN_MODEL',
     model === undefined
       ? `no model answers at ${path}: a route of several must say "path: ${path}"`

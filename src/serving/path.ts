@@ -37,7 +37,7 @@ export function parseModelPath(url: string): ModelPath | undefined {
 }
 
 /** The prediction that a POST to this address asks for; undefined: none that every gateway knows. */
-export function askedAt(url: string): Asked | undefined {
+export function askedAt(url: string): (Asked & ModelPath) | undefined {
   const mark = url.indexOf('?')
   const path = mark < 0 ? url : url.slice(0, mark)
   const query = mark < 0 ? '' : url.slice(mark)
@@ -47,50 +47,6 @@ export function askedAt(url: string): Asked | undefined {
   }
   const parsed = parsePredictPath(path)
   return parsed === undefined ? undefined : { protocol: 'v1', ...parsed, path: '', query }
-}
-
-/** Longer ones are not remembered: most of them are a query that is never asked again. */
-const LONGEST_KNOWN = 256
-
-/**
- * Remembers what addresses ask for, since the same few are asked all the time. Each has two places, and of three the one that
- * came first loses its own: with one place each, ten thousand addresses drive each other out of half of them. Not a Map: it looks a text that has just come up among all texts of the thread first, and that costs as much as reading
- * the address anew (measured).
- */
-export class KnownAddresses {
-  readonly #places: ({ readonly url: string; readonly asked: Asked } | undefined)[]
-
-  /** @param places a power of two, at least 2 */
-  constructor(places = 65_536) {
-    this.#places = Array.from({ length: places }, () => undefined)
-  }
-
-  /** As `askedAt`. */
-  askedAt(url: string): Asked | undefined {
-    if (url.length > LONGEST_KNOWN) return askedAt(url)
-    const places = this.#places
-    const place = hashOf(url) & (places.length - 1)
-    const known = places[place]
-    if (known?.url === url) return known.asked
-    const other = places[place ^ 1]
-    if (other?.url === url) return other.asked
-    const asked = askedAt(url)
-    if (asked !== undefined) {
-      if (known !== undefined) places[place ^ 1] = known
-      places[place] = { url, asked }
-    }
-    return asked
-  }
-}
-
-/** Not against strangers: those who find addresses of one place make the gateway read them, as it would without this. */
-function hashOf(text: string): number {
-  let hash = 0
-  for (let index = 0; index < text.length; index++) hash = (Math.imul(hash, 31) + text.charCodeAt(index)) | 0
-  // Or names that differ in a number only would come to a few of the places (murmur3's last steps).
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-  return hash ^ (hash >>> 16)
 }
 
 /** What is spoken at a path that a route has of its own: whatever it is where its versions are not read, else by the path. */

@@ -22,10 +22,11 @@ import {
   recordEnd,
   type ServingBook,
 } from './account.ts'
+import type { Addressed } from './addresses.ts'
 import { type Answer, type AnswerReader, type Client, errorBody, type Incoming } from './answer.ts'
 import { answerBy } from './ask.ts'
 import { type BodyReader, type ComingBody, readBody } from './body.ts'
-import { allPassUntouched, checkAdmission, choose, readsBody, routeOf } from './choose.ts'
+import { allPassUntouched, checkAdmission, choose, readsBody, unknownModel } from './choose.ts'
 import type { Connection, UnderWay } from './connections.ts'
 import { cleanRequestId } from './headers.ts'
 import type { Asked } from './path.ts'
@@ -52,12 +53,12 @@ const FLOWING_MS = 5_000
 /** Answers one prediction, whatever protocol it is asked for in; until then it is under way on its connection. Never throws. */
 export function predict(
   context: PredictContext,
-  asked: Asked,
+  { asked, route }: Addressed,
   request: WholeRequest,
   response: ServerResponse,
   connection: Connection,
 ): void {
-  new Prediction(context, asked, request, response, connection).admit()
+  new Prediction(context, asked, request, response, connection).admit(route)
 }
 
 /** The steps in their order: `admit`, `read`, `#assign`, `answered`; from each of them `failed` may come next. */
@@ -107,10 +108,10 @@ class Prediction implements BodyReader, AnswerReader, Said, Client, UnderWay {
     return this.#context.draining()
   }
 
-  /** Finds the route, and reads the body where there is room for one more request. */
-  admit(): void {
+  /** Reads the body where the route, which there may not be, has room for one more request. */
+  admit(route: RuntimeRoute | undefined): void {
     try {
-      const route = routeOf(this.#runtime, this.#asked)
+      if (route === undefined) throw unknownModel(this.#asked)
       this.#route = route
       route.inFlight++
       checkAdmission(route, this.#asked)

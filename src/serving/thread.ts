@@ -11,6 +11,7 @@ import { EpochLedger } from '../record/epochs.ts'
 import { RingProducer } from '../record/ring.ts'
 import type { DurationCounts } from '../telemetry/durations.ts'
 import { type ServingBook, takeCodes } from './account.ts'
+import { KnownAddresses } from './addresses.ts'
 import { createDataPlane } from './app.ts'
 import { letContinue } from './body.ts'
 import { Connections } from './connections.ts'
@@ -18,9 +19,8 @@ import { CountedMemory } from './counted.ts'
 import { addRouteCounts } from './counts.ts'
 import { hasDotSegments, pathFormOf, refusalOf } from './limits.ts'
 import type { FromServing, ServingData, ToServing } from './message.ts'
-import { type Asked, KnownAddresses, ownProtocol } from './path.ts'
 import { type PredictContext, predict } from './predict.ts'
-import { INVOCATIONS, type Runtime, RuntimeBuilder, SERVED_ELSEWHERE } from './runtime.ts'
+import { type Runtime, RuntimeBuilder, SERVED_ELSEWHERE } from './runtime.ts'
 import { WholeRequest } from './wholeRequest.ts'
 
 const data = workerData as ServingData
@@ -32,6 +32,7 @@ const builder = new RuntimeBuilder(counted, data.proven)
 const refused = new Map<number, DurationCounts>()
 
 let runtime: Runtime
+let addresses: KnownAddresses
 let draining = false
 let drained = false
 let ticking: NodeJS.Timeout | undefined
@@ -92,32 +93,17 @@ function answer(request: WholeRequest, response: ServerResponse): void {
   const { socket } = request
   const refusal = refusalOf(request)
   // Predictions take a short way past the router: they are nearly all of the traffic.
-  const asked = request.method === 'POST' ? askedOf(request.url) : undefined
+  const addressed = request.method === 'POST' ? addresses.at(request.url) : undefined
   if (refusal !== undefined) refuse(refusal, response)
-  else if (asked !== undefined) {
+  else if (addressed !== undefined) {
     const connection = connections.of(socket)
     if (connection.isFull) refuse(TOO_MANY, response)
-    else predict(context, asked, request, response, connection)
+    else predict(context, addressed, request, response, connection)
   } else if (hasDotSegments(request.url)) refuse(new UnderstudyError('UNKNOWN_PATH', 'unknown path'), response)
   else {
     letContinue(request, response)
     void otherwise(request, response)
   }
-}
-
-const addresses = new KnownAddresses()
-
-/** The prediction that a POST asks for, at a path that every gateway has or at one that a route has of its own. */
-function askedOf(url: string): Asked | undefined {
-  const asked = addresses.askedAt(url)
-  if (asked !== undefined) return asked
-  const mark = url.indexOf('?')
-  const path = mark < 0 ? url : url.slice(0, mark)
-  const route = runtime.paths.get(path)
-  // MLflow's path is one of every gateway; which model answers there may have to be said.
-  if (route === undefined && path !== INVOCATIONS) return undefined
-  const protocol = ownProtocol(path, route?.snapshot.versions.map(({ target }) => target) ?? [])
-  return { protocol, model: undefined, version: undefined, path, query: url.slice(path.length), verb: 'infer' }
 }
 
 function turnAway(socket: Socket, status: string): void {
@@ -129,7 +115,7 @@ function turnAway(socket: Socket, status: string): void {
 await start()
 
 async function start(): Promise<void> {
-  runtime = await builder.build(data.snapshot)
+  serve(await builder.build(data.snapshot))
   tellApplied()
   builder.listening()
   server.on('error', error => {
@@ -151,6 +137,12 @@ port.on('message', (message: ToServing) => {
   else void drain(message.delayMs, message.deadlineMs)
 })
 
+/** What is remembered of addresses is of one revision, which must not outlive its last request. */
+function serve(next: Runtime): void {
+  runtime = next
+  addresses = new KnownAddresses(next)
+}
+
 let applying: Promise<void> = Promise.resolve()
 
 /** Builds the new revision completely and swaps; the old one ends after its last request, when its counts are posted. */
@@ -158,7 +150,7 @@ function apply(snapshot: ServingData['snapshot']): Promise<void> {
   applying = applying.then(async () => {
     const next = await builder.build(snapshot)
     const previous = runtime
-    runtime = next
+    serve(next)
     retired.add(previous)
     tellApplied()
   })

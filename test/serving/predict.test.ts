@@ -6,8 +6,8 @@ import { Pieces } from '../../src/record/pieces.ts'
 import { createDoorbell, createRing, RingProducer } from '../../src/record/ring.ts'
 import type { UpstreamAnswer, UpstreamCall } from '../../src/scoring/exchange.ts'
 import type { ServingBook } from '../../src/serving/account.ts'
+import { addressedAt } from '../../src/serving/addresses.ts'
 import { type Connection, Connections } from '../../src/serving/connections.ts'
-import { askedAt } from '../../src/serving/path.ts'
 import { predict } from '../../src/serving/predict.ts'
 import type { Runtime, RuntimeRoute, RuntimeVersion } from '../../src/serving/runtime.ts'
 import { WholeRequest } from '../../src/serving/wholeRequest.ts'
@@ -78,7 +78,7 @@ async function world(ask: (answered: (answer: UpstreamAnswer) => void) => void) 
   let connection: Connection | undefined
   const server = createServer({ IncomingMessage: WholeRequest }, (request, response) => {
     connection = connections.of(request.socket)
-    predict(context, askedAt(PATH)!, request, response, connection)
+    predict(context, addressedAt(PATH, runtime)!, request, response, connection)
   })
   server.on('connection', socket => connections.opened(socket))
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
