@@ -82,6 +82,7 @@ async function measure(): Promise<ProxiesResults> {
   await pause(1_000)
   const loaded = async (system: ProxySystem, plan: PlanInput) => {
     const load = await generator.run(plan)
+    if (load.sent > load.latency.n) throw new Error(`${system.name} fails under load`)
     sent.set(system.name, sent.get(system.name)! + load.sent + load.warmedUp)
   }
   const saturated = await runWindows(

@@ -43,10 +43,10 @@ export async function runWindows<Measured extends System>(
   progress: (round: number) => void,
   {
     settleMsOf = () => SETTLE_MS,
-    before = async () => {},
+    before,
   }: {
     readonly settleMsOf?: (system: Measured) => number
-    /** Done before each window, and not in its figures. */
+    /** Done before each window and not in its figures: what it leaves to do is done before that begins. */
     readonly before?: (system: Measured, round: number) => Promise<void>
   } = {},
 ): Promise<Windows> {
@@ -54,7 +54,10 @@ export async function runWindows<Measured extends System>(
   for (let round = 0; round < rounds; round++) {
     for (const block of shuffled(blocks, random)) {
       for (const system of shuffled(block, random)) {
-        await before(system, round)
+        if (before !== undefined) {
+          await before(system, round)
+          await pause(settleMsOf(system))
+        }
         windows.get(system.name)!.push(await runWindow(generator, system, planOf(system, round), settleMsOf(system)))
       }
     }

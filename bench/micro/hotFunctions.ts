@@ -13,9 +13,9 @@ import { Pieces } from '../../src/record/pieces.ts'
 import { createDoorbell, createRing, RingConsumer, RingProducer } from '../../src/record/ring.ts'
 import { assign, assignDrawn, sampled } from '../../src/routing/assign.ts'
 import { draw } from '../../src/routing/draw.ts'
+import { CountedMemory, VersionCounts } from '../../src/serving/counted.ts'
 import { answerHeaders, cleanRequestId, requestHeaders } from '../../src/serving/headers.ts'
 import { requestTrace } from '../../src/serving/trace.ts'
-import { DurationCounts, REQUEST_BUCKETS_S } from '../../src/telemetry/durations.ts'
 
 export interface HotFunction {
   readonly name: string
@@ -113,7 +113,7 @@ const outputs = (positive: number) => ({ tensors: [probabilities(positive)] })
 const [live, candidate] = [outputs(0.18), outputs(0.19)]
 const counters: Counters = new Map()
 const answers = new AnswerSlots()
-const durations = new DurationCounts(REQUEST_BUCKETS_S)
+const counted = new VersionCounts(new CountedMemory(), { route: 'm', version: '1.0.0', role: 'live' })
 const firstRow = { score: 0.18, label: '0', isMeasured: true }
 
 export const HOT_FUNCTIONS: readonly HotFunction[] = [
@@ -127,9 +127,10 @@ export const HOT_FUNCTIONS: readonly HotFunction[] = [
   { name: 'assignment by a unit', call: () => assign('salt', 'customer-1234', ARMS) },
   { name: 'sampling', call: () => sampled('salt', 'b7ad6b7169203331', 50) },
   {
-    name: 'durations and latency',
+    name: 'counts of an answer',
     call: () => {
-      durations.add(0.0012)
+      counted.answered(200, 'v2', 1_000.5, 1.2, 0.9)
+      counted.assigned(false)
       return latencyBin(1.2)
     },
   },

@@ -1,7 +1,7 @@
 // What the versions' requests came to on all serving threads, read from their memory when somebody asks: what
-// serving/counted.ts counts there. Between two readings it costs this thread nothing.
+// serving/counted.ts counts there. Between two readings it costs this thread nothing; a reading looks at all that ever answered.
 import { CODE_NUMBERS, COUNTED, ofCodeKey, VERSION_NUMBERS } from '../serving/counted.ts'
-import type { CodeDelta, CountedVersions, NamedVersion } from '../serving/message.ts'
+import type { CodeDelta, CountedCode, CountedVersions, NamedVersion } from '../serving/message.ts'
 import { type DurationDelta, takeGrowth } from '../telemetry/durations.ts'
 
 /** What came of one version's requests under one revision on one thread since it was last taken. */
@@ -50,24 +50,23 @@ class Version {
     this.#sum = sum
   }
 
-  code({ key, memory, start }: CountedVersions['codes'][number]): void {
+  code({ key, memory, start }: CountedCode): void {
     this.#codes.set(key, new Durations(memory, start, CODE_NUMBERS))
   }
 
-  /** Undefined: nothing was counted since. What is being counted at this moment may be in one of its numbers and not yet in another. */
+  /** Undefined: nothing was counted since. An answer is in it with its code, which may be known a tick later than the version. */
   take(): AnsweredVersion | undefined {
     const codes = [...this.#codes].flatMap(([key, durations]) => {
       const delta = durations.take()
       return delta === undefined ? [] : [{ ...ofCodeKey(key), ...delta }]
     })
-    const inference = this.#inference.take()
-    if (codes.length === 0 && inference === undefined) return undefined
+    if (codes.length === 0) return undefined
     const { route, version, role } = this.#named
-    return { route, version, role, codes, inference, lastMs: this.#numbers[COUNTED.lastMs]! }
+    return { route, version, role, codes, inference: this.#inference.take(), lastMs: this.#numbers[COUNTED.lastMs]! }
   }
 
   addAnswers(): void {
-    // In this order: an answer is counted before its error.
+    // In this order: an answer is counted before the error that it is.
     const errors = this.#numbers[COUNTED.errors]!
     const n = this.#numbers[COUNTED.assigned]!
     this.#sum.n += n - this.#seen.n
@@ -81,8 +80,8 @@ export class Answered {
   readonly #threads = new Map<string, Map<number, Version>>()
   /** By `route/version`. */
   readonly #answers = new Map<string, { n: number; errors: number }>()
-  /** Nothing is counted of these any more: they are read for the last time. */
-  #ended: Version[] = []
+  /** The last of versions that nothing is counted of any more. */
+  #ended: AnsweredVersion[] = []
 
   told(thread: string, { named, codes, gone }: CountedVersions): void {
     let versions = this.#threads.get(thread)
@@ -108,10 +107,14 @@ export class Answered {
   take(): AnsweredVersion[] {
     const ended = this.#ended
     this.#ended = []
-    return [...this.#versions(), ...ended].flatMap(version => version.take() ?? [])
+    for (const version of this.#versions()) {
+      const taken = version.take()
+      if (taken !== undefined) ended.push(taken)
+    }
+    return ended
   }
 
-  /** By `route/version`, of those that answered since the last call. */
+  /** By `route/version`, of those that answered since the last call of this; what `take` gives is another matter. */
   takeAnswers(): Map<string, AnswerCounts> {
     for (const version of this.#versions()) version.addAnswers()
     const taken = new Map<string, AnswerCounts>()
@@ -135,7 +138,8 @@ export class Answered {
 
   #end(version: Version): void {
     version.addAnswers()
-    this.#ended.push(version)
+    const last = version.take()
+    if (last !== undefined) this.#ended.push(last)
   }
 
   #answersOf({ route, version }: NamedVersion): { n: number; errors: number } {

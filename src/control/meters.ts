@@ -19,9 +19,10 @@ export class Meters {
   readonly metrics: Metrics
   readonly #openTraces: (route: string, version: string) => number
   readonly #inFlight = new Map<string, number>()
+  /** Their `lastMs` of the monotonic clock. */
   readonly #statistics = new Map<string, VersionStatistics>()
   readonly #answered = new Answered()
-  /** What serves, by name: each tick asks for every route that had a request. */
+  /** What serves, by name: a reading asks for every route that had a request. */
   #applied: ReadonlyMap<string, SnapshotRoute> = new Map()
 
   /** @param openTraces traces of a candidate that wait for a span */
@@ -73,12 +74,13 @@ export class Meters {
   /** A serving thread has ended. */
   ended(thread: string): void {
     this.#answered.ended(thread)
+    // Or a thread that keeps dying leaves more and more behind where nobody reads metrics.
+    this.settle()
   }
 
   /** Writes what serving threads counted into the metrics. Call it before they are read. */
   settle(): void {
-    const sinceMs = Date.now() - monotonicMs()
-    for (const version of this.#answered.take()) this.#settle(version, sinceMs)
+    for (const version of this.#answered.take()) this.#settle(version)
   }
 
   /** Answers of each version that no tester picked it for, since the last call, by `route/version`. */
@@ -89,7 +91,10 @@ export class Meters {
   /** What all serving threads counted of every version, by `route/version`, as JSON. */
   statistics(): string {
     this.settle()
-    return JSON.stringify(Object.fromEntries(this.#statistics))
+    // From the monotonic clock only now: a clock that is set back must not hold the latest answer in the future.
+    const sinceMs = Date.now() - monotonicMs()
+    const told = [...this.#statistics].map(([key, counted]) => [key, { ...counted, lastMs: counted.lastMs + sinceMs }])
+    return JSON.stringify(Object.fromEntries(told))
   }
 
   shadowed({ candidates, spansDropped, exemplars }: Extract<FromShadow, { kind: 'tick' }>): void {
@@ -102,7 +107,7 @@ export class Meters {
       }
       this.#inFlight.set(`${route}/${version}`, inFlight)
     }
-    for (const exemplar of exemplars) if (this.#isServed(exemplar.series)) this.metrics.exemplar(exemplar)
+    for (const exemplar of exemplars) if (this.#isSeriesServed(exemplar.series)) this.metrics.exemplar(exemplar)
     for (const [reason, count] of Object.entries(spansDropped)) this.metrics.spansDropped(reason, count)
   }
 
@@ -135,15 +140,17 @@ export class Meters {
     }
   }
 
-  /** @param sinceMs when the monotonic clock began, ms since the Unix epoch */
-  #settle({ route, version, role, codes, inference, lastMs }: AnsweredVersion, sinceMs: number): void {
+  #settle({ route, version, role, codes, inference, lastMs }: AnsweredVersion): void {
     const key = `${route}/${version}`
     const paths = this.#applied.get(route)?.paths ?? []
-    const counted = { succeeded: 0, failed: 0, inferMs: 0, lastMs: 0, ...this.#statistics.get(key) }
-    for (const { code, protocol, count, buckets, sumSeconds } of codes) {
-      this.metrics.requestDelta({ route, version, role, code }, count, buckets, sumSeconds)
+    for (const { code, protocol, buckets, sumSeconds } of codes) {
       const template = routeTemplate(protocol, paths)
       this.metrics.httpServerDuration({ method: 'POST', route: template, status: code }, buckets, sumSeconds)
+    }
+    if (!this.#isServed(route, version)) return
+    const counted = { succeeded: 0, failed: 0, inferMs: 0, lastMs: 0, ...this.#statistics.get(key) }
+    for (const { code, count, buckets, sumSeconds } of codes) {
+      this.metrics.requestDelta({ route, version, role, code }, count, buckets, sumSeconds)
       counted[code < 300 ? 'succeeded' : 'failed'] += count
     }
     if (inference) {
@@ -151,15 +158,20 @@ export class Meters {
       counted.inferMs += inference.sumSeconds * 1000
     }
     // Several threads answered, one of them last.
-    counted.lastMs = Math.max(counted.lastMs, sinceMs + lastMs)
+    counted.lastMs = Math.max(counted.lastMs, lastMs)
     this.#statistics.set(key, counted)
   }
 
   /** A request may end after its version left the configuration: it must not bring back what was forgotten. */
-  #isServed(series: ExemplarSeries): boolean {
-    if (series.of === 'http') return true
-    const name = series.of === 'comparison' ? series.candidate : series.version
-    return this.#applied.get(series.route)?.versions.some(({ version }) => version === name) ?? false
+  #isServed(route: string, name: string): boolean {
+    return this.#applied.get(route)?.versions.some(({ version }) => version === name) ?? false
+  }
+
+  #isSeriesServed(series: ExemplarSeries): boolean {
+    return (
+      series.of === 'http' ||
+      this.#isServed(series.route, series.of === 'comparison' ? series.candidate : series.version)
+    )
   }
 
   #account(route: string, version: string, slots: Counters): void {

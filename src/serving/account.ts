@@ -108,10 +108,11 @@ export function recordEnd(
 /** Counts how the request ended, and puts it into the ring if a shadow, a label or a span wants it. */
 export function account(ring: RingProducer, admitted: Admitted, answer: Answer): void {
   const { runtime, route, version, forced, counts, startMs, incoming } = admitted
-  const durationMs = monotonicMs() - startMs
+  const endMs = monotonicMs()
+  const durationMs = endMs - startMs
   const { outcome } = answer
   const failed = outcome === OUTCOME.failed || outcome === OUTCOME.deadline || outcome === OUTCOME.unreachable
-  version.counted.answered(answer.status, incoming.asked.protocol, startMs, durationMs, answer.inferMs)
+  version.counted.answered(answer.status, incoming.asked.protocol, endMs, durationMs, answer.inferMs)
   if (!forced) version.counted.assigned(failed)
   if (version.engine !== undefined) version.engine.scored++
   const { untimed = false } = answer

@@ -25,12 +25,12 @@ export function addressedAt(url: string, { routes, paths }: Pick<Runtime, 'route
   }
 }
 
-/** Longer ones are not remembered: most of them are a query that is never asked again. */
+/** Longer ones are not remembered, or it could be made to hold many megabytes: a name can be written in many ways. */
 const LONGEST_KNOWN = 256
 
 /**
  * Remembers what addresses ask for under one revision, so that they are not read again and their routes not looked for. Each has
- * two places; where a third comes, the one that came first has to go: with a single place each, ten thousand would drive each
+ * two places; who stands where another belongs goes to its other one, and who stood there goes: with a single place each, ten thousand would drive each
  * other out of half of them. Not a Map: it looks a text that has just come up among all texts of the thread first, and that costs
  * as much as reading the address anew (measured).
  */
@@ -41,7 +41,7 @@ export class KnownAddresses {
   /** @param places a power of two, at least 2 */
   constructor(runtime: Pick<Runtime, 'routes' | 'paths'>, places = 65_536) {
     this.#runtime = runtime
-    this.#places = Array.from({ length: places }, () => undefined)
+    this.#places = new Array(places).fill(undefined)
   }
 
   /** As `addressedAt`. */
@@ -54,12 +54,18 @@ export class KnownAddresses {
     const other = places[place ^ 1]
     if (other?.url === url) return other.addressed
     const addressed = addressedAt(url, this.#runtime)
-    if (addressed !== undefined) {
+    if (addressed !== undefined && isOfOurs(addressed)) {
       if (known !== undefined) places[place ^ 1] = known
       places[place] = { url, addressed }
     }
     return addressed
   }
+}
+
+/** Whether its names are ours: strangers can make up no end of others. */
+function isOfOurs({ asked: { version, query }, route }: Addressed): boolean {
+  if (route === undefined || query !== '') return false
+  return version === undefined || route.versions.some(({ snapshot }) => snapshot.version === version)
 }
 
 /** Not against strangers: those who find addresses of one place make the gateway read them, as it would without this. */

@@ -1,5 +1,7 @@
 // What the requests of each version came to, counted in memory that the control thread reads when somebody asks: so nothing
-// needs telling of thousands of routes that answer. Control's end is control/answered.ts.
+// needs telling of thousands of routes that answer. Control's end is control/answered.ts. The numbers are written and read as they
+// are, without a lock: no machine that node runs on tears one of 64 bits, each is written by one thread and only grows, and what
+// a reading comes too early for is in the next.
 import { PROTOCOLS, type Protocol } from '../config/protocols.ts'
 import {
   addDuration,
@@ -8,7 +10,7 @@ import {
   INFERENCE_BUCKETS_S,
   REQUEST_BUCKETS_S,
 } from '../telemetry/durations.ts'
-import type { CountedVersions, NamedVersion } from './message.ts'
+import type { CountedCode, CountedVersions, NamedVersion } from './message.ts'
 
 /** A status code and a protocol as one number. */
 export function codeKey(code: number, protocol: Protocol): number {
@@ -55,23 +57,23 @@ export class CountedMemory {
   #used = 0
   #versions = 0
   #named: NamedVersion[] = []
-  #codes: CountedVersions['codes'][number][] = []
+  #codes: CountedCode[] = []
   #gone: number[] = []
 
-  name(version: Pick<NamedVersion, 'route' | 'version' | 'role'>): Place & { readonly number: number } {
+  newVersion(version: Pick<NamedVersion, 'route' | 'version' | 'role'>): Place & { readonly number: number } {
     const place = this.#place(VERSION_NUMBERS)
     const number = this.#versions++
     this.#named.push({ ...version, number, memory: place.numbers.buffer, start: place.start })
     return { ...place, number }
   }
 
-  code(number: number, key: number): Place {
+  newCode(number: number, key: number): Place {
     const place = this.#place(CODE_NUMBERS)
     this.#codes.push({ number, key, memory: place.numbers.buffer, start: place.start })
     return place
   }
 
-  gone(number: number): void {
+  end(number: number): void {
     this.#gone.push(number)
   }
 
@@ -115,19 +117,19 @@ export class VersionCounts {
     this.#name = name
   }
 
-  /** @param startMs of the request, of the monotonic clock */
-  answered(status: number, protocol: Protocol, startMs: number, durationMs: number, inferMs: number): void {
+  /** @param endMs when the answer was given, ms of the monotonic clock */
+  answered(status: number, protocol: Protocol, endMs: number, durationMs: number, inferMs: number): void {
     if (this.#number === undefined) this.#named()
     const key = codeKey(status, protocol)
     if (key !== this.#key) this.#turnTo(key)
     const numbers = this.#numbers
     const start = this.#start
-    numbers[start + COUNTED.lastMs] = startMs + durationMs
+    numbers[start + COUNTED.lastMs] = endMs
     addDuration(numbers, start + COUNTED.inference, INFERENCE_BOUNDS, inferMs / 1000)
     addDuration(this.#codeNumbers, this.#codeStart, REQUEST_BOUNDS, durationMs / 1000)
   }
 
-  /** Of an answer that was counted: no tester picked the version for it. */
+  /** After `answered`, of the same answer: no tester picked the version for it. */
   assigned(failed: boolean): void {
     this.#numbers[this.#start + COUNTED.assigned]! += 1
     if (failed) this.#numbers[this.#start + COUNTED.errors]! += 1
@@ -135,11 +137,11 @@ export class VersionCounts {
 
   /** Nothing is counted any more; control reads it for the last time. */
   end(): void {
-    if (this.#number !== undefined) this.#memory.gone(this.#number)
+    if (this.#number !== undefined) this.#memory.end(this.#number)
   }
 
   #named(): void {
-    const { number, numbers, start } = this.#memory.name(this.#name)
+    const { number, numbers, start } = this.#memory.newVersion(this.#name)
     this.#number = number
     this.#numbers = numbers
     this.#start = start
@@ -148,7 +150,7 @@ export class VersionCounts {
   #turnTo(key: number): void {
     let place = this.#codes.find(each => each.key === key)
     if (place === undefined) {
-      place = { ...this.#memory.code(this.#number!, key), key }
+      place = { ...this.#memory.newCode(this.#number!, key), key }
       this.#codes.push(place)
     }
     this.#key = key

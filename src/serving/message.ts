@@ -26,7 +26,7 @@ export type ToServing =
   | { readonly kind: 'answer'; readonly call: number; readonly status: number; readonly body: string }
   | { readonly kind: 'drain'; readonly delayMs: number; readonly deadlineMs: number }
 
-/** Durations of the answers with one status code in one protocol since the last tick. */
+/** Durations of the answers with one status code in one protocol since they were last taken. */
 export type CodeDelta = DurationDelta & { readonly code: number; readonly protocol: Protocol }
 
 /** A version that has answered for the first time, and where its numbers stand, see serving/counted.ts. */
@@ -44,11 +44,16 @@ interface CountedAt {
   readonly start: number
 }
 
+/** A code that the version with this number has answered with for the first time, see `codeKey`. */
+export interface CountedCode extends CountedAt {
+  readonly number: number
+  readonly key: number
+}
+
 /** What control must know to read what the requests of each version came to, if it has not been told before. */
 export interface CountedVersions {
   readonly named: readonly NamedVersion[]
-  /** The first answers with this code, see `codeKey`, of the version with this number. */
-  readonly codes: readonly (CountedAt & { readonly number: number; readonly key: number })[]
+  readonly codes: readonly CountedCode[]
   /** Nothing is counted of these any more. */
   readonly gone: readonly number[]
 }

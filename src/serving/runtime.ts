@@ -102,13 +102,13 @@ export class RuntimeBuilder {
   // Live apart from the others: a canary that blocks or crashes its process must not reach live's answers.
   readonly #liveProcess = new ScoringProcess()
   readonly #otherProcess = new ScoringProcess()
-  readonly #counted: CountedMemory
+  readonly #memory: CountedMemory
   readonly #proven: Set<string>
   #mayInline = true
 
   /** @param proven digests of models that keep rows apart */
-  constructor(counted: CountedMemory, proven: readonly string[] = []) {
-    this.#counted = counted
+  constructor(memory: CountedMemory, proven: readonly string[] = []) {
+    this.#memory = memory
     this.#proven = new Set(proven)
   }
 
@@ -171,7 +171,7 @@ export class RuntimeBuilder {
       predictPath:
         version.target.kind === 'url' ? codecOf(version.target.protocol)?.predictPath(version.target.model) : undefined,
       stalled: version.stalled && new Int32Array(version.stalled),
-      counted: new VersionCounts(this.#counted, {
+      counted: new VersionCounts(this.#memory, {
         route: route.name,
         version: version.version,
         role: version.version === route.live ? 'live' : 'canary',

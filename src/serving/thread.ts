@@ -1,4 +1,4 @@
-// Entry of a serving thread: listens, answers the data plane, and posts what it counted. Nothing else happens here.
+// Entry of a serving thread: listens, answers the data plane, and posts its epochs. Nothing else happens here.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { Server as NetServer, type Socket } from 'node:net'
 import { parentPort, workerData } from 'node:worker_threads'
@@ -27,8 +27,8 @@ const data = workerData as ServingData
 const port = parentPort!
 const ring = new RingProducer(data.ring, data.doorbell)
 const ledger = new EpochLedger<ServingBook>(() => new Map())
-const counted = new CountedMemory()
-const builder = new RuntimeBuilder(counted, data.proven)
+const memory = new CountedMemory()
+const builder = new RuntimeBuilder(memory, data.proven)
 const refused = new Map<number, DurationCounts>()
 
 let runtime: Runtime
@@ -179,7 +179,7 @@ function tick(): void {
     epochs.push({ epoch, counters, pending: [] })
   }
   ring.settle(settled)
-  tell({ kind: 'tick', post: { settled, epochs }, versions: counted.take(), refused: takeCodes(refused) })
+  tell({ kind: 'tick', post: { settled, epochs }, versions: memory.take(), refused: takeCodes(refused) })
   connections.closeOverdue(monotonicMs())
   for (const each of retired) {
     if (each.underWay > 0) continue

@@ -54,6 +54,9 @@ export function addDuration(numbers: Float64Array, start: number, bounds: Float6
 
 /** What `numbers`, which only grow, have more than `seen`, which is then as they are; undefined: nothing. */
 export function takeGrowth(numbers: Float64Array, seen: Float64Array): DurationDelta | undefined {
+  let grown = 1
+  while (grown < seen.length && numbers[grown] === seen[grown]) grown++
+  if (grown === seen.length) return undefined
   const buckets: number[] = []
   let count = 0
   for (let at = 1; at < seen.length; at++) {
@@ -66,7 +69,6 @@ export function takeGrowth(numbers: Float64Array, seen: Float64Array): DurationD
   }
   const sum = numbers[0]!
   const sumSeconds = sum - seen[0]!
-  if (count === 0) return undefined
   seen[0] = sum
   return { buckets, count, sumSeconds }
 }
@@ -75,26 +77,20 @@ export function takeGrowth(numbers: Float64Array, seen: Float64Array): DurationD
 export class DurationCounts {
   readonly #bounds: Float64Array
   readonly #numbers: Float64Array
-  #isEmpty = true
+  readonly #seen: Float64Array
 
   constructor(boundsSeconds: readonly number[]) {
     this.#bounds = boundsOf(boundsSeconds)
     this.#numbers = new Float64Array(durationNumbers(boundsSeconds))
+    this.#seen = new Float64Array(durationNumbers(boundsSeconds))
   }
 
   add(seconds: number): void {
     addDuration(this.#numbers, 0, this.#bounds, seconds)
-    this.#isEmpty = false
   }
 
-  /** What was counted since the last call, which starts over; undefined when nothing was. */
+  /** What was counted since the last call; undefined when nothing was. */
   takeDelta(): DurationDelta | undefined {
-    if (this.#isEmpty) return undefined
-    const buckets = Array.from(this.#numbers.subarray(1))
-    const count = buckets.reduce((sum, each) => sum + each, 0)
-    const delta = { buckets, count, sumSeconds: this.#numbers[0]! }
-    this.#numbers.fill(0)
-    this.#isEmpty = true
-    return delta
+    return takeGrowth(this.#numbers, this.#seen)
   }
 }

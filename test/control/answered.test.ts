@@ -9,6 +9,7 @@ import {
   VERSION_NUMBERS,
   VersionCounts,
 } from '../../src/serving/counted.ts'
+import type { CountedVersions } from '../../src/serving/message.ts'
 import { INFERENCE_BUCKETS_S, REQUEST_BUCKETS_S } from '../../src/telemetry/durations.ts'
 
 /** A serving thread, of which control hears when it ticks. */
@@ -20,7 +21,7 @@ function world() {
       const counts = new VersionCounts(memory, { route, version: of, role })
       const answers = (status: number, times = 1, protocol: 'v1' | 'v2' = 'v2') => {
         for (let time = 0; time < times; time++) {
-          counts.answered(status, protocol, 1_000, 2, 1)
+          counts.answered(status, protocol, 1_002, 2, 1)
           counts.assigned(status >= 500)
         }
       }
@@ -51,7 +52,7 @@ describe('what requests came to', () => {
     live.answers(200, 1, 'v1')
     live.answers(503, 2)
     canary.answers(404)
-    other.counts.answered(200, 'v2', 7_000, 500, 1)
+    other.counts.answered(200, 'v2', 7_500, 500, 1)
     tick()
     const taken = answered.take()
     expect(taken.map(({ route, version: of, role, lastMs }) => [route, of, role, lastMs])).toEqual([
@@ -106,17 +107,30 @@ describe('what requests came to', () => {
     expect(answered.take()).toEqual([])
   })
 
-  it('loses nothing and counts nothing twice, whatever is counted and read in which order', () => {
+  it('loses nothing and counts nothing twice, whatever is counted, told and read in which order', () => {
     const VERSIONS = ['1.0.0', '1.1.0', '2.0.0']
-    const CODES = [200, 404, 503]
-    const step = fc.oneof(
-      fc.record({ answers: fc.nat(2), code: fc.constantFrom(...CODES), forced: fc.boolean() }),
-      fc.constantFrom('tick' as const, 'take' as const, 'answers' as const, 'reload' as const),
-    )
+    const answer = fc.record({
+      thread: fc.nat(1),
+      version: fc.nat(2),
+      code: fc.constantFrom(200, 404, 503),
+      forced: fc.boolean(),
+    })
+    const event = fc.record({ thread: fc.nat(1), what: fc.constantFrom('posts', 'is heard', 'reloads', 'dies') })
+    const step = fc.oneof(answer, event, fc.constantFrom('take' as const, 'answers' as const))
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 60 }), steps => {
-        const { answered, thread } = world()
-        const { version, tick } = thread('serving-1')
+      fc.property(fc.array(step, { maxLength: 80 }), steps => {
+        const answered = new Answered()
+        let started = 0
+        /** What it posts waits until control hears it; a thread that dies posts no more, and another takes its place. */
+        const start = () => {
+          const memory = new CountedMemory()
+          const build = () => VERSIONS.map(version => new VersionCounts(memory, { route: 'm', version, role: 'live' }))
+          return { name: `serving-${started++}`, memory, build, standing: build(), posted: [] as CountedVersions[] }
+        }
+        const threads = [start(), start()]
+        const hear = ({ name, posted }: (typeof threads)[0]) => {
+          for (const each of posted.splice(0)) answered.told(name, each)
+        }
         const wanted = { requests: 0, assigned: 0, errors: 0 }
         const found = { requests: 0, assigned: 0, errors: 0, inferences: 0 }
         const take = () => {
@@ -131,24 +145,37 @@ describe('what requests came to', () => {
             found.errors += errors
           }
         }
-        let standing = VERSIONS.map(name => version(name))
         for (const each of steps) {
-          if (each === 'tick') tick()
-          else if (each === 'take') take()
+          if (each === 'take') take()
           else if (each === 'answers') takeAnswers()
-          else if (each === 'reload') {
-            for (const { counts: old } of standing) old.end()
-            standing = VERSIONS.map(name => version(name))
-          } else {
-            const { counts: of } = standing[each.answers]!
-            of.answered(each.code, 'v2', 0, 1, 1)
-            if (!each.forced) of.assigned(each.code >= 500)
+          else if ('code' in each) {
+            const counts = threads[each.thread]!.standing[each.version]!
+            counts.answered(each.code, 'v2', 0, 1, 1)
             wanted.requests++
-            if (!each.forced) wanted.assigned++
-            if (!each.forced && each.code >= 500) wanted.errors++
+            if (each.forced) continue
+            counts.assigned(each.code >= 500)
+            wanted.assigned++
+            if (each.code >= 500) wanted.errors++
+          } else {
+            const thread = threads[each.thread]!
+            if (each.what === 'posts') thread.posted.push(thread.memory.take())
+            else if (each.what === 'is heard') hear(thread)
+            else if (each.what === 'reloads') {
+              for (const counts of thread.standing) counts.end()
+              thread.standing = thread.build()
+            } else {
+              // What it had not posted is lost with it, which is not looked at here.
+              thread.posted.push(thread.memory.take())
+              hear(thread)
+              answered.ended(thread.name)
+              threads[each.thread] = start()
+            }
           }
         }
-        tick()
+        for (const thread of threads) {
+          thread.posted.push(thread.memory.take())
+          hear(thread)
+        }
         take()
         takeAnswers()
         expect(found).toEqual({ ...wanted, inferences: wanted.requests })

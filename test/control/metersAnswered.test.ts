@@ -19,7 +19,7 @@ function thread(meters: Meters, name: string) {
       [200, 2],
       [503, 250],
     ] as const) {
-      counts.answered(status, 'v2', startMs, durationMs, 1)
+      counts.answered(status, 'v2', startMs + durationMs, durationMs, 1)
       counts.assigned(status === 503)
     }
     tick()
@@ -38,7 +38,10 @@ const snapshot = (...versions: readonly string[]) =>
     ],
   }) as unknown as Snapshot
 
-const read = async (meters: Meters) => parseExposition((await meters.metrics.text()).body)
+const read = async (meters: Meters) => {
+  const { body } = await meters.metrics.text()
+  return { body, ...parseExposition(body) }
+}
 
 it('has what threads told in the metrics once they are to be read, and in the statistics', async () => {
   const meters = new Meters(new Metrics())
@@ -71,4 +74,27 @@ it('brings nothing back of a version that left while what it answered waited to 
   expect(body).not.toContain('version="1.1.0"')
   expect(Object.keys(JSON.parse(meters.statistics()))).toEqual(['m/1.0.0'])
   expect([...meters.takeAnswers().keys()]).toEqual(['m/1.0.0'])
+})
+
+it('brings nothing back of a version that answers after it left: a request may be under way that long', async () => {
+  const meters = new Meters(new Metrics())
+  meters.applied(snapshot('1.0.0', '1.1.0'))
+  meters.applied(snapshot('1.0.0'))
+  const { answers } = thread(meters, 'serving-1')
+  answers('1.1.0')
+  meters.settle()
+  const { body } = await read(meters)
+  expect(body).not.toContain('version="1.1.0"')
+  expect(meters.statistics()).toBe('{}')
+  const served = 'http_server_request_duration_seconds_count{http_request_method="POST"'
+  expect(body, 'but the request was one').toContain(served)
+})
+
+it('has what a thread counted that has ended', async () => {
+  const meters = new Meters(new Metrics())
+  meters.applied(snapshot('1.0.0'))
+  thread(meters, 'serving-1').answers('1.0.0')
+  meters.ended('serving-1')
+  const { value } = await read(meters)
+  expect(value('understudy_requests_total{route="m",version="1.0.0",role="live",code="200"}')).toBe(2)
 })

@@ -88,7 +88,18 @@ function world({
     }
   }
   const counts = () => book.counts.get(route)
-  return { live, canary, stalled, admit, counts, producer, records, told, assigned: counted.assigned }
+  return {
+    live,
+    canary,
+    stalled,
+    admit,
+    counts,
+    producer,
+    records,
+    told,
+    assigned: counted.assigned,
+    codes: counted.codes,
+  }
 }
 
 const answer = (change: Partial<Answer> = {}): Answer => ({
@@ -106,13 +117,17 @@ const answer = (change: Partial<Answer> = {}): Answer => ({
 
 describe('what a serving thread counts', () => {
   it('is nothing of a request whose version a tester picked, and it is mirrored to nobody', () => {
-    const { live, canary, admit, counts, producer, records, assigned } = world()
+    const { live, canary, admit, counts, producer, records, assigned, codes } = world()
     for (const version of [live, canary]) account(producer, admit({ version, forced: true }), answer())
     expect(counts()?.arms.map(arm => arm.requests) ?? [0, 0]).toEqual([0, 0])
     expect(counts()?.intake[1]?.eligible ?? 0).toBe(0)
     expect(records()).toBe(0)
     account(producer, admit({ version: live, forced: true }), answer({ status: 500, outcome: OUTCOME.failed }))
     expect(assigned(), 'nor is live watched for it').toEqual({ n: 0, errors: 0 })
+    expect(codes(), 'but its answers were given').toEqual([
+      [200, 1],
+      [500, 1],
+    ])
     account(producer, admit({ version: live }), answer({ status: 429, outcome: OUTCOME.failed }))
     account(producer, admit({ version: live }), answer({ status: 400, outcome: OUTCOME.clientError }))
     expect(assigned()).toEqual({ n: 2, errors: 1 })

@@ -69,6 +69,8 @@ it('tells of the versions of a configuration for the last time when that has lef
   expect(first.versions.codes).toMatchObject([{ number: 0, key: codeKey(status, 'v2') }])
   const numbers = new Float64Array(named!.memory, 8 * named!.start)
   expect([numbers[COUNTED.assigned], numbers[COUNTED.errors]]).toEqual([1, 1])
+  await ask()
+  expect(numbers[COUNTED.assigned], 'read without being told').toBe(2)
   worker.postMessage({ kind: 'snapshot', snapshot: snapshotOf(2) })
   await until(() => ticks().find(({ versions }) => versions.gone.includes(0)))
   await ask()
