@@ -6,6 +6,7 @@ import { cell, footText, percent, table } from './table.ts'
 /** Columns of the first table; a method and how often it looked. */
 const A_A: readonly (readonly [head: string, method: string, looks: string])[] = [
   ['Understudy, every request', 'Understudy', ''],
+  ['without `gate.blocks`', 'Understudy, by request (without gate.blocks)', 'each request'],
   ['z test, 10 looks', 'z test at 5 %', '10'],
   ['100', 'z test at 5 %', '100'],
   ['1,000', 'z test at 5 %', '1,000'],
@@ -24,7 +25,8 @@ const DELAYS: readonly (readonly [head: string, method: string, looks: string])[
 
 export function renderSummary(results: VerdictResults): string {
   const rowsOf = (name: string) => results.scenarios.find(scenario => scenario.name === name)?.rows ?? []
-  return `A good candidate (both arms alike) that is aborted; Understudy in the mode that the traffic asks for (\`sticky\`, \`gate.blocks\`):
+  return `A good candidate (both arms alike) that is aborted; Understudy in the mode that the traffic asks for (\`sticky\`, \`gate.blocks\`), and
+beside it what incidents of an arm do to it without, as it is by default:
 
 ${falseAborts(['identical', 'sticky', 'incidents'].flatMap(rowsOf).filter(({ figures }) => figures.falseBlock !== undefined))}
 

@@ -13,7 +13,7 @@ export function addSetWeight(program: Command, context: CommandContext): void {
       )
       .argument('<route>', 'route name')
       .argument('<version>', 'the version')
-      .argument('<percent>', 'percent of live traffic, 0 to 100', parsePercent),
+      .argument('<percent>', 'percent of live traffic, 0 to below 100', parsePercent),
   ).action((route: string, version: string, weight: number, options: ChangeOptions) =>
     change(route, 'weight', { version, weight }, options, context),
   )
@@ -21,7 +21,7 @@ export function addSetWeight(program: Command, context: CommandContext): void {
 
 function parsePercent(text: string): number {
   const weight = Number(text.replace(/\s*%$/, ''))
-  if (!/^\d/.test(text) || !(weight >= 0 && weight <= 100))
-    throw new InvalidArgumentError('Expected a percentage between 0 and 100.')
+  if (!/^\d/.test(text) || !(weight >= 0 && weight < 100))
+    throw new InvalidArgumentError('Expected a percentage from 0 to below 100; promote makes a version live.')
   return weight
 }

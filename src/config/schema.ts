@@ -424,7 +424,7 @@ export const RoutesFile = z
         token: z.string().min(16).optional().describe('required off loopback'),
       })
       .prefault({})
-      .describe('listener of the admin API, metrics and dashboard'),
+      .describe('listener of the admin API and metrics'),
     name: regexName.default('understudy').describe('what the server calls itself to V2 clients'),
     models: z.string().default('./models').describe('folder of embedded models, relative to this file'),
     mirror: z
