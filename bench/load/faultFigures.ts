@@ -17,6 +17,9 @@ export interface FaultFigures {
   /** CPU a request. Undefined where the machine does not tell it, or too many requests failed. */
   readonly servingUs: Spread | undefined
   readonly treeUs: Spread | undefined
+  /** What the serving thread waits for its processor, µs a request. Undefined in runs of before it was read too. */
+  readonly waitedUs?: Spread | undefined
+  readonly waited?: Judged | undefined
   readonly serving: Judged | undefined
   readonly tree: Judged | undefined
   /** A round in which more than one request in a hundred failed counts as the timeout. */
@@ -74,6 +77,8 @@ export function faultFigures(taken: readonly Taken[], timeoutMs: number, targets
       shadow,
       servingUs: told ? spreadOf(timesOf(windows, 'servingUs')) : undefined,
       treeUs: told ? spreadOf(timesOf(windows, 'treeUs')) : undefined,
+      waitedUs: told ? spreadOf(timesOf(windows, 'waitedUs')) : undefined,
+      waited: told ? over(windows => timesOf(windows, 'waitedUs')) : undefined,
       serving: told ? over(windows => timesOf(windows, 'servingUs'), limitOf('serving')) : undefined,
       tree: told ? over(windows => timesOf(windows, 'treeUs')) : undefined,
       p50Ms: spreadOf(windows.map(window => middleMs(window, timeoutMs))),

@@ -45,6 +45,8 @@ export function renderFaults({ machine, method, proxies, accounts, ...results }:
       '× none (≤ 1.05)',
       'all processes µs/req',
       '× none',
+      'serving thread waits µs/req',
+      '× none',
       'live p50 ms',
       'live p99 ms',
       '× none (≤ 1.10)',
@@ -60,6 +62,8 @@ export function renderFaults({ machine, method, proxies, accounts, ...results }:
         proxy === 'Understudy' ? judgedCell(figure.serving) : '–',
         cell(figure.treeUs, 0),
         judgedCell(figure.tree),
+        proxy === 'Understudy' ? cell(figure.waitedUs, 0) : '–',
+        proxy === 'Understudy' ? judgedCell(figure.waited) : '–',
         time(figure.p50Ms, timeoutMs),
         time(figure.p99Ms, timeoutMs),
         figure.p99Ms.median >= timeoutMs ? `over ${Math.floor(figure.p99?.ratio.median ?? 0)}` : judgedCell(figure.p99),
@@ -84,6 +88,7 @@ function notes(method: FaultsResults['method']): string {
 proxy can do without a shadow and about twice that with one. Medians of ${method.starts * method.rounds} windows of Understudy, which is started ${method.starts} times, and ${method.rivalRounds} of the others, quarters in brackets:
 ${method.turnsSeconds} s in which a proxy with the bad shadow and the same without, twice, take turns of a quarter of a second; those of one
 shadow follow one another, and two before them are left out.
+The serving thread waits where it is ready to run and its processor is busy with another thread, of this proxy or of one that is idle.
 Ratios are of the same window; their interval is by bootstrap of starts and of the windows in each, since two starts of the same program
 differ by themselves. *none again* is what noise alone makes. A live answer later than ${method.timeoutMs} ms is a
 failure, and where more than one in a hundred failed the CPU of a request is not told and p99 is over that time. Same bytes: status,

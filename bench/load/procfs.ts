@@ -4,6 +4,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 export interface CpuTimes {
   /** Of the serving threads: those whose name begins with `serving-`, or the main thread where there are none. */
   readonly servingNs: number
+  /** How long those were ready to run and did not, while their processor did something else. */
+  readonly servingWaitedNs: number
   /** Of all threads of the process and its descendants. */
   readonly treeNs: number
   /** Of all threads, by name. */
@@ -19,22 +21,26 @@ export const hasProcfs = existsSync('/proc/self/schedstat')
 export function cpuOf(pid: number): CpuTimes | undefined {
   if (!hasProcfs) return undefined
   const byThread = new Map<string, number>()
-  let servingNs = 0
-  let mainNs = 0
+  const serving = { ns: 0, waitedNs: 0 }
+  const main = { ns: 0, waitedNs: 0 }
   let treeNs = 0
   for (const process of treeOf(pid)) {
     for (const task of entriesOf(`/proc/${process}/task`)) {
       const name = readOr(`/proc/${process}/task/${task}/comm`).trim()
-      // First field: time on a processor, ns. utime and stime of `stat` are hundredths of a second.
-      const usedNs = Number(readOr(`/proc/${process}/task/${task}/schedstat`).split(' ')[0] || 0)
+      // Time on a processor and time spent waiting for one, ns. utime and stime of `stat` are hundredths of a second.
+      const [usedNs = 0, waitedNs = 0] = readOr(`/proc/${process}/task/${task}/schedstat`).split(' ').map(Number)
       treeNs += usedNs
-      if (process === pid && name.startsWith(SERVING)) servingNs += usedNs
-      if (process === pid && Number(task) === pid) mainNs = usedNs
+      if (process === pid && name.startsWith(SERVING)) {
+        serving.ns += usedNs
+        serving.waitedNs += waitedNs
+      }
+      if (process === pid && Number(task) === pid) Object.assign(main, { ns: usedNs, waitedNs })
       const label = process === pid ? name : `child ${name}`
       byThread.set(label, (byThread.get(label) ?? 0) + usedNs)
     }
   }
-  return { servingNs: servingNs || mainNs, treeNs, byThread }
+  const { ns, waitedNs } = serving.ns === 0 ? main : serving
+  return { servingNs: ns, servingWaitedNs: waitedNs, treeNs, byThread }
 }
 
 /** Resident memory of a process tree, bytes. Pages that processes share count in each. */

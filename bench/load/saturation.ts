@@ -57,7 +57,7 @@ export function saturating(
 }
 
 /** NaN where the machine does not tell processor time. */
-export function timesOf(windows: readonly Window[], figure: 'treeUs' | 'servingUs'): number[] {
+export function timesOf(windows: readonly Window[], figure: 'treeUs' | 'servingUs' | 'waitedUs'): number[] {
   return windows.map(window => window[figure] ?? Number.NaN)
 }
 

@@ -17,6 +17,8 @@ export interface Window {
   /** Undefined where there is no /proc. */
   readonly servingUs: number | undefined
   readonly treeUs: number | undefined
+  /** What the serving thread waited for its processor, a request; it is in the answers' times and in nobody's CPU. */
+  readonly waitedUs?: number | undefined
   /** The same by thread's name, where it is told. */
   readonly threadsUs?: Readonly<Record<string, number>>
   readonly requests: number
@@ -128,7 +130,7 @@ export async function runTurnRounds(
 
 function windowOf(result: LoadResult, before: CpuTimes | undefined, after: CpuTimes | undefined): Window {
   const requests = result.sent + result.warmedUp
-  const perRequestUs = (key: 'servingNs' | 'treeNs') =>
+  const perRequestUs = (key: 'servingNs' | 'servingWaitedNs' | 'treeNs') =>
     before === undefined || after === undefined ? undefined : (after[key] - before[key]) / 1000 / requests
   return {
     perSecond: result.perSecond,
@@ -138,6 +140,7 @@ function windowOf(result: LoadResult, before: CpuTimes | undefined, after: CpuTi
     latency: result.latency,
     servingUs: perRequestUs('servingNs'),
     treeUs: perRequestUs('treeNs'),
+    waitedUs: perRequestUs('servingWaitedNs'),
     threadsUs: threadsUs(before, after, requests),
     requests,
     failures: result.sent - result.latency.n,

@@ -123,6 +123,7 @@ function window(servingUs: number, p99Ms = 1, failures = 0): Window {
     lateP99Ms: 0,
     servingUs,
     treeUs: servingUs * 2,
+    waitedUs: servingUs / 2,
     latency: new Latencies().summary(),
     requests: 100,
     failures,
@@ -224,6 +225,16 @@ describe('figures of bad shadows', () => {
     ] as const
     expect(windowsOf('down', rounds)).toEqual({ windows: [c], noneWindows: [a], starts: [1] })
     expect(windowsOf('none again', rounds)).toEqual({ windows: [c, b], noneWindows: [b, a], starts: [0, 1] })
+  })
+
+  it('tell what the serving thread of ours waits for its processor, and nothing of another’s threads', () => {
+    const figures = faultFigures([taken('none', window(100)), taken('hung', window(120))], 1_000, undefined)
+    const proxies = ['Understudy', 'nginx'].map(proxy => ({ proxy, figures }))
+    const text = renderFaults({ ...results, proxies })
+    expect(text).toContain(
+      '| 240 (240–240) | 1.200 (1.200–1.200) | 60 (60–60) | 1.200 (1.200–1.200) | 1.00 (1.00–1.00) |',
+    )
+    expect(text).toContain('| 240 (240–240) | 1.200 (1.200–1.200) | – | – | 1.00 (1.00–1.00) |')
   })
 
   it('are told with what failed, what differed and what is not measured', () => {
