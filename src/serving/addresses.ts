@@ -30,9 +30,9 @@ const LONGEST_KNOWN = 256
 
 /**
  * Remembers what addresses ask for under one revision, so that they are not read again and their routes not looked for. Each has
- * two places; who stands where another belongs goes to its other one, and who stood there goes: with a single place each, ten thousand would drive each
- * other out of half of them. Not a Map: it looks a text that has just come up among all texts of the thread first, and that costs
- * as much as reading the address anew (measured).
+ * two places; who stands where another belongs goes to its other one, and who stood there goes: with a single place each, ten
+ * thousand would drive each other out of half of them. Not a Map: it looks a text that has just come up among all texts of the
+ * thread first, and that costs as much as reading the address anew (measured).
  */
 export class KnownAddresses {
   readonly #runtime: Pick<Runtime, 'routes' | 'paths'>

@@ -1,4 +1,6 @@
-import { expect, it } from 'vitest'
+import { spawn } from 'node:child_process'
+import { expect, it, vi } from 'vitest'
+import { canPin, MEASURED, pinned } from '../../bench/load/pinning.ts'
 import { startPeer } from '../../bench/load/processes.ts'
 import { cpuOf, hasProcfs } from '../../bench/load/procfs.ts'
 
@@ -18,6 +20,36 @@ it.skipIf(!hasProcfs)(
       expect(after.servingWaitedNs).toBeGreaterThan(0)
     } finally {
       await peer.close()
+    }
+  },
+)
+
+it.skipIf(!hasProcfs)(
+  'tells what a serving thread has used and waited, and of no other thread, where one is named so',
+  { timeout: 30_000 },
+  async () => {
+    const work = 'for (;;);'
+    // Two of one name on one processor: each is ready to run while the other does, until both are ended.
+    const code = `const { Worker } = require('node:worker_threads')
+    for (let each = 0; each < 2; each++) new Worker(${JSON.stringify(work)}, { eval: true, name: 'serving-' + each })`
+    const [command, ...args] = pinned(canPin ? MEASURED : undefined, [process.execPath, '-e', code])
+    const child = spawn(command!, args, { stdio: 'ignore' })
+    try {
+      const isServing = ([name]: [string, number]) => name.startsWith('serving-')
+      await vi.waitFor(
+        () => {
+          const { servingNs, servingWaitedNs, byThread } = cpuOf(child.pid!)!
+          expect([...byThread].filter(isServing)).toHaveLength(2)
+          expect(servingNs).toBeGreaterThan(300e6)
+          if (canPin) expect(servingWaitedNs).toBeGreaterThan(50e6)
+        },
+        { timeout: 20_000 },
+      )
+      const { servingNs, treeNs, byThread } = cpuOf(child.pid!)!
+      expect(servingNs).toBe([...byThread].filter(isServing).reduce((sum, [, ns]) => sum + ns, 0))
+      expect(servingNs).toBeLessThan(treeNs)
+    } finally {
+      child.kill('SIGKILL')
     }
   },
 )
