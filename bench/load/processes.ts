@@ -3,6 +3,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { HEAP_FLAGS } from '../../src/control/heaps.ts'
 import { pinned } from './pinning.ts'
 
 export interface Running {
@@ -18,7 +19,8 @@ const END_DEADLINE_MS = 30_000
 const COMPILED = fileURLToPath(new URL('../../node_modules/.cache/compiled', import.meta.url))
 
 /**
- * Starts bench/load/peers/`peer`.ts and waits until it listens.
+ * Starts bench/load/peers/`peer`.ts and waits until it listens. All but gateways, which see to that themselves, are given what
+ * a gateway's threads have: no ratio is of what V8 forgets between two windows.
  * @param processor where it is to run alone, see pinning.ts
  * @throws when it does not
  */
@@ -29,7 +31,8 @@ export async function startPeer(
   processor?: number,
 ): Promise<Running> {
   const file = fileURLToPath(new URL(`./peers/${peer}.ts`, import.meta.url))
-  const [command, ...rest] = pinned(processor, [process.execPath, ...flags, file, ...args])
+  const heapFlags = peer === 'gateway' ? [] : HEAP_FLAGS
+  const [command, ...rest] = pinned(processor, [process.execPath, ...heapFlags, ...flags, file, ...args])
   const env = { NODE_COMPILE_CACHE: COMPILED, ...process.env }
   const child = spawn(command!, rest, { stdio: ['pipe', 'pipe', 'inherit'], env })
   try {

@@ -2,7 +2,7 @@
 // Usage: node bench/micro/explain.ts [requests] [rounds] [rate]; prints JSON, microseconds of CPU a request and bytes.
 import { cpus } from 'node:os'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { keepYoungGenerations, SHADOW_LIMITS } from '../../src/control/heaps.ts'
+import { setHeapFlags, SHADOW_LIMITS } from '../../src/control/heaps.ts'
 import { v2 } from '../../src/protocols/openInference.ts'
 import { OUTCOME, readRecord, writeRecord } from '../../src/record/format.ts'
 import { Pieces } from '../../src/record/pieces.ts'
@@ -34,7 +34,7 @@ interface Cost {
 }
 
 async function measure(): Promise<void> {
-  keepYoungGenerations()
+  setHeapFlags()
   const costs: Record<'with' | 'without', Cost[]> = { with: [], without: [] }
   for (let index = 0; index < ROUNDS; index++) {
     const order = index % 2 === 0 ? ([true, false] as const) : ([false, true] as const)

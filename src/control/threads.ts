@@ -9,7 +9,7 @@ import type { LoadedModel, VerifyModel } from '../scoring/message.ts'
 import type { FromServing, ServingData, ToServing } from '../serving/message.ts'
 import type { Found } from '../shadow/explanation.ts'
 import type { FromShadow, Promotion, ShadowData, ToShadow } from '../shadow/message.ts'
-import { keepYoungGenerations, SERVING_LIMITS, SHADOW_LIMITS } from './heaps.ts'
+import { SERVING_LIMITS, SHADOW_LIMITS, setHeapFlags } from './heaps.ts'
 import { Questions } from './questions.ts'
 import { Verifications } from './verifications.ts'
 import type { ThreadLoop } from './vitals.ts'
@@ -76,7 +76,7 @@ export class Threads {
     this.#options = options
     this.#port = options.port
     this.#threads = process.platform === 'linux' ? options.serving : 1
-    keepYoungGenerations()
+    setHeapFlags()
     this.#shadow = this.#startShadow()
   }
 

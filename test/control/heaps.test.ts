@@ -1,6 +1,7 @@
+import { execFileSync } from 'node:child_process'
 import { Worker } from 'node:worker_threads'
 import { expect, test } from 'vitest'
-import { keepYoungGenerations, SERVING_LIMITS } from '../../src/control/heaps.ts'
+import { HEAP_FLAGS, SERVING_LIMITS, setHeapFlags } from '../../src/control/heaps.ts'
 
 const GARBAGE_MB = 128
 
@@ -23,8 +24,15 @@ function collections(): Promise<number> {
 
 test('a thread that keeps nothing has room for four megabytes of young objects from its start', async () => {
   const before = await collections()
-  keepYoungGenerations()
+  setHeapFlags()
   const after = await collections()
   expect(before, 'V8 begins with less').toBeGreaterThan(GARBAGE_MB / 2)
   expect(after).toBeLessThanOrEqual(GARBAGE_MB / 3)
+})
+
+// What they are there for takes minutes of idleness to show.
+test('V8 knows each flag that it is told, and that quiet times are not for collecting is among them', () => {
+  const known = execFileSync(process.execPath, ['--v8-options'], { encoding: 'utf8' })
+  for (const flag of HEAP_FLAGS) expect(known).toContain(` --${/^--(?:no-)?([^=]+)/.exec(flag)![1]} (`)
+  expect(HEAP_FLAGS).toContain('--no-memory-reducer')
 })

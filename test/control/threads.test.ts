@@ -34,7 +34,7 @@ class FakeWorker extends EventEmitter {
 
 const fakes = vi.hoisted(() => ({
   workers: [] as FakeWorker[],
-  /** Threads that had been started each time when V8 was told what young objects may take. */
+  /** Threads that had been started each time when V8 was told how to keep heaps. */
   startedWhenKept: [] as number[],
   onStart: (_: FakeWorker): void => {},
   onMessage: (_: FakeWorker, __: { kind: string; snapshot?: Snapshot }): void => {},
@@ -48,7 +48,7 @@ vi.mock('node:worker_threads', () => ({
 
 vi.mock('../../src/control/heaps.ts', async original => ({
   ...(await original<object>()),
-  keepYoungGenerations: () => fakes.startedWhenKept.push(fakes.workers.length),
+  setHeapFlags: () => fakes.startedWhenKept.push(fakes.workers.length),
 }))
 
 const events: string[] = []
@@ -96,7 +96,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-test('what young objects may take is said before the first thread is started, or that one would not have it', () => {
+test('V8 is told how to keep heaps before the first thread is started, or that one would not have it', () => {
   threadsOf()
   expect(fakes.startedWhenKept).toEqual([0])
   expect(fakes.workers).toHaveLength(1)

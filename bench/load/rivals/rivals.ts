@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { HEAP_FLAGS } from '../../../src/control/heaps.ts'
 import { pinned } from '../pinning.ts'
 import type { Running } from '../processes.ts'
 import { type Backends, CANARY_PERCENT } from './backends.ts'
@@ -39,6 +40,9 @@ export interface Asks {
   /** The body that does the work of a V2 request's. */
   readonly bodyOf: (body: string) => string
 }
+
+/** With what a gateway's threads have: no ratio is of what V8 forgets between two windows. */
+const NODE = [process.execPath, ...HEAP_FLAGS]
 
 /** What stands on this machine; undefined: it is not installed, and is then listed as not measured. */
 export function findRival(name: RivalName): Found | undefined {
@@ -100,13 +104,7 @@ export function findRival(name: RivalName): Found | undefined {
         mirrors: false,
         cwd: RIVALS_FOLDER,
         tellsPort: true,
-        command: (_port, { live, canary }) => [
-          process.execPath,
-          script,
-          String(live),
-          String(canary),
-          String(CANARY_PERCENT),
-        ],
+        command: (_port, { live, canary }) => [...NODE, script, String(live), String(canary), String(CANARY_PERCENT)],
       }
     }
     case 'Portkey': {
@@ -118,7 +116,7 @@ export function findRival(name: RivalName): Found | undefined {
             version,
             mirrors: false,
             cwd: RIVALS_FOLDER,
-            command: port => [process.execPath, script, `--port=${port}`, '--headless'],
+            command: port => [...NODE, script, `--port=${port}`, '--headless'],
             asks: askPortkey,
           }
     }
