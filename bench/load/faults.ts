@@ -48,8 +48,8 @@ const SETTINGS = given.quick
       starts: 8,
       rounds: 5,
       turnsSeconds: 2.25,
-      // V8 goes on compiling for about thirty thousand requests.
-      warmUp: 40_000,
+      // V8 goes on compiling for about fifty thousand requests.
+      warmUp: 60_000,
       giveUpMs: 6_000,
       settleMs: 12_000,
       timeoutMs: 1_000,
@@ -59,7 +59,7 @@ const rounds = given.rounds === undefined ? SETTINGS.rounds : Number(given.round
 /** nginx and Envoy have no target here, and a window of a proxy that hangs takes three times as long. */
 const rivalRounds = given.quick ? 1 : 6
 /** Longest warm-up: nginx with a hung mirror answers next to nothing. */
-const WARM_UP_SECONDS = 8
+const WARM_UP_SECONDS = 15
 const CAPACITY_SECONDS = 2
 const CONNECTIONS = 8
 /** Of what the slowest can do without a shadow. Copies are as much work again: with them it is twice this share. */
