@@ -5,6 +5,7 @@ import { renderGrowth } from './growth/growthTable.ts'
 import { type Measured, renderJudged } from './judged.ts'
 import { renderFaults } from './load/faultsTable.ts'
 import { renderLayers } from './load/layersTable.ts'
+import { renderPauses } from './load/pausesTable.ts'
 import { renderProxies } from './load/proxiesTable.ts'
 import { renderScoring } from './load/scoringTable.ts'
 import { renderLoad } from './load/table.ts'
@@ -27,6 +28,7 @@ const LONG: Readonly<Record<string, readonly [title: string, render: Render, plo
   faults: ['Bad shadows', renderFaults],
   growth: ['Growth', renderGrowth],
   load: ['Beside bare servers', renderLoad],
+  pauses: ['After a pause', renderPauses],
   wire: ['The wire', renderWire],
   decode: ['Reading and writing tensors', renderDecode],
   hot: ['Hot functions', renderHot],

@@ -15,6 +15,7 @@ const BENCHMARKS = [
   ['load/scoring.ts', 'scoring', 'embedded scoring beside model servers'],
   ['load/faults.ts', 'faults', 'shadows that hang, are down, slow, endless or deaf'],
   ['growth/run.ts', 'growth', 'many routes, threads, models and comparisons'],
+  ['load/pauses.ts', 'pauses', 'what requests cost after a quiet time'],
   ['load/run.ts', 'load', 'the gateway beside bare servers'],
   ['load/wire.ts', 'wire', 'bodies that pass untouched, and spans'],
 ] as const

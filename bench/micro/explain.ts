@@ -2,7 +2,7 @@
 // Usage: node bench/micro/explain.ts [requests] [rounds] [rate]; prints JSON, microseconds of CPU a request and bytes.
 import { cpus } from 'node:os'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { setHeapFlags, SHADOW_LIMITS } from '../../src/control/heaps.ts'
+import { SHADOW_LIMITS, setHeapFlags } from '../../src/control/heaps.ts'
 import { v2 } from '../../src/protocols/openInference.ts'
 import { OUTCOME, readRecord, writeRecord } from '../../src/record/format.ts'
 import { Pieces } from '../../src/record/pieces.ts'
