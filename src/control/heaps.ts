@@ -17,8 +17,8 @@ const LIMITS_ARE_SETTABLE = Number(process.versions.node.split('.')[0]) >= 26
 /**
  * V8 uses quiet times for full collections, to make heaps smaller. Optimized code holds the shapes of objects weakly: where
  * no request is under way, those of requests go, and with them the code of the whole path, two hundred functions at once.
- * It takes some fifty thousand requests until all is compiled again, the first of which cost twice as much; so did, for a
- * while, each pause of eight seconds. A gateway is there to be ready. It costs some tens of megabytes.
+ * It takes some fifty thousand requests until all is compiled again, and after such a pause the first two thousand cost up to
+ * twice as much, measured. To keep it costs some tens of megabytes.
  */
 export const HEAP_FLAGS: readonly string[] = [
   `--min-semi-space-size=${LEAST_SEMI_SPACE_MB}`,
