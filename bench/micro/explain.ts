@@ -184,7 +184,8 @@ const fixed = {
 const BODIES = Array.from({ length: 1000 }, (_, index) => bodiesOf(index))
 
 function recordOf(index: number) {
-  return { ...fixed, ...BODIES[index % BODIES.length]!, startMs: (index * 1000) / RATE, requestId: `request-${index}` }
+  const own = { requestId: `request-${index}`, ownId: true }
+  return { ...fixed, ...BODIES[index % BODIES.length]!, ...own, startMs: (index * 1000) / RATE }
 }
 
 function median(values: readonly number[]): number {

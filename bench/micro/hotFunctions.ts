@@ -96,6 +96,7 @@ const record: PackedRecord = {
   inferSpanId: 'b7ad6b7169203332',
   parentSpanId: '',
   requestId: '0af76519-16cd-43dd-8448-eb211c80319c',
+  ownId: true,
   errorType: '',
   tracestate: '',
   path: '',

@@ -60,6 +60,8 @@ export interface RequestRecord {
   readonly parentSpanId: string
   /** Like all texts here in ISO 8859-1: what stands in header fields is no more. */
   readonly requestId: string
+  /** The gateway made its id, which no request before it had. */
+  readonly ownId: boolean
   readonly errorType: string
   readonly tracestate: string
   /** Where it was asked for, as the client wrote it: a path of the route's own, if it is one, and the query, if there is one. */
@@ -103,6 +105,7 @@ export function writeRecord(ring: RingProducer, record: PackedRecord): boolean {
   view.setUint8(start + 20, record.traceFlags)
   view.setUint8(start + 21, PROTOCOLS.indexOf(record.protocol))
   view.setUint8(start + 22, record.withheld === undefined ? 0 : WITHHELD.indexOf(record.withheld) + 1)
+  view.setUint8(start + 23, record.ownId ? 1 : 0)
   view.setUint32(start + 24, requestId.length, true)
   view.setUint32(start + 28, errorType.length, true)
   view.setUint32(start + 32, tracestate.length, true)
@@ -192,6 +195,7 @@ export function readRecord(packed: Buffer): RequestRecord {
     inferSpanId,
     parentSpanId: parentSpanId === NO_PARENT ? '' : parentSpanId,
     requestId,
+    ownId: view.getUint8(23) !== 0,
     errorType,
     tracestate,
     path,

@@ -229,6 +229,7 @@ function recordOf(
     inferSpanId: incoming.inferSpanId,
     parentSpanId: trace.parentSpanId,
     requestId: incoming.requestId,
+    ownId: incoming.ownId,
     errorType: end.errorType,
     tracestate: trace.tracestate,
     path: asked.path + asked.query,

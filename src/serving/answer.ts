@@ -38,6 +38,8 @@ export interface Incoming {
   readonly body: Pieces | ComingBody
   readonly form: BodyForm
   readonly requestId: string
+  /** Made here: no request before had it. */
+  readonly ownId: boolean
   readonly trace: RequestTrace
   readonly inferSpanId: string
   readonly client: Client

@@ -66,6 +66,7 @@ class Prediction implements BodyReader, AnswerReader, Said, Client, UnderWay {
   readonly request: WholeRequest
   readonly response: ServerResponse
   readonly requestId: string
+  readonly #ownId: boolean
   answeredBy: string | undefined
   call: Client['call']
   line: UnderWay['line']
@@ -99,7 +100,9 @@ class Prediction implements BodyReader, AnswerReader, Said, Client, UnderWay {
     this.response = response
     this.#connection = connection
     connection.underWay.join(this)
-    this.requestId = cleanRequestId(request.headers['x-request-id']) ?? randomUUID()
+    const givenId = cleanRequestId(request.headers['x-request-id'])
+    this.#ownId = givenId === undefined
+    this.requestId = givenId ?? randomUUID()
     this.#runtime = context.runtime()
     this.#runtime.underWay++
   }
@@ -162,6 +165,7 @@ class Prediction implements BodyReader, AnswerReader, Said, Client, UnderWay {
         body,
         form: this.#form!,
         requestId: this.requestId,
+        ownId: this.#ownId,
         trace,
         inferSpanId: newSpanId(),
         client: this,

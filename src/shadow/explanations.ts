@@ -58,7 +58,8 @@ export class Explanations {
 
   keep({ record, route }: Task, looks: readonly Look[], kept: Kept | undefined, kinds: readonly Kind[]): void {
     const key = keyOf(route.name, record.requestId)
-    const before = this.#kept.peek(key)
+    // V8 makes an entry of its own of every text that is looked for: dear, where each is a new one.
+    const before = record.ownId ? undefined : this.#kept.peek(key)
     if (!kinds.some(kind => this.#rateOf(route.name, kind).take(1, record.startMs))) {
       this.#passedOver++
       if (before !== undefined) before.seen++

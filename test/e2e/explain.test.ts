@@ -217,6 +217,15 @@ describe('the command', () => {
     expect(older!.input!.sha256).toBe(hash('sha256', bodyOf(user, rowOf(1)), 'hex'))
   })
 
+  it('finds a request by the id that the gateway gave it, and one that is sent with that id once more', async () => {
+    const first = await predict(gateway, 'risk', bodyOf('ann', rowOf(3)))
+    const id = String(first.headers['x-request-id'])
+    await explained(id)
+    await ask(id, bodyOf('ann', rowOf(4)))
+    await until(async () => (await found(id)).seen === 2)
+    expect((await cli(id)).out).toContain(`request ${id} of risk`)
+  })
+
   it('says of an unknown request which are kept', async () => {
     // Nobody looked at it, and nothing was remarkable about it.
     await ask('alone-1', bodyOf('ann'), {}, 'alone')

@@ -73,6 +73,7 @@ const records: fc.Arbitrary<RequestRecord> = fc.record({
     hex(16).filter(id => /[^0]/.test(id)),
   ),
   requestId: latin1(128),
+  ownId: fc.boolean(),
   errorType: latin1(40),
   tracestate: latin1(512),
   path: latin1(100),

@@ -79,6 +79,7 @@ function world({
       incoming: {
         asked: { protocol: 'v2', model: 'm', version: undefined, path: '', query: '', verb: 'infer' },
         requestId: 'r',
+        ownId: false,
         trace: { traceId: '1'.repeat(32), spanId: '2'.repeat(16), parentSpanId: '', flags: 0, tracestate: '' },
         inferSpanId: '3'.repeat(16),
         form: PLAIN_JSON,
@@ -373,6 +374,18 @@ describe('what a serving thread tells of a request that no version answered', ()
     expect(told[0]!.inferMs).toBeGreaterThan(0)
     const nothing = { candidates: 0, paired: false, labelled: false }
     expect(told[1]).toMatchObject({ ...nothing, errorType: 'BAD_JSON', counted: false, timed: false, cohorts: 0 })
+  })
+
+  it('is whose id it has', () => {
+    const { live, admit, producer, records, told } = world()
+    const admitted = admit({ version: live })
+    account(producer, admitted, answer())
+    account(producer, { ...admitted, incoming: { ...admitted.incoming, ownId: true } }, answer())
+    records()
+    expect(told.map(({ requestId, ownId }) => [requestId, ownId])).toEqual([
+      ['r', false],
+      ['r', true],
+    ])
   })
 
   it('is what was wanted of it, though its bodies are too large to be told', () => {

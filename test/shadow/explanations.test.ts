@@ -13,6 +13,7 @@ const memoryOf = (changes: Partial<typeof bounds> = {}) => new Explanations(ms =
 
 interface Kept {
   readonly id?: string
+  readonly ownId?: boolean
   readonly startMs?: number
   readonly request?: string
   readonly name?: string
@@ -22,9 +23,9 @@ interface Kept {
 
 function keep(
   memory: Explanations,
-  { id = 'id', startMs = 0, request, name = 'm', looks = [], kinds = ['ordinary'] }: Kept,
+  { id = 'id', ownId = false, startMs = 0, request, name = 'm', looks = [], kinds = ['ordinary'] }: Kept,
 ): void {
-  const record = recordOf({ requestId: id, startMs, ...(request !== undefined && { request }) })
+  const record = recordOf({ requestId: id, ownId, startMs, ...(request !== undefined && { request }) })
   memory.keep(new Task(record, { ...route, name }), looks, undefined, kinds)
 }
 
@@ -121,6 +122,14 @@ describe('the memory of requests', () => {
     for (let index = 3; index < 30; index++) keep(memory, { startMs: index })
     expect(timesOf(memory, 'id')).toEqual([29, 28, 27, 26, 25, 24, 23, 22])
     expect(memory.find('id', undefined)).toMatchObject({ seen: 30, memory: { requests: 1 } })
+  })
+
+  it('counts with an id that was made here what a client sends with it again', () => {
+    const memory = memoryOf()
+    keep(memory, { ownId: true })
+    keep(memory, { startMs: 1 })
+    expect(timesOf(memory, 'id')).toEqual([1, 0])
+    expect(memory.find('id', undefined).seen).toBe(2)
   })
 
   it('tells routes apart where one is asked for, and finds an id in all of them otherwise', () => {

@@ -72,6 +72,7 @@ export function recordOf({
     inferSpanId: 'bbbbbbbbbbbbbbbb',
     parentSpanId: '',
     requestId: 'id',
+    ownId: false,
     errorType: '',
     tracestate: '',
     request: Buffer.from(request),
