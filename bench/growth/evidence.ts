@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { judgeTarget, median, pairedRatio } from '../load/statistics.ts'
-import type { Bench } from './bench.ts'
+import type { GrowthBench } from './bench.ts'
 import type { Judged } from './growthTable.ts'
 import type { Kind } from './observations.ts'
 
@@ -35,7 +35,11 @@ const CONSTANT = 1.05
 /** Enough to visit every bin of every segment. */
 const EVERY_BIN = 40_000
 
-export async function evidenceGrowth(bench: Bench, counts: readonly number[], seeds: number): Promise<EvidenceGrowth> {
+export async function evidenceGrowth(
+  bench: GrowthBench,
+  counts: readonly number[],
+  seeds: number,
+): Promise<EvidenceGrowth> {
   const cells = [
     ...counts.map(comparisons => ({ kind: 'lifelike' as const, comparisons })),
     { kind: 'every bin' as const, comparisons: EVERY_BIN },

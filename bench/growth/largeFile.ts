@@ -8,7 +8,7 @@ import { MEASURED, pinned } from '../load/pinning.ts'
 import { cpuOf, residentBytesOf } from '../load/procfs.ts'
 import { type Spread, spreadOf } from '../load/statistics.ts'
 import { pause } from '../load/windows.ts'
-import type { Bench } from './bench.ts'
+import type { GrowthBench } from './bench.ts'
 import { CANARY, EDITED, routesText } from './routesText.ts'
 
 /** Of one gateway; seconds and the rest as medians of `starts` of them. */
@@ -31,7 +31,7 @@ const RELOAD_DEADLINE_MS = 120_000
 /** The tick of state and verdicts is a second long, and the start leaves garbage to collect. */
 const SETTLE_MS = 2_000
 
-export async function fileCosts(bench: Bench, routes: number, starts: number): Promise<FileCosts> {
+export async function fileCosts(bench: GrowthBench, routes: number, starts: number): Promise<FileCosts> {
   // Nobody is asked for a prediction, so nobody need listen there.
   const text = (canary: number) => routesText({ routes: routes - 1, url: 'http://127.0.0.1:9', canary })
   const file = join(bench.home(), 'routes.yaml')
@@ -44,7 +44,7 @@ export async function fileCosts(bench: Bench, routes: number, starts: number): P
     const [command, ...args] = pinned(MEASURED, [process.execPath, MAIN, 'validate', '--routes', file])
     validate!.push(await seconds(() => promisify(execFile)(command!, args, { maxBuffer: 64 * 1024 * 1024 })))
     const home = bench.home()
-    let gateway: Awaited<ReturnType<Bench['gateway']>> | undefined
+    let gateway: Awaited<ReturnType<GrowthBench['gateway']>> | undefined
     start!.push(await seconds(async () => (gateway = await bench.gateway(text(1), { home, processor: MEASURED }))))
     const { pid, ready } = gateway!
     await pause(SETTLE_MS)

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { treeOf } from '../load/procfs.ts'
 import { judgeTarget, pairedRatio, type Ratio, type Spread, spreadOf } from '../load/statistics.ts'
-import type { Bench } from './bench.ts'
+import type { GrowthBench } from './bench.ts'
 import { type MadeModel, makeModels } from './manyModels.ts'
 
 export const MODELS = 100
@@ -30,7 +30,7 @@ export interface ModelStart {
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const END_DEADLINE_MS = 30_000
 
-export async function modelStarts(bench: Bench, count: number, turns: number): Promise<ModelStart[]> {
+export async function modelStarts(bench: GrowthBench, count: number, turns: number): Promise<ModelStart[]> {
   const home = bench.home()
   const models = makeModels(join(home, 'models'), count)
   const routes = models.map(

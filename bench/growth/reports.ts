@@ -9,7 +9,7 @@ import { seededRandom } from '../../src/load/schedule.ts'
 import { RoutePeriods } from '../../src/rollout/periods.ts'
 import { openSqliteStore } from '../../src/state/sqlite.ts'
 import { judgeTarget, pairedRatio, type Spread, shuffled, spreadOf } from '../load/statistics.ts'
-import type { Bench } from './bench.ts'
+import type { GrowthBench } from './bench.ts'
 import type { Judged } from './growthTable.ts'
 import { seconds } from './largeFile.ts'
 import { Observations } from './observations.ts'
@@ -54,7 +54,7 @@ routes:
     labels: { loss: brier }
 `
 
-export async function reportGrowth(bench: Bench, rounds: number, commands: number): Promise<ReportGrowth> {
+export async function reportGrowth(bench: GrowthBench, rounds: number, commands: number): Promise<ReportGrowth> {
   const gateways = []
   for (const { draws, amount } of sizes(bench.quick)) {
     bench.tell(`reports: evidence of ${draws * amount} comparisons`)

@@ -8,7 +8,7 @@ import { type SaturatedFigures, saturating, summaryOf, timesOf } from '../load/s
 import { groupedRatio, judgeTarget, median, shuffled } from '../load/statistics.ts'
 import type { System } from '../load/systems.ts'
 import { pause, runWindows, type Windows } from '../load/windows.ts'
-import type { Bench } from './bench.ts'
+import type { GrowthBench } from './bench.ts'
 import type { Judged } from './growthTable.ts'
 import { inferPaths, rotated, routesText } from './routesText.ts'
 
@@ -44,7 +44,7 @@ interface Started {
   readonly lessBusyThread: number | undefined
 }
 
-export async function requestCosts(bench: Bench): Promise<RequestCosts> {
+export async function requestCosts(bench: GrowthBench): Promise<RequestCosts> {
   const upstream = await bench.start('upstream', ['1.0.0'])
   const url = `http://127.0.0.1:${upstream.ready.port}`
   const started: Started[] = []
@@ -81,7 +81,7 @@ export async function requestCosts(bench: Bench): Promise<RequestCosts> {
 }
 
 /** Gateways that are started and warmed in random order: the first one is not the same beside the last. */
-async function measureStart(bench: Bench, url: string, start: number): Promise<Started> {
+async function measureStart(bench: GrowthBench, url: string, start: number): Promise<Started> {
   const routes = manyRoutes(bench.quick)
   const one = { text: routesText({ routes: 1, url }), count: 1, threads: 1 }
   // A gateway each: what is left to do of a window that asks for all would fall into the next one's.

@@ -1,13 +1,10 @@
 // What grows with use: routes, serving threads, evidence, reports, models.
 // `node bench/growth/run.ts [--quick] [--starts N] [--rounds N] [--only requests,files,evidence,reports,models] [--out FILE]`
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { canPin, pinToFirst } from '../load/pinning.ts'
 import { machineLoad } from '../load/procfs.ts'
 import { runFacts } from '../load/saturation.ts'
-import { Bench } from './bench.ts'
+import { GrowthBench } from './bench.ts'
 import { evidenceGrowth } from './evidence.ts'
 import { type GrowthResults, renderGrowth } from './growthTable.ts'
 import { fileCosts } from './largeFile.ts'
@@ -35,16 +32,8 @@ if (unknown !== undefined) throw new Error(`--only: there is no question ${unkno
 const SEED = 20_130_105
 
 const loadBefore = machineLoad()
-const bench = new Bench(quick, starts, rounds, SEED)
-try {
-  const results = await measure()
-  const file = given.out ?? fileURLToPath(new URL('../results/growth.json', import.meta.url))
-  mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`)
-  process.stdout.write(renderGrowth(results))
-} finally {
-  await bench.close()
-}
+const bench = new GrowthBench(quick, starts, rounds, SEED)
+await bench.measured(measure, renderGrowth, given.out)
 
 async function measure(): Promise<GrowthResults> {
   const asked = <Found>(question: string, measure: () => Promise<Found>) =>

@@ -1,7 +1,8 @@
 // Starts what the benchmark of bad shadows measures: for each proxy one without a shadow, and one for each fault of it.
 import { join } from 'node:path'
+import type { Bench } from './bench.ts'
 import { MEASURED } from './pinning.ts'
-import { type Running, startPeer } from './processes.ts'
+import type { Running } from './processes.ts'
 import type { Backends } from './rivals/backends.ts'
 import { findRival, startRival } from './rivals/rivals.ts'
 import { startSplitGateway, systemOf } from './splitGateway.ts'
@@ -40,29 +41,17 @@ export interface ModelServers {
   readonly live: Running
   readonly canary: Running
   readonly shadows: ReadonlyMap<Shadow, Running>
-  close(): Promise<void>
 }
 
-export async function startModelServers(): Promise<ModelServers> {
-  const servers: Running[] = []
-  const close = async () => {
-    for (const each of servers) await each.close()
+export async function startModelServers(bench: Bench): Promise<ModelServers> {
+  const live = await bench.start('timed', ['1.0.0'])
+  const canary = await bench.start('timed', ['1.1.0'])
+  const shadows = new Map<Shadow, Running>()
+  for (const fault of FAULTS) {
+    const [peer, ...args] = shadowPeer(fault)
+    shadows.set(fault, await bench.start(peer, args))
   }
-  const server = async (peer: string, ...args: string[]) => {
-    const process = await startPeer(peer, args)
-    servers.push(process)
-    return process
-  }
-  try {
-    const live = await server('timed', '1.0.0')
-    const canary = await server('timed', '1.1.0')
-    const shadows = new Map<Shadow, Running>()
-    for (const fault of FAULTS) shadows.set(fault, await server(...shadowPeer(fault)))
-    return { live, canary, shadows, close }
-  } catch (error) {
-    await close()
-    throw error
-  }
+  return { live, canary, shadows }
 }
 
 /** Version of another proxy that is installed here. */

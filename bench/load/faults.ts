@@ -1,12 +1,8 @@
 // What a bad shadow costs live requests, beside the mirrors of nginx and Envoy: hung, down, slow, endless, not reading.
 // `node bench/load/faults.ts [--quick] [--starts N] [--rounds N] [--out FILE]`; `node bench/load/rivals/install.ts` first.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { Generator } from '../../src/load/generator.ts'
 import { seededRandom } from '../../src/load/schedule.ts'
+import { Bench } from './bench.ts'
 import { faultFigures } from './faultFigures.ts'
 import {
   ENDLESS_BYTES_PER_SECOND,
@@ -75,24 +71,10 @@ const LARGE = [
   { requests: 2, values: 120_000 },
 ] as const
 const large = LARGE.map(({ requests, values }) => splitRequests(random, requests, values))
-const folder = mkdtempSync(join(tmpdir(), 'understudy-faults-'))
 // Before anything is started: it inherits where it may run.
 pinToFirst()
-const generator = new Generator()
-let servers: ModelServers | undefined
-try {
-  say('starting')
-  servers = await startModelServers()
-  const results = await measure(servers)
-  const file = given.out ?? fileURLToPath(new URL('../results/faults.json', import.meta.url))
-  mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`)
-  process.stdout.write(renderFaults(results))
-} finally {
-  await generator.close()
-  await servers?.close()
-  rmSync(folder, { recursive: true, force: true })
-}
+const bench = new Bench('faults')
+await bench.measured(measure, renderFaults, given.out)
 
 /** What one start of a proxy showed. */
 interface Started {
@@ -104,11 +86,13 @@ interface Started {
   readonly accounts: ReadonlyMap<Shadow, MirrorAccount>
 }
 
-async function measure(servers: ModelServers): Promise<FaultsResults> {
+async function measure(): Promise<FaultsResults> {
   const loadBefore = machineLoad()
+  bench.tell('starting')
+  const servers = await startModelServers(bench)
   const live = systemOf('live', servers.live)
-  await generator.run(saturating(live, 1, WARM_UP_SECONDS))
-  const liveMs = (await generator.run(saturating(live, 1, CAPACITY_SECONDS))).latency.p50Ms!
+  await bench.generator.run(saturating(live, 1, WARM_UP_SECONDS))
+  const liveMs = (await bench.generator.run(saturating(live, 1, CAPACITY_SECONDS))).latency.p50Ms!
   const versions = new Map<ProxyName, string | undefined>(
     PROXIES.map(proxy => [proxy, proxy === 'Understudy' ? '' : installed(proxy)]),
   )
@@ -166,28 +150,28 @@ async function measure(servers: ModelServers): Promise<FaultsResults> {
 async function findRate(servers: ModelServers, present: readonly ProxyName[]): Promise<number> {
   let slowest = Number.POSITIVE_INFINITY
   for (const proxy of present) {
-    const family = await startFamily(proxy, servers, freshFolder(`${proxy}-capacity`), random)
+    const family = await startFamily(proxy, servers, bench.home(), random)
     try {
       const none = plain(family)
-      await generator.run(warming(none))
-      const { perSecond } = await generator.run(saturating(none, CONNECTIONS, CAPACITY_SECONDS))
-      say(`${none.name}: ${Math.round(perSecond)}/s`)
+      await bench.generator.run(warming(none))
+      const { perSecond } = await bench.generator.run(saturating(none, CONNECTIONS, CAPACITY_SECONDS))
+      bench.tell(`${none.name}: ${Math.round(perSecond)}/s`)
       slowest = Math.min(slowest, perSecond)
     } finally {
       await family.close()
     }
   }
   const rate = Math.max(50, Math.round((slowest * RATE_SHARE) / 50) * 50)
-  say(`fixed rate ${rate}/s`)
+  bench.tell(`fixed rate ${rate}/s`)
   return rate
 }
 
 async function measureStart(servers: ModelServers, proxy: ProxyName, start: number, rate: number): Promise<Started> {
-  const family = await startFamily(proxy, servers, freshFolder(`${proxy}-${start}`), random)
+  const family = await startFamily(proxy, servers, bench.home(), random)
   try {
     const { systems } = family
-    say(`${proxy}, start ${start + 1}: warming up`)
-    for (const system of shuffled(systems, random)) await generator.run(warming(system))
+    bench.tell(`${proxy}, start ${start + 1}: warming up`)
+    for (const system of shuffled(systems, random)) await bench.generator.run(warming(system))
     // Copies that were sent at saturation are answered or given up before anything is measured.
     await pause(SETTINGS.giveUpMs)
     const beforeMiB = new Map(systems.map(system => [system.shadow, residentMiB(system)]))
@@ -196,8 +180,8 @@ async function measureStart(servers: ModelServers, proxy: ProxyName, start: numb
     const windows = proxy === 'Understudy' ? rounds : rivalRounds
     for (const fault of shuffled(FAULTS, random)) {
       const planOfRound = (round: number) => planOf(rate, start * windows + round)
-      const found = await turnsOf(generator, family, start, fault, windows, planOfRound, (round, loaded) => {
-        say(`${proxy}, start ${start + 1}, ${fault}: window ${round + 1} of ${windows}`)
+      const found = await turnsOf(bench.generator, family, start, fault, windows, planOfRound, (round, loaded) => {
+        bench.tell(`${proxy}, start ${start + 1}, ${fault}: window ${round + 1} of ${windows}`)
         for (const system of loaded) windowsMiB.get(system.shadow)!.push(residentMiB(system))
       })
       turns.push(...found)
@@ -248,14 +232,4 @@ async function compareBytes(family: Family, { live, canary }: ModelServers): Pro
 
 function plain({ systems }: Family): System {
   return systems.find(({ shadow }) => shadow === 'none')!
-}
-
-function freshFolder(name: string): string {
-  const made = join(folder, name)
-  mkdirSync(made)
-  return made
-}
-
-function say(text: string): void {
-  process.stderr.write(`${text}\n`)
 }

@@ -2,15 +2,13 @@
 // `node bench/load/layers.ts [--quick] [--out FILE]`
 // Sampling sees what no counter of a process tells; a sample every quarter of a millisecond costs a few percent itself.
 import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
-import { Generator } from '../../src/load/generator.ts'
 import { seededRandom } from '../../src/load/schedule.ts'
 import { inferPaths, rotated, routesText } from '../growth/routesText.ts'
 import { NOT_MEASURED } from '../notMeasured.ts'
+import { Bench } from './bench.ts'
 import { type LayersResults, layerOf, type Profiled, renderLayers } from './layersTable.ts'
 import { canPin, MEASURED, pinToFirst } from './pinning.ts'
 import { type Running, startPeer } from './processes.ts'
@@ -37,28 +35,21 @@ const FLAGS = ['--perf-basic-prof', '--interpreted-frames-native-stack']
 const run = promisify(execFile)
 const random = seededRandom(SEED)
 const bodies = splitRequests(random, 64)
-const folder = mkdtempSync(join(tmpdir(), 'understudy-layers-'))
-const running: Running[] = []
+// Before anything is started: it inherits where it may run.
 pinToFirst()
-const generator = new Generator()
-try {
-  if (await hasPerf()) {
-    const results = await measure()
-    const file = given.out ?? fileURLToPath(new URL('../results/layers.json', import.meta.url))
-    mkdirSync(dirname(file), { recursive: true })
-    writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`)
-    process.stdout.write(renderLayers(results))
-  } else {
-    process.stderr.write('not measured: perf is not installed\n')
-    process.exitCode = NOT_MEASURED
+const bench = new Bench('layers')
+/** Of processes whose functions V8 tells perf. */
+const told: number[] = []
+if (await hasPerf()) {
+  try {
+    await bench.measured(measure, renderLayers, given.out)
+  } finally {
+    for (const pid of told) rmSync(`/tmp/perf-${pid}.map`, { force: true })
   }
-} finally {
-  await generator.close()
-  for (const each of running.toReversed()) {
-    await each.close()
-    rmSync(`/tmp/perf-${each.pid}.map`, { force: true })
-  }
-  rmSync(folder, { recursive: true, force: true })
+} else {
+  await bench.close()
+  process.stderr.write('not measured: perf is not installed\n')
+  process.exitCode = NOT_MEASURED
 }
 
 function hasPerf(): Promise<boolean> {
@@ -100,28 +91,28 @@ interface Asked extends System {
 }
 
 async function startSystems(): Promise<Asked[]> {
-  const kept = async (starting: Promise<Running>) => {
-    const process = await starting
-    running.push(process)
+  const named = async (starting: Promise<Running>) => {
+    const process = await bench.kept(starting)
+    told.push(process.pid)
     return process
   }
   const [live, canary, shadow] = await Promise.all(
-    ['1.0.0', '1.1.0', '2.0.0'].map(version => kept(startPeer('upstream', [version]))),
+    ['1.0.0', '1.1.0', '2.0.0'].map(version => bench.start('upstream', [version])),
   )
   const backends = { live: live!.ready.port, canary: canary!.ready.port }
   const origin = `http://127.0.0.1:${backends.live}`
-  const proxy = (...mode: string[]) => kept(startPeer('proxy', [origin, ...mode], FLAGS, MEASURED))
-  const gateway = (name: string, port?: number, threads = 1) =>
-    kept(startSplitGateway(join(folder, name), { ...backends, shadow: port }, '', FLAGS, threads))
-  const routes = join(folder, 'routes.yaml')
+  const proxy = (...mode: string[]) => named(startPeer('proxy', [origin, ...mode], FLAGS, MEASURED))
+  const gateway = (port?: number, threads = 1) =>
+    named(startSplitGateway(bench.home(), { ...backends, shadow: port }, '', FLAGS, threads))
+  const routes = join(bench.folder, 'routes.yaml')
   writeFileSync(routes, routesText({ routes: ROUTES, url: origin }))
-  const many = await kept(startPeer('gateway', [routes, join(folder, 'many'), '1'], FLAGS, MEASURED))
+  const many = await named(startPeer('gateway', [routes, bench.home(), '1'], FLAGS, MEASURED))
   return [
     systemOf('bare proxy', await proxy()),
     systemOf('bare proxy that passes fields on', await proxy('fields')),
-    systemOf('Understudy', await gateway('split')),
-    systemOf('Understudy, shadow', await gateway('shadow', shadow!.ready.port)),
-    systemOf('Understudy, two serving threads', await gateway('threads', undefined, 2)),
+    systemOf('Understudy', await gateway()),
+    systemOf('Understudy, shadow', await gateway(shadow!.ready.port)),
+    systemOf('Understudy, two serving threads', await gateway(undefined, 2)),
     { ...systemOf(`Understudy, ${ROUTES} routes asked in turn`, many), paths: inferPaths(ROUTES) },
   ]
 }
@@ -130,12 +121,12 @@ function load(system: Asked, { requests, seconds }: { readonly requests?: number
   const headers = ['content-type', 'application/json']
   const paths = system.paths && rotated(system.paths, random)
   const plan = { ...saturating(system, bodies, CONNECTIONS, seconds), headers }
-  return generator.run({ ...plan, ...(requests && { requests }), ...(paths && { paths }) })
+  return bench.generator.run({ ...plan, ...(requests && { requests }), ...(paths && { paths }) })
 }
 
 /** Samples of one window, and of what it leaves to do. */
 async function profiled(system: Asked): Promise<Pick<Profiled, 'requests'> & { readonly us: Record<string, number> }> {
-  const file = join(folder, 'perf.data')
+  const file = join(bench.folder, 'perf.data')
   const seconds = String(SECONDS + (2 * SETTLE_MS) / 1_000)
   const record = ['record', '-e', 'cpu-clock', '-F', String(PER_SECOND), '-p', String(system.pid), '-o', file]
   const recording = run('perf', [...record, '--', 'sleep', seconds])

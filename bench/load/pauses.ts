@@ -1,16 +1,11 @@
 // What requests cost after a quiet time, beside those before it: V8 uses quiet times to make heaps smaller, and may throw away
 // what it had compiled. `node bench/load/pauses.ts [--quick] [--rounds N] [--out FILE]`
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { Generator } from '../../src/load/generator.ts'
 import { seededRandom } from '../../src/load/schedule.ts'
+import { Bench } from './bench.ts'
 import { residentMiB } from './hang.ts'
 import { type PausesResults, renderPauses } from './pausesTable.ts'
 import { canPin, MEASURED, pinToFirst } from './pinning.ts'
-import { type Running, startPeer } from './processes.ts'
 import { machineLoad } from './procfs.ts'
 import { runFacts, saturating, timesOf } from './saturation.ts'
 import { splitRequests, startSplitGateway, systemOf } from './splitGateway.ts'
@@ -33,37 +28,25 @@ const V8_AS_IT_IS = ['--memory-reducer', '--scavenger-updates-allocation-limit',
 
 const random = seededRandom(SEED)
 const bodies = splitRequests(random, 64)
-const folder = mkdtempSync(join(tmpdir(), 'understudy-pauses-'))
-const running: Running[] = []
 // Before anything is started: it inherits where it may run.
 pinToFirst()
-const generator = new Generator()
-try {
-  const results = await measure()
-  const file = given.out ?? fileURLToPath(new URL('../results/pauses.json', import.meta.url))
-  mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`)
-  process.stdout.write(renderPauses(results))
-} finally {
-  await generator.close()
-  for (const each of running.toReversed()) await each.close()
-  rmSync(folder, { recursive: true, force: true })
-}
+const bench = new Bench('pauses')
+await bench.measured(measure, renderPauses, given.out)
 
 async function measure(): Promise<PausesResults> {
   const loadBefore = machineLoad()
   const systems = await startSystems()
-  for (const system of systems) await generator.run(asked(system, WARM_UP))
+  for (const system of systems) await bench.generator.run(asked(system, WARM_UP))
   const before = new Map<System, Window[]>(systems.map(system => [system, []]))
   const after = new Map<System, Window[]>(systems.map(system => [system, []]))
   for (let round = 1; round <= rounds; round++) {
     for (const system of shuffled(systems, random)) {
-      await generator.run(asked(system, REQUESTS))
-      before.get(system)!.push(await runWindow(generator, system, asked(system, REQUESTS)))
+      await bench.generator.run(asked(system, REQUESTS))
+      before.get(system)!.push(await runWindow(bench.generator, system, asked(system, REQUESTS)))
     }
     await pause(PAUSE_SECONDS * 1000)
     for (const system of shuffled(systems, random))
-      after.get(system)!.push(await runWindow(generator, system, asked(system, REQUESTS)))
+      after.get(system)!.push(await runWindow(bench.generator, system, asked(system, REQUESTS)))
     process.stderr.write(`round ${round} of ${rounds}\n`)
   }
   return {
@@ -84,24 +67,18 @@ async function measure(): Promise<PausesResults> {
 }
 
 async function startSystems(): Promise<System[]> {
-  const kept = async (starting: Promise<Running>) => {
-    const process = await starting
-    running.push(process)
-    return process
-  }
   const [live, canary, shadow] = await Promise.all(
-    ['1.0.0', '1.1.0', '2.0.0'].map(version => kept(startPeer('upstream', [version]))),
+    ['1.0.0', '1.1.0', '2.0.0'].map(version => bench.start('upstream', [version])),
   )
   const split = { live: live!.ready.port, canary: canary!.ready.port, shadow: undefined }
   const origin = `http://127.0.0.1:${split.live}`
-  const proxy = (flags: readonly string[]) => kept(startPeer('proxy', [origin], flags, MEASURED))
-  const gateway = (name: string, port?: number) =>
-    kept(startSplitGateway(join(folder, name), { ...split, shadow: port }))
+  const proxy = (flags: readonly string[]) => bench.start('proxy', [origin], { flags, processor: MEASURED })
+  const gateway = (port?: number) => bench.kept(startSplitGateway(bench.home(), { ...split, shadow: port }))
   return [
     systemOf('bare proxy, V8 as it is', await proxy(V8_AS_IT_IS)),
     systemOf('bare proxy', await proxy([])),
-    systemOf('Understudy', await gateway('split')),
-    systemOf('Understudy, shadow', await gateway('shadow', shadow!.ready.port)),
+    systemOf('Understudy', await gateway()),
+    systemOf('Understudy, shadow', await gateway(shadow!.ready.port)),
   ]
 }
 

@@ -4,7 +4,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Generator } from '../../src/load/generator.ts'
+import { Bench } from './bench.ts'
 import { flightRequests } from './rows.ts'
 import { type SystemName, startSystems } from './systems.ts'
 
@@ -44,20 +44,19 @@ try {
 
 async function load(names: readonly SystemName[]): Promise<number[]> {
   const flags = ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-interval=${INTERVAL_US}`]
-  const systems = await startSystems(names, flags)
-  const generator = new Generator()
+  const bench = new Bench('profile')
   try {
+    const systems = await startSystems(bench, names, flags)
     const bodies = flightRequests(64)
     for (const name of names) {
       const { url } = systems.get(name)
-      const result = await generator.run({ mode: 'closed', url, bodies, connections: 16, requests, seconds: 120 })
+      const result = await bench.generator.run({ mode: 'closed', url, bodies, connections: 16, requests, seconds: 120 })
       process.stderr.write(`${name}: ${Math.round(result.perSecond)} requests a second\n`)
     }
     return names.map(name => systems.get(name).pid)
   } finally {
-    await generator.close()
     // Profiles are written when the threads end.
-    await systems.close()
+    await bench.close()
   }
 }
 

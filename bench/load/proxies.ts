@@ -1,17 +1,14 @@
 // What splitting and mirroring cost beside the proxies that a user would put in front instead, which compare nothing.
 // `node bench/load/proxies.ts [--quick] [--rounds N] [--out FILE]`; `node bench/load/rivals/install.ts` first.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { Generator } from '../../src/load/generator.ts'
 import type { PlanInput } from '../../src/load/plan.ts'
 import { seededRandom } from '../../src/load/schedule.ts'
+import { Bench } from './bench.ts'
 import { crossCheck } from './crossCheck.ts'
 import { mirrorAccount, residentMiB } from './hang.ts'
 import { canPin, pinToFirst } from './pinning.ts'
-import type { Running } from './processes.ts'
 import { machineLoad } from './procfs.ts'
 import { proxyPlots } from './proxiesPlots.ts'
 import { rateFiguresOf, rateOf } from './proxiesRates.ts'
@@ -49,44 +46,32 @@ const SEED = 20_130_102
 const FAR_SLOWER = 'Portkey'
 
 const random = seededRandom(SEED)
-const folder = mkdtempSync(join(tmpdir(), 'understudy-proxies-'))
-const running: Running[] = []
 // Before anything is started: it inherits where it may run.
 pinToFirst()
-const generator = new Generator()
-try {
-  const results = await measure()
-  const file = given.out ?? fileURLToPath(new URL('../results/proxies.json', import.meta.url))
-  mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`)
-  for (const [name, svg] of proxyPlots(results)) writeFileSync(`${file.replace(/\.json$/, '')}-${name}.svg`, svg)
-  process.stdout.write(renderProxies(results))
-} finally {
-  await generator.close()
-  for (const each of running.toReversed()) await each.close()
-  rmSync(folder, { recursive: true, force: true })
-}
+const bench = new Bench('proxies')
+const { results, stem } = await bench.measured(measure, renderProxies, given.out)
+for (const [name, svg] of proxyPlots(results)) writeFileSync(`${stem}-${name}.svg`, svg)
 
 async function measure(): Promise<ProxiesResults> {
   const loadBefore = machineLoad()
   const bodies = splitRequests(random, 64)
-  const { systems, versions, missing } = await startProxySystems(folder, bodies, running)
+  const { systems, versions, missing } = await startProxySystems(bench, bodies)
   const beforeMiB = new Map(systems.map(system => [system.name, residentMiB(system)]))
   const sent = new Map<string, number>()
   for (const system of systems) {
     const requests = system.name === FAR_SLOWER ? SHORT_WARM_UP : WARM_UP
-    const warmUp = await generator.run({ ...saturatingProxy(system, 60), requests })
+    const warmUp = await bench.generator.run({ ...saturatingProxy(system, 60), requests })
     // And the one that showed that it forwards.
     sent.set(system.name, 1 + warmUp.sent + warmUp.warmedUp)
   }
   await pause(1_000)
   const loaded = async (system: ProxySystem, plan: PlanInput) => {
-    const load = await generator.run(plan)
+    const load = await bench.generator.run(plan)
     if (load.sent > load.latency.n) throw new Error(`${system.name} fails under load`)
     sent.set(system.name, sent.get(system.name)! + load.sent + load.warmedUp)
   }
   const saturated = await runWindows(
-    generator,
+    bench.generator,
     [systems],
     rounds,
     random,
@@ -106,7 +91,7 @@ async function measure(): Promise<ProxiesResults> {
     })),
   )
   const paced = await runWindows(
-    generator,
+    bench.generator,
     [timed],
     rateRounds,
     random,
@@ -133,7 +118,7 @@ async function measure(): Promise<ProxiesResults> {
   }
   const afterMiB = new Map(systems.map(system => [system.name, residentMiB(system)]))
   const splitting = systems.filter(({ work }) => work === 'W1')
-  const wrk = await crossCheck(generator, splitting, WRK_ROUNDS, random, join(folder, 'wrk.lua'))
+  const wrk = await crossCheck(bench.generator, splitting, WRK_ROUNDS, random, join(bench.folder, 'wrk.lua'))
   return {
     ...runFacts(loadBefore, given.quick),
     method: {

@@ -2,9 +2,10 @@
 import { join } from 'node:path'
 import { messageOf } from '../../src/errors.ts'
 import type { PlanInput } from '../../src/load/plan.ts'
+import type { Bench } from './bench.ts'
 import { forwardingFault } from './forwarding.ts'
 import { MEASURED } from './pinning.ts'
-import { type Running, startPeer } from './processes.ts'
+import type { Running } from './processes.ts'
 import type { Work } from './proxiesTable.ts'
 import type { Backends } from './rivals/backends.ts'
 import { findRival, RIVALS, type RivalName, startRival } from './rivals/rivals.ts'
@@ -36,14 +37,8 @@ const JSON_HEADERS = ['content-type', 'application/json']
 const SHORT_SETTLE_MS = 60
 const CONNECTIONS = 8
 
-/** @param running gets what was started, in order, also where a later start fails */
-export async function startProxySystems(folder: string, bodies: string[], running: Running[]): Promise<ProxySystems> {
-  const kept = async (starting: Promise<Running>) => {
-    const process = await starting
-    running.push(process)
-    return process
-  }
-  const server = (version: string) => kept(startPeer('upstream', [version]))
+export async function startProxySystems(bench: Bench, bodies: string[]): Promise<ProxySystems> {
+  const server = (version: string) => bench.start('upstream', [version])
   const live = await server('1.0.0')
   const canary = await server('1.1.0')
   const split: Backends = { live: live.ready.port, canary: canary.ready.port, shadow: undefined }
@@ -59,12 +54,12 @@ export async function startProxySystems(folder: string, bodies: string[], runnin
     const shadow = await server('2.0.0')
     return { shadow, backends: { ...split, shadow: shadow.ready.port } }
   }
-  const proxy = await kept(startPeer('proxy', [`http://127.0.0.1:${live.ready.port}`], [], MEASURED))
+  const proxy = await bench.start('proxy', [`http://127.0.0.1:${live.ready.port}`], { processor: MEASURED })
   await add({ ...systemOf('bare proxy', proxy), ...plain, work: 'W1' })
-  const passing = await kept(startPeer('proxy', [`http://127.0.0.1:${live.ready.port}`, 'fields'], [], MEASURED))
+  const passing = await bench.start('proxy', [`http://127.0.0.1:${live.ready.port}`, 'fields'], { processor: MEASURED })
   await add({ ...systemOf('bare proxy that passes fields on', passing), ...plain, work: 'W1' })
   for (const name of ['Understudy', 'Understudy again']) {
-    const gateway = await kept(startSplitGateway(join(folder, name), split))
+    const gateway = await bench.kept(startSplitGateway(bench.home(), split))
     await add({ ...systemOf(name, gateway), ...plain, work: 'W1', settleMs: SETTLE_MS })
   }
   for (const [name, more] of [
@@ -72,7 +67,7 @@ export async function startProxySystems(folder: string, bodies: string[], runnin
     ['Understudy, shadow, one by one', 'unbatched: 100'],
   ] as const) {
     const { shadow, backends } = await shadowed()
-    const gateway = await kept(startSplitGateway(join(folder, name), backends, more))
+    const gateway = await bench.kept(startSplitGateway(bench.home(), backends, more))
     await add({ ...systemOf(name, gateway), ...plain, work: 'W2', settleMs: SETTLE_MS, shadow })
   }
   const versions: Record<string, string> = {}
@@ -80,8 +75,8 @@ export async function startProxySystems(folder: string, bodies: string[], runnin
   const addRival = async (name: RivalName) => {
     const rival = findRival(name)
     if (rival === undefined) throw new Error('not installed')
-    const home = (work: Work) => join(folder, `${name.replaceAll(/\W/g, '-')}-${work}`)
-    const process = await kept(startRival(rival, split, home('W1'), MEASURED))
+    const home = (work: Work) => join(bench.folder, `${name.replaceAll(/\W/g, '-')}-${work}`)
+    const process = await bench.kept(startRival(rival, split, home('W1'), MEASURED))
     const asks = rival.asks?.(split)
     const asked = asks && {
       url: `http://127.0.0.1:${process.ready.port}${asks.path}`,
@@ -91,7 +86,7 @@ export async function startProxySystems(folder: string, bodies: string[], runnin
     await add({ ...systemOf(name, process), ...plain, work: 'W1', ...asked })
     if (rival.mirrors) {
       const { shadow, backends } = await shadowed()
-      const mirroring = await kept(startRival(rival, backends, home('W2'), MEASURED))
+      const mirroring = await bench.kept(startRival(rival, backends, home('W2'), MEASURED))
       await add({ ...systemOf(`${name}, mirror`, mirroring), ...plain, work: 'W2', settleMs: SETTLE_MS, shadow })
     }
     versions[name] = rival.version

@@ -1,14 +1,12 @@
 // The load benchmark: what the gateway costs beside bare servers, with its shadow off, on and hung.
 // `node bench/load/run.ts [--quick] [--rounds N] [--out FILE]`
-import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, platform, release, totalmem } from 'node:os'
-import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { Generator } from '../../src/load/generator.ts'
+import type { Generator } from '../../src/load/generator.ts'
 import type { PlanInput, TurnsPlanInput } from '../../src/load/plan.ts'
 import { seededRandom } from '../../src/load/schedule.ts'
 import { commit } from '../commit.ts'
+import { Bench } from './bench.ts'
 import { mirrorAccount, watchMemory } from './hang.ts'
 import { cpuOf, hasProcfs, machineLoad } from './procfs.ts'
 import type { Comparison, LoadResults, SystemFigures, WindowFigures } from './results.ts'
@@ -59,18 +57,8 @@ const bodies = flightRequests(64)
 const random = seededRandom(SEED)
 const loadBefore = machineLoad()
 say('starting')
-const systems = await startSystems()
-const generator = new Generator()
-try {
-  const results = await measure(systems, generator)
-  const file = given.out ?? fileURLToPath(new URL('../results/load.json', import.meta.url))
-  mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`)
-  process.stdout.write(renderLoad(results))
-} finally {
-  await generator.close()
-  await systems.close()
-}
+const bench = new Bench('load')
+await bench.measured(async () => measure(await startSystems(bench), bench.generator), renderLoad, given.out)
 
 async function measure(systems: Systems, generator: Generator): Promise<LoadResults> {
   const at = (name: SystemName) => systems.get(name)

@@ -1,15 +1,12 @@
 // What embedded scoring costs beside MLServer and LitServe with the same ONNX file, and beside the least that Node can do.
 // `node bench/load/scoring.ts [--quick] [--rounds N] [--out FILE]`; `node bench/load/rivals/install.ts` first.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { Generator } from '../../src/load/generator.ts'
 import { seededRandom } from '../../src/load/schedule.ts'
+import { Bench } from './bench.ts'
 import { mirrorAccount } from './hang.ts'
 import { canPin, MEASURED, pinToFirst } from './pinning.ts'
-import { type Running, startPeer } from './processes.ts'
+import type { Running } from './processes.ts'
 import { machineLoad } from './procfs.ts'
 import { CANARY_PERCENT } from './rivals/backends.ts'
 import {
@@ -63,27 +60,15 @@ interface Measured {
 
 const random = seededRandom(SEED)
 const bodies = flightRequests(ROWS)
-const folder = mkdtempSync(join(tmpdir(), 'understudy-scoring-'))
-const running: Running[] = []
 // Before anything is started: it inherits where it may run.
 pinToFirst()
-const generator = new Generator()
-try {
-  const results = await measure()
-  const file = given.out ?? fileURLToPath(new URL('../results/scoring.json', import.meta.url))
-  mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`)
-  process.stdout.write(renderScoring(results))
-} finally {
-  await generator.close()
-  for (const each of running.toReversed()) await each.close()
-  rmSync(folder, { recursive: true, force: true })
-}
+const bench = new Bench('scoring')
+await bench.measured(measure, renderScoring, given.out)
 
 async function measure(): Promise<ScoringResults> {
   const loadBefore = machineLoad()
-  const limit = systemOf(LIMIT, await start('scorer', [MODEL]))
-  const bare = systemOf(BARE, await start('scorer', [MODEL]))
+  const limit = systemOf(LIMIT, await bench.start('scorer', [MODEL], { processor: MEASURED }))
+  const bare = systemOf(BARE, await bench.start('scorer', [MODEL], { processor: MEASURED }))
   const split = [`1.0.0: { onnx: flight-delay/1.0.0, weight: ${100 - CANARY_PERCENT} }`, canary()].join('\n      ')
   const shadowed = `${split}\n      2.0.0: { onnx: flight-delay/2.0.0, shadow: 100 }`
   const gateways = [await gateway(SPLIT, split), await gateway(SHADOW, shadowed), await gateway(AGAIN, shadowed)]
@@ -100,7 +85,8 @@ async function measure(): Promise<ScoringResults> {
     versions[server] = version
     const tries = await tryAll(server)
     tried.push(...tries)
-    systems.push(httpMeasured(await pythonSystem(server, tries.find(({ taken }) => taken)!.configuration), true))
+    const { configuration } = tries.find(({ taken }) => taken)!
+    systems.push(httpMeasured(systemOf(server, await startPython(server, configuration)), true))
   }
   const agreement = await sameAnswers([limit, ...systems.map(({ system }) => system)], bare, bodies)
   for (const { system, isPython } of systems) await warmUp(system, isPython ? PYTHON_WARM_UP : WARM_UP)
@@ -187,13 +173,14 @@ async function tryAll(server: PythonServer): Promise<ScoringResults['tried'][num
   const tries = []
   for (const configuration of configurationsOf(server).slice(given.quick ? -2 : 0)) {
     process.stderr.write(`${server}, ${configuration}\n`)
-    const system = await pythonSystem(server, configuration)
+    const python = await startPython(server, configuration)
+    const system = systemOf(server, python)
     await warmUp(system, PYTHON_WARM_UP)
     const windows: Window[] = []
     for (let index = 0; index < TRIES; index++) windows.push(await httpWindow(system))
     const { perSecond, failures } = summaryOf(windows)
     tries.push({ server, configuration, perSecond, failures })
-    await running.pop()!.close()
+    await bench.end(python)
   }
   const best = Math.max(...tries.map(({ perSecond }) => perSecond.median))
   return tries.map(each => ({ ...each, taken: each.perSecond.median === best }))
@@ -218,29 +205,20 @@ async function limitWindow(limit: System): Promise<Window> {
 }
 
 async function httpWindow(system: System): Promise<Window> {
-  await generator.run(saturating(system, bodies, CONNECTIONS, LOADED_SECONDS))
-  return runWindow(generator, system, saturating(system, bodies, CONNECTIONS, WINDOW_SECONDS))
+  await bench.generator.run(saturating(system, bodies, CONNECTIONS, LOADED_SECONDS))
+  return runWindow(bench.generator, system, saturating(system, bodies, CONNECTIONS, WINDOW_SECONDS))
 }
 
 async function warmUp(system: System, requests: number): Promise<void> {
-  await generator.run({ ...saturating(system, bodies, CONNECTIONS, 30), requests })
-}
-
-async function start(peer: string, args: readonly string[], flags: readonly string[] = []): Promise<Running> {
-  const process = await startPeer(peer, args, flags, MEASURED)
-  running.push(process)
-  return process
+  await bench.generator.run({ ...saturating(system, bodies, CONNECTIONS, 30), requests })
 }
 
 async function gateway(name: string, versions: string): Promise<System> {
-  return systemOf(name, await startGatewayPeer(join(folder, name.replaceAll(/\W/g, '-')), versions, start, running, []))
+  return systemOf(name, await startGatewayPeer(bench, versions, { processor: MEASURED }))
 }
 
-async function pythonSystem(server: PythonServer, configuration: string): Promise<System> {
-  const home = join(folder, `${server}-${configuration}`.replaceAll(/\W/g, '-'))
-  const process = await startPythonServer(server, configuration, MODEL, home, PATH, bodies[0]!, MEASURED)
-  running.push(process)
-  return systemOf(server, process)
+function startPython(server: PythonServer, configuration: string): Promise<Running> {
+  return bench.kept(startPythonServer(server, configuration, MODEL, bench.home(), PATH, bodies[0]!, MEASURED))
 }
 
 function systemOf(name: string, { pid, ready }: Running): System {

@@ -20,7 +20,7 @@ export function splitRequests(random: () => number, count: number, values = VALU
 
 /**
  * A gateway with a live version, a canary and, where there is one, a shadow of all requests.
- * @param home its folder, made here
+ * @param home its folder, made where it is not there
  * @param more further keys of the shadow's settings
  * @param flags of node
  * @param threads serving threads
@@ -32,7 +32,7 @@ export function startSplitGateway(
   flags: readonly string[] = [],
   threads = 1,
 ): Promise<Running> {
-  mkdirSync(home)
+  mkdirSync(home, { recursive: true })
   const routes = join(home, 'routes.yaml')
   const url = (port: number) => `url: "http://127.0.0.1:${port}"`
   const shadowed =

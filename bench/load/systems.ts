@@ -1,9 +1,9 @@
 // Starts and ends what is measured: bare servers, model servers, and gateways with and without a shadow.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Running, startPeer } from './processes.ts'
+import type { Bench, PeerPlace } from './bench.ts'
+import type { Running } from './processes.ts'
 import { treeOf } from './procfs.ts'
 
 export const SYSTEM_NAMES = [
@@ -29,7 +29,6 @@ export interface System {
 export interface Systems {
   readonly all: readonly System[]
   get(name: SystemName): System
-  close(): Promise<void>
 }
 
 const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url))
@@ -37,55 +36,37 @@ const ROUTE = 'flight-delay'
 const INFER = `/v2/models/${ROUTE}/infer`
 const MOST_STARTS = 12
 
-/** Starts what is wanted and what it forwards to; what was started is ended when a later start fails. */
+/** Starts what is wanted and what it forwards to. */
 export async function startSystems(
+  bench: Bench,
   wanted: readonly SystemName[] = SYSTEM_NAMES,
   gatewayFlags: readonly string[] = [],
 ): Promise<Systems> {
-  const folder = mkdtempSync(join(tmpdir(), 'understudy-load-'))
-  const running: Running[] = []
-  const close = async () => {
-    // In reverse: gateways before what they forward to.
-    for (const each of running.toReversed()) await each.close()
-    rmSync(folder, { recursive: true, force: true })
+  const live = await bench.start('upstream', ['1.0.0', '0.18230406939983368'])
+  const shadow = await bench.start('upstream', ['2.0.0', '0.17718204855918884'])
+  const hung = await bench.start('hung')
+  const bare = await bench.start('upstream')
+  const proxy = await bench.start('proxy', [`http://127.0.0.1:${live.ready.port}`])
+  const gateway = async (versions: string) => {
+    const { pid, ready } = await startGatewayPeer(bench, versions, { flags: gatewayFlags })
+    return { pid, url: urlOf(ready.port), adminUrl: `http://127.0.0.1:${ready.adminPort}` }
   }
-  const start = async (peer: string, args: readonly string[], flags: readonly string[] = []) => {
-    const process = await startPeer(peer, args, flags)
-    running.push(process)
-    return process
+  const embedded = `1.0.0: { onnx: ${ROUTE}/1.0.0, weight: 100 }`
+  const http = `1.0.0: { url: http://127.0.0.1:${live.ready.port}, weight: 100 }`
+  const shadowOf = (port: number) => `2.0.0: { url: http://127.0.0.1:${port}, shadow: 100, mirrorable: true }`
+  const peer = ({ pid, ready }: Running) => ({ pid, url: urlOf(ready.port), adminUrl: undefined })
+  const starts: Readonly<Record<SystemName, () => Omit<System, 'name'> | Promise<Omit<System, 'name'>>>> = {
+    'bare server': () => peer(bare),
+    'bare proxy': () => peer(proxy),
+    'embedded, shadow off': () => gateway(embedded),
+    'embedded, shadow on': () => gateway(`${embedded}\n      2.0.0: { onnx: ${ROUTE}/2.0.0, shadow: 100 }`),
+    'HTTP, shadow off': () => gateway(http),
+    'HTTP, shadow on': () => gateway(`${http}\n      ${shadowOf(shadow.ready.port)}`),
+    'HTTP, shadow hung': () => gateway(`${http}\n      ${shadowOf(hung.ready.port)}`),
   }
-  try {
-    const live = await start('upstream', ['1.0.0', '0.18230406939983368'])
-    const shadow = await start('upstream', ['2.0.0', '0.17718204855918884'])
-    const hung = await start('hung', [])
-    const bare = await start('upstream', [])
-    const proxy = await start('proxy', [`http://127.0.0.1:${live.ready.port}`])
-    let gateways = 0
-    const gateway = async (versions: string) => {
-      const home = join(folder, `gateway-${++gateways}`)
-      const { pid, ready } = await startGatewayPeer(home, versions, start, running, gatewayFlags)
-      return { pid, url: urlOf(ready.port), adminUrl: `http://127.0.0.1:${ready.adminPort}` }
-    }
-    const embedded = `1.0.0: { onnx: ${ROUTE}/1.0.0, weight: 100 }`
-    const http = `1.0.0: { url: http://127.0.0.1:${live.ready.port}, weight: 100 }`
-    const shadowOf = (port: number) => `2.0.0: { url: http://127.0.0.1:${port}, shadow: 100, mirrorable: true }`
-    const peer = ({ pid, ready }: Running) => ({ pid, url: urlOf(ready.port), adminUrl: undefined })
-    const starts: Readonly<Record<SystemName, () => Omit<System, 'name'> | Promise<Omit<System, 'name'>>>> = {
-      'bare server': () => peer(bare),
-      'bare proxy': () => peer(proxy),
-      'embedded, shadow off': () => gateway(embedded),
-      'embedded, shadow on': () => gateway(`${embedded}\n      2.0.0: { onnx: ${ROUTE}/2.0.0, shadow: 100 }`),
-      'HTTP, shadow off': () => gateway(http),
-      'HTTP, shadow on': () => gateway(`${http}\n      ${shadowOf(shadow.ready.port)}`),
-      'HTTP, shadow hung': () => gateway(`${http}\n      ${shadowOf(hung.ready.port)}`),
-    }
-    const all: System[] = []
-    for (const name of wanted) all.push({ name, ...(await starts[name]()) })
-    return { all, get: name => all.find(system => system.name === name)!, close }
-  } catch (error) {
-    await close()
-    throw error
-  }
+  const all: System[] = []
+  for (const name of wanted) all.push({ name, ...(await starts[name]()) })
+  return { all, get: name => all.find(system => system.name === name)! }
 }
 
 const LOOKS = 32
@@ -99,19 +80,13 @@ function urlOf(port: number): string {
  * Starts a gateway. The live model belongs on the serving thread, where a model goes whose p99 was under 0.2 ms when it
  * was verified; on a busy machine that measurement fails now and then, and another layout would be measured.
  */
-export async function startGatewayPeer(
-  folder: string,
-  versions: string,
-  start: (peer: string, args: readonly string[], flags: readonly string[]) => Promise<Running>,
-  running: Running[],
-  flags: readonly string[],
-): Promise<Running> {
+export async function startGatewayPeer(bench: Bench, versions: string, place: PeerPlace): Promise<Running> {
   // One of the shadow thread, which scores what is compared, and one of the serving thread for a canary; live's would be
   // another.
   const embedded = versions.split('\n').filter(version => version.includes('onnx:'))
   const canaries = embedded.filter(version => version.includes('weight:')).length - 1
   const scoringProcesses = (embedded.length > 1 ? 1 : 0) + (canaries > 0 ? 1 : 0)
-  mkdirSync(folder, { recursive: true })
+  const folder = bench.home()
   const routes = join(folder, 'routes.yaml')
   writeFileSync(
     routes,
@@ -127,15 +102,14 @@ routes:
 `,
   )
   for (let attempt = 0; attempt < MOST_STARTS; attempt++) {
-    const gateway = await start('gateway', [routes, join(folder, `state-${attempt}`)], flags)
+    const gateway = await bench.start('gateway', [routes, join(folder, `state-${attempt}`)], place)
     // The process that checked the models ends by itself, five seconds after the last one; before that the one that proves which
     // of them may share runs has begun, and it ends with its last proof. So what is measured shares from its first request on.
     for (let look = 0; look < LOOKS; look++) {
       if (treeOf(gateway.pid).length - 1 <= scoringProcesses) return gateway
       await new Promise(resolve => setTimeout(resolve, LOOK_MS))
     }
-    running.splice(running.indexOf(gateway), 1)
-    await gateway.close()
+    await bench.end(gateway)
   }
   throw new Error('the machine is too busy: the live model was never placed on the serving thread')
 }

@@ -1,14 +1,12 @@
 // What the wire costs: 64 KB bodies that pass untouched beside a bare proxy, and spans of one request in a hundred.
 // `node bench/load/wire.ts [--quick] [--rounds N] [--out FILE]`
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { Generator } from '../../src/load/generator.ts'
 import { seededRandom } from '../../src/load/schedule.ts'
+import { Bench } from './bench.ts'
 import { canPin, MEASURED, pinToFirst } from './pinning.ts'
-import { type Running, startPeer } from './processes.ts'
+import type { Running } from './processes.ts'
 import { machineLoad } from './procfs.ts'
 import { flightRequests } from './rows.ts'
 import { runFacts, saturating, summaryOf, timesOf } from './saturation.ts'
@@ -32,28 +30,16 @@ const SEED = 20_130_101
 const KEPT = ['traceparent', `00-${'f'.repeat(32)}-00f067aa0ba902b7-01`]
 
 const random = seededRandom(SEED)
-const folder = mkdtempSync(join(tmpdir(), 'understudy-wire-'))
-const running: Running[] = []
 // Before anything is started: it inherits where it may run.
 pinToFirst()
-const generator = new Generator()
-try {
-  const results = await measure()
-  const file = given.out ?? fileURLToPath(new URL('../results/wire.json', import.meta.url))
-  mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`)
-  process.stdout.write(renderWire(results))
-} finally {
-  await generator.close()
-  for (const each of running.toReversed()) await each.close()
-  rmSync(folder, { recursive: true, force: true })
-}
+const bench = new Bench('wire')
+await bench.measured(measure, renderWire, given.out)
 
 async function measure(): Promise<WireResults> {
   const loadBefore = machineLoad()
-  const echo = await start('echo')
-  const model = await start('upstream')
-  const proxy = await start('proxy', [`http://127.0.0.1:${echo.ready.port}`], MEASURED)
+  const echo = await bench.start('echo')
+  const model = await bench.start('upstream')
+  const proxy = await bench.start('proxy', [`http://127.0.0.1:${echo.ready.port}`], { processor: MEASURED })
   const passing = [
     {
       name: 'bare proxy',
@@ -67,8 +53,8 @@ async function measure(): Promise<WireResults> {
   const telling = [
     await gateway('spans off', model, 'ratio: 0'),
     await gateway('spans off again', model, 'ratio: 0'),
-    await gateway('spans of 1 %', model, `ratio: 0.01, file: ${join(folder, 'spans.jsonl')}`),
-    await gateway('spans of all', model, `ratio: 1, file: ${join(folder, 'all.jsonl')}`),
+    await gateway('spans of 1 %', model, `ratio: 0.01, file: ${join(bench.folder, 'spans.jsonl')}`),
+    await gateway('spans of all', model, `ratio: 1, file: ${join(bench.folder, 'all.jsonl')}`),
   ] as const
   const large = [
     JSON.stringify({ inputs: [{ name: 'x', datatype: 'BYTES', shape: [1], data: ['x'.repeat(PASSED_BYTES - 77)] }] }),
@@ -77,11 +63,11 @@ async function measure(): Promise<WireResults> {
   const bodiesOf = (system: System) => (passing.includes(system as never) ? large : small)
   const warming = { requests: WARM_UP, seconds: 60, headers: ['content-type', 'application/json', ...KEPT] }
   for (const system of [...passing, ...telling])
-    await generator.run({ ...saturating(system, bodiesOf(system), CONNECTIONS, WINDOW_SECONDS), ...warming })
+    await bench.generator.run({ ...saturating(system, bodiesOf(system), CONNECTIONS, WINDOW_SECONDS), ...warming })
   await pause(1_000)
   const measured = (block: readonly System[], rounds: number) =>
     runWindows(
-      generator,
+      bench.generator,
       [block],
       rounds,
       random,
@@ -142,15 +128,8 @@ async function measure(): Promise<WireResults> {
   }
 }
 
-async function start(peer: string, args: readonly string[] = [], processor?: number): Promise<Running> {
-  const process = await startPeer(peer, args, [], processor)
-  running.push(process)
-  return process
-}
-
 async function gateway(name: string, to: Running, traces: string): Promise<System> {
-  const home = join(folder, name.replaceAll(/\W/g, '-'))
-  mkdirSync(home)
+  const home = bench.home()
   const routes = join(home, 'routes.yaml')
   writeFileSync(
     routes,
@@ -162,6 +141,6 @@ routes:
     versions: { 1.0.0: { url: "http://127.0.0.1:${to.ready.port}", weight: 100 } }
 `,
   )
-  const { pid, ready } = await start('gateway', [routes, join(home, 'state')], MEASURED)
+  const { pid, ready } = await bench.start('gateway', [routes, join(home, 'state')], { processor: MEASURED })
   return { name, pid, url: `http://127.0.0.1:${ready.port}/v2/models/m/infer`, adminUrl: undefined }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { largestDifference, type V2Answer } from '../../bench/load/agreement.ts'
+import { Bench } from '../../bench/load/bench.ts'
 import { startPeer } from '../../bench/load/processes.ts'
 import { flightRequests } from '../../bench/load/rows.ts'
 import { sameAnswers } from '../../bench/load/sameAnswers.ts'
@@ -135,12 +136,13 @@ describe('the bare server', () => {
     try {
       const url = `http://127.0.0.1:${peer.ready.port}/v2/models/flight-delay/infer`
       const bare = { name: 'bare', pid: peer.pid, url, adminUrl: undefined }
-      const systems = await startSystems(['embedded, shadow off'])
+      const bench = new Bench('scoring-test')
       try {
+        const systems = await startSystems(bench, ['embedded, shadow off'])
         const [agreement] = await sameAnswers(systems.all, bare, flightRequests(8))
         expect(agreement!.largestDifference).toBeLessThan(1e-5)
       } finally {
-        await systems.close()
+        await bench.close()
       }
       const window = await sessionWindow(bare, 0.05)
       expect(window.requests).toBeGreaterThan(10)
