@@ -16,8 +16,8 @@ export interface ProxiesResults extends RunFacts {
     readonly windowSeconds: number
     readonly rateRounds: number
     readonly rateSeconds: number
-    /** Undefined: a run of before there was such load. */
-    readonly loadedSeconds?: number
+    /** Of the same load before each window. */
+    readonly loadedSeconds: number
     readonly ratePerSecond: number
     /** The slowest, whose capacity the rate is a quarter of. */
     readonly rateSetBy: string
@@ -83,7 +83,7 @@ ${accountTable(results.mirrors.flatMap(({ system, account }) => (account === und
 ${results.wrk === undefined ? '' : `${wrkTable(results.wrk)}\n\nWhere wrk finds more, our generator, which shares its processor with the model servers, is the limit and not the proxy.\n\n`}W1: one request in a hundred to a canary, ${method.bodyBytes} bytes of JSON. W2: the same, and copies to a shadow: Understudy's of what live
 answers, which it compares, the others' of every request, which they throw away. Portkey is sent the same numbers as a completion of the same
 length, the only form in which it passes them on. Medians of ${method.rounds} windows of ${method.windowSeconds} s at saturation and ${method.rateRounds} of ${method.rateSeconds} s at
-${method.ratePerSecond} requests a second, a quarter of what the slowest can do (${method.rateSetBy}; Portkey is far slower, and was not asked at a rate), in random order,${method.loadedSeconds === undefined ? '' : ` each after ${method.loadedSeconds} s of the same load,`} quarters in brackets;
+${method.ratePerSecond} requests a second, a quarter of what the slowest can do (${method.rateSetBy}; Portkey is far slower, and was not asked at a rate), in random order, each after ${method.loadedSeconds} s of the same load, quarters in brackets;
 p50, p99 and p99.9 are of all requests of all windows at that rate, with 95 % intervals by resampling windows, from the moment a request was due (Poisson arrivals; the generator's own p99 of lateness is
 ${method.generatorLateP99Ms.toFixed(2)} ms, and is in them). CPU is read 0.35 s after a window, 0.06 s after
 one at saturation of a proxy that neither copies nor counts evidence. ${method.connections} connections${

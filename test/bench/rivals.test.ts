@@ -152,10 +152,8 @@ describe('the table of other proxies', () => {
     expect(text).toContain('| ours / nginx | 3.000 | 2.500 to 3.500 | ≤ 1.00 | missed |')
   })
 
-  it('says after what load each window was, where there was some', () => {
-    const { loadedSeconds: _, ...earlier } = results.method
+  it('says after what load each window was', () => {
     expect(renderProxies(results)).toContain('in random order, each after 0.2 s of the same load, quarters in brackets')
-    expect(renderProxies({ ...results, method: earlier })).toContain('in random order, quarters in brackets')
   })
 
   it('tells percentiles of all requests beside the spread of windows, failures, and memory where it is known', () => {
