@@ -1,5 +1,4 @@
 // Starts the proxies of the benchmark and their model servers, and sees that each passes requests and answers on unchanged.
-import { join } from 'node:path'
 import { messageOf } from '../../src/errors.ts'
 import type { PlanInput } from '../../src/load/plan.ts'
 import type { Bench } from './bench.ts'
@@ -75,8 +74,7 @@ export async function startProxySystems(bench: Bench, bodies: string[]): Promise
   const addRival = async (name: RivalName) => {
     const rival = findRival(name)
     if (rival === undefined) throw new Error('not installed')
-    const home = (work: Work) => join(bench.folder, `${name.replaceAll(/\W/g, '-')}-${work}`)
-    const process = await bench.kept(startRival(rival, split, home('W1'), MEASURED))
+    const process = await bench.kept(startRival(rival, split, bench.home(), MEASURED))
     const asks = rival.asks?.(split)
     const asked = asks && {
       url: `http://127.0.0.1:${process.ready.port}${asks.path}`,
@@ -86,7 +84,7 @@ export async function startProxySystems(bench: Bench, bodies: string[]): Promise
     await add({ ...systemOf(name, process), ...plain, work: 'W1', ...asked })
     if (rival.mirrors) {
       const { shadow, backends } = await shadowed()
-      const mirroring = await bench.kept(startRival(rival, backends, home('W2'), MEASURED))
+      const mirroring = await bench.kept(startRival(rival, backends, bench.home(), MEASURED))
       await add({ ...systemOf(`${name}, mirror`, mirroring), ...plain, work: 'W2', settleMs: SETTLE_MS, shadow })
     }
     versions[name] = rival.version

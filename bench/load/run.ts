@@ -56,8 +56,8 @@ const SEED = 20_130_101
 const bodies = flightRequests(64)
 const random = seededRandom(SEED)
 const loadBefore = machineLoad()
-say('starting')
 const bench = new Bench('load')
+bench.tell('starting')
 await bench.measured(async () => measure(await startSystems(bench), bench.generator), renderLoad, given.out)
 
 async function measure(systems: Systems, generator: Generator): Promise<LoadResults> {
@@ -74,7 +74,7 @@ async function measure(systems: Systems, generator: Generator): Promise<LoadResu
   const saturation = await runWindows(generator, saturated, rounds, random, closedPlan, tellRound('saturation'))
   const turns = await runTurnRounds(generator, turnRounds, turnsPlan(at, ratePerSecond), tellRound('hung shadow'))
   const [off, hungP99, offAgain] = [0, 1, 2].map(turn => turns.p99Ms.map(round => round[turn]!)) as Turns
-  say('memory')
+  bench.tell('memory')
   const steady = (system: System) =>
     watchMemory(generator, system, { ...openPlan(ratePerSecond)(system, 0), seconds: SETTINGS.memorySeconds })
   const hung = {
@@ -176,7 +176,7 @@ async function measure(systems: Systems, generator: Generator): Promise<LoadResu
 async function warmAndRate(systems: Systems, generator: Generator, saturated: readonly System[]): Promise<number> {
   let slowest = Number.POSITIVE_INFINITY
   for (const system of systems.all) {
-    say(`warming up: ${system.name}`)
+    bench.tell(`warming up: ${system.name}`)
     const { statuses, errors, sent } = await generator.run({
       ...closedPlan(system),
       requests: SETTINGS.warmUp,
@@ -189,7 +189,7 @@ async function warmAndRate(systems: Systems, generator: Generator, saturated: re
     slowest = Math.min(slowest, perSecond)
   }
   const rate = Math.round((slowest * RATE_SHARE) / 50) * 50
-  say(`slowest ${Math.round(slowest)}/s, fixed rate ${rate}/s`)
+  bench.tell(`slowest ${Math.round(slowest)}/s, fixed rate ${rate}/s`)
   return Math.max(50, rate)
 }
 
@@ -297,9 +297,5 @@ function judged(ratio: Ratio, target: number | undefined): Pick<Comparison, 'rat
 }
 
 function tellRound(what: string): (round: number) => void {
-  return round => say(`${what}: round ${round}`)
-}
-
-function say(text: string): void {
-  process.stderr.write(`${text}\n`)
+  return round => bench.tell(`${what}: round ${round}`)
 }

@@ -58,7 +58,7 @@ export class Explanations {
 
   keep({ record, route }: Task, looks: readonly Look[], kept: Kept | undefined, kinds: readonly Kind[]): void {
     const key = keyOf(route.name, record.requestId)
-    // V8 makes an entry of its own of every text that is looked for: dear, where each is a new one.
+    // No request before had an id that was made here, and a look is dear: V8 makes an entry of its own of each new text.
     const before = record.ownId ? undefined : this.#kept.peek(key)
     if (!kinds.some(kind => this.#rateOf(route.name, kind).take(1, record.startMs))) {
       this.#passedOver++
