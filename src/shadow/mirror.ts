@@ -74,6 +74,13 @@ export class Mirror {
   #queuedBytes = 0
   #sending = 0
   #sends = 0
+  /** Of the sends: the latency share. */
+  #timing = 0
+  /**
+   * One of the share was sent, and the others go when it is answered or with the next look: put together, sent and answered at
+   * the same moment they would be in its time. Where answers take longer than to the next look they hardly are.
+   */
+  #holds = false
   /** Of `shadow.max`. */
   readonly #samples: TokenBucket | undefined
   readonly #alone = new TokenBucket(MOST_ALONE_PER_SECOND, MOST_ALONE_SAVED)
@@ -137,8 +144,10 @@ export class Mirror {
   pump(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
+    this.#holds = false
     this.#dropExpired()
     this.#tellRefuses()
+    let mayTime = true
     while (this.#sends < this.#candidate.concurrency && this.#head < this.#queue.length) {
       const waitMs = this.#settings.wait - (monotonicMs() - this.#queue[this.#head]!.queuedMs)
       const full = this.#queue.length - this.#head >= this.#settings.batch
@@ -147,7 +156,13 @@ export class Mirror {
         this.#timer = setTimeout(() => this.pump(), Math.ceil(waitMs))
         return
       }
-      this.#send(this.#takeBatch())
+      const { requests, isTimed } = this.#takeBatch(mayTime)
+      this.#send(requests, isTimed)
+      if (!isTimed) mayTime = false
+      else if (this.#timing === 1) {
+        this.#holds = true
+        break
+      }
     }
     if (this.#head < this.#queue.length && this.#timer === undefined) {
       // All slots are busy: what waits must still fall out of the queue at its deadline.
@@ -201,8 +216,9 @@ export class Mirror {
   /**
    * One request alone (the latency share, or what does not batch), or as many compatible ones as `batch` rows hold. The
    * share is taken of those whose live time is evidence, where there are others: only these make a pair of times.
+   * @param mayTime nothing was sent a moment ago, behind which one of the share would wait
    */
-  #takeBatch(): Waiting[] {
+  #takeBatch(mayTime: boolean): { readonly requests: Waiting[]; readonly isTimed: boolean } {
     const first = this.#next()!
     // A comparison by JSON pointer needs each answer as it was given.
     const batches = this.#batches && !first.task.comparesJson
@@ -210,9 +226,10 @@ export class Mirror {
     const rows = request === undefined ? undefined : rowsOf(request)
     const { untimed } = first.task.record
     this.#owe()
-    if (request === undefined || rows === undefined || (this.#unbatchedDebt >= 1 && !untimed)) {
+    const isTimed = mayTime && this.#unbatchedDebt >= 1 && !untimed
+    if (request === undefined || rows === undefined || isTimed) {
       this.#unbatchedDebt = Math.max(0, this.#unbatchedDebt - 1)
-      return [first]
+      return { requests: [first], isTimed: isTimed && rows !== undefined }
     }
     const batch = [first]
     let total = rows
@@ -227,7 +244,7 @@ export class Mirror {
       total += more
       batch.push(this.#next()!)
     }
-    return batch
+    return { requests: batch, isTimed: false }
   }
 
   /** What cannot be had, since too few are timed, is not owed for ever. */
@@ -237,17 +254,22 @@ export class Mirror {
     if (this.#alone.take(share)) this.#unbatchedDebt = Math.min(batch, this.#unbatchedDebt + share)
   }
 
-  #send(batch: Waiting[]): void {
+  #send(batch: Waiting[], isTimed: boolean): void {
     const isProbe = this.#stalled
     this.#sends++
+    if (isTimed) this.#timing++
     this.#sending += batch.length
     const sent = batch.length === 1 ? this.#sendOne(batch[0]!) : this.#sendBatch(batch)
     // Deliberately not awaited: the queue goes on, and neither send rejects.
     void sent.then(outcome => {
       this.#sends--
+      if (isTimed) {
+        this.#timing--
+        this.#holds = false
+      }
       this.#sending -= batch.length
       this.#ended(outcome, isProbe)
-      this.pump()
+      if (!this.#holds) this.pump()
     })
   }
 

@@ -231,6 +231,44 @@ describe('a mirror', () => {
     expect(ends(list)).toMatchObject({ observed: 30_000, open: 0 })
   })
 
+  it('sends a request of the unbatched share before others, and the others when it is answered', async () => {
+    const candidate = new FakeCandidate({ concurrency: 4, held: true })
+    const mirror = new Mirror(candidate, settings({ batch: 10, wait: 0, unbatched: 10 }), 1e9)
+    const list: End[] = []
+    const look = async (count: number) => {
+      for (let index = 0; index < count; index++) list.push(offer(mirror, task(index)))
+      mirror.pump()
+      await settle()
+    }
+    await look(10)
+    expect(candidate.calls).toEqual([10])
+    candidate.release()
+    await look(21)
+    expect(candidate.calls, 'nothing else is put together in its time').toEqual([10, 1])
+    candidate.release()
+    await settle()
+    expect(candidate.calls, 'nor does one go behind others').toEqual([10, 1, 10, 10])
+    candidate.release(true)
+    await settle()
+    expect(ends(list)).toMatchObject({ observed: 31, open: 0 })
+  })
+
+  it('sends others and the unbatched share too where answers take longer than to the next look', async () => {
+    const candidate = new FakeCandidate({ concurrency: 16, held: true })
+    const mirror = new Mirror(candidate, settings({ batch: 10, wait: 0, unbatched: 10 }), 1e9)
+    const looks = 20
+    for (let round = 1; round <= looks; round++) {
+      for (let index = 0; index < 20; index++) offer(mirror, task(index))
+      mirror.pump()
+      await vi.advanceTimersByTimeAsync(16)
+      if (round % 4 === 0) candidate.release()
+    }
+    const sent = candidate.calls.reduce((sum, rows) => sum + rows, 0)
+    expect(sent, 'all that came before the last look').toBeGreaterThanOrEqual((looks - 1) * 20)
+    const alone = candidate.calls.filter(rows => rows === 1).length
+    expect(alone, 'of the 40 that are its share').toBeGreaterThanOrEqual(30)
+  })
+
   it('sends everything alone where `unbatched` is 100 or `batch` is 1', async () => {
     for (const change of [{ unbatched: 100 }, { batch: 1 }]) {
       const candidate = new FakeCandidate()
