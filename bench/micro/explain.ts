@@ -6,7 +6,7 @@ import { SHADOW_LIMITS, setHeapFlags } from '../../src/control/heaps.ts'
 import { v2 } from '../../src/protocols/openInference.ts'
 import { OUTCOME, readRecord, writeRecord } from '../../src/record/format.ts'
 import { Pieces } from '../../src/record/pieces.ts'
-import { createDoorbell, createRing, RingConsumer, RingProducer } from '../../src/record/ring.ts'
+import { createDoorbell, createRing, type PackedPlace, RingConsumer, RingProducer } from '../../src/record/ring.ts'
 import type { SnapshotRoute } from '../../src/rollout/snapshot.ts'
 import { explain } from '../../src/shadow/explain.ts'
 import { Explanations } from '../../src/shadow/explanations.ts'
@@ -74,7 +74,7 @@ async function round({ remembers, requests }: Round): Promise<Cost> {
   const consumer = new RingConsumer(ring)
   const explanations = new Explanations(ms => ms)
   let last: Task | undefined
-  const take = (packed: Buffer) => {
+  const take = (packed: PackedPlace) => {
     const record = readRecord(packed)
     const task = new Task(record, route)
     const observation = {

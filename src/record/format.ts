@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer'
 import { PROTOCOLS, type Protocol } from '../config/protocols.ts'
 import type { Pieces } from './pieces.ts'
-import type { RingProducer } from './ring.ts'
+import type { PackedPlace, RingProducer } from './ring.ts'
 
 /** How the live side of a request ended. */
 export const OUTCOME = { ok: 0, clientError: 1, failed: 2, deadline: 3, unreachable: 4 } as const
@@ -73,10 +73,10 @@ export interface RequestRecord {
   readonly answer: Uint8Array
 }
 
-/** What is packed: bodies as they came. */
+/** What is packed: a request as it came, an answer as it came or as the text that it was written as. */
 export interface PackedRecord extends Omit<RequestRecord, 'request' | 'answer'> {
   readonly request: Pieces
-  readonly answer: Pieces
+  readonly answer: Pieces | string
 }
 
 const FIXED_BYTES = 104
@@ -90,7 +90,8 @@ export function writeRecord(ring: RingProducer, record: PackedRecord): boolean {
   const ids = record.traceId + record.serverSpanId + record.inferSpanId + (record.parentSpanId || NO_PARENT)
   // Written and read at once: a call for each would cost more than all its characters.
   const texts = ids + requestId + errorType + tracestate + path + requestForm + answerForm
-  const size = FIXED_BYTES + texts.length + request.length + answer.length
+  const answerLength = bytesOf(answer)
+  const size = FIXED_BYTES + texts.length + request.length + answerLength
   const start = ring.reserve(size)
   if (start < 0) return false
   const { view, bytes } = ring
@@ -110,7 +111,7 @@ export function writeRecord(ring: RingProducer, record: PackedRecord): boolean {
   view.setUint32(start + 28, errorType.length, true)
   view.setUint32(start + 32, tracestate.length, true)
   view.setUint32(start + 36, request.length, true)
-  view.setUint32(start + 40, answer.length, true)
+  view.setUint32(start + 40, answerLength, true)
   view.setFloat64(start + 48, record.startMs, true)
   view.setFloat64(start + 56, record.durationMs, true)
   view.setFloat64(start + 64, record.inferMs, true)
@@ -122,9 +123,16 @@ export function writeRecord(ring: RingProducer, record: PackedRecord): boolean {
   const at = start + FIXED_BYTES
   bytes.write(texts, at, 'latin1')
   request.copyTo(bytes, at + texts.length)
-  answer.copyTo(bytes, at + texts.length + request.length)
+  const answerAt = at + texts.length + request.length
+  if (typeof answer === 'string') bytes.write(answer, answerAt, answerLength, 'utf8')
+  else answer.copyTo(bytes, answerAt)
   ring.publish(isAwaited(record))
   return true
+}
+
+/** As UTF-8, where it is a text. */
+export function bytesOf(body: Pieces | string): number {
+  return typeof body === 'string' ? Buffer.byteLength(body) : body.length
 }
 
 /** Whether a candidate, a comparison or a label waits for it; the others are told for spans and explanations alone. */
@@ -140,13 +148,12 @@ function flagsOf(record: PackedRecord): number {
 }
 
 /** Unpacks a record, copying every byte out of shared memory. */
-export function readRecord(packed: Buffer): RequestRecord {
-  const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength)
-  const requestLength = view.getUint32(36, true)
-  const answerLength = view.getUint32(40, true)
-  const flags = view.getUint8(19)
-  const bodiesAt = packed.length - requestLength - answerLength
-  const texts = packed.toString('latin1', FIXED_BYTES, bodiesAt)
+export function readRecord({ bytes, view, start, end }: PackedPlace): RequestRecord {
+  const requestLength = view.getUint32(start + 36, true)
+  const answerLength = view.getUint32(start + 40, true)
+  const flags = view.getUint8(start + 19)
+  const bodiesAt = end - requestLength - answerLength
+  const texts = bytes.toString('latin1', start + FIXED_BYTES, bodiesAt)
   let at = 0
   const next = (length: number) => {
     const from = at
@@ -157,23 +164,23 @@ export function readRecord(packed: Buffer): RequestRecord {
   const serverSpanId = next(16)
   const inferSpanId = next(16)
   const parentSpanId = next(16)
-  const requestId = next(view.getUint32(24, true))
-  const errorType = next(view.getUint32(28, true))
-  const tracestate = next(view.getUint32(32, true))
-  const path = next(view.getUint32(80, true))
-  const requestForm = next(view.getUint32(84, true))
-  const answerForm = next(view.getUint32(88, true))
+  const requestId = next(view.getUint32(start + 24, true))
+  const errorType = next(view.getUint32(start + 28, true))
+  const tracestate = next(view.getUint32(start + 32, true))
+  const path = next(view.getUint32(start + 80, true))
+  const requestForm = next(view.getUint32(start + 84, true))
+  const answerForm = next(view.getUint32(start + 88, true))
   // One copy for both bodies: shared memory is never handed to a socket, the producer will overwrite it.
   const bodies = Buffer.allocUnsafe(requestLength + answerLength)
-  packed.copy(bodies, 0, bodiesAt)
+  bytes.copy(bodies, 0, bodiesAt, end)
   return {
-    revision: view.getUint32(0, true),
-    route: view.getUint16(4, true),
-    version: view.getUint16(6, true),
-    epoch: view.getUint32(8, true),
-    candidates: view.getUint32(12, true),
-    status: view.getUint16(16, true),
-    outcome: view.getUint8(18) as OutcomeCode,
+    revision: view.getUint32(start, true),
+    route: view.getUint16(start + 4, true),
+    version: view.getUint16(start + 6, true),
+    epoch: view.getUint32(start + 8, true),
+    candidates: view.getUint32(start + 12, true),
+    status: view.getUint16(start + 16, true),
+    outcome: view.getUint8(start + 18) as OutcomeCode,
     forced: (flags & 1) !== 0,
     headSampled: (flags & 2) !== 0,
     paired: (flags & 4) !== 0,
@@ -181,21 +188,21 @@ export function readRecord(packed: Buffer): RequestRecord {
     counted: (flags & 16) !== 0,
     timed: (flags & 32) !== 0,
     untimed: (flags & 64) !== 0,
-    withheld: WITHHELD[view.getUint8(22) - 1],
+    withheld: WITHHELD[view.getUint8(start + 22) - 1],
     streamed: (flags & 128) !== 0,
-    cohorts: view.getUint32(100, true),
-    protocol: PROTOCOLS[view.getUint8(21)]!,
-    traceFlags: view.getUint8(20),
-    startMs: view.getFloat64(48, true),
-    durationMs: view.getFloat64(56, true),
-    inferMs: view.getFloat64(64, true),
-    queueMs: view.getFloat64(72, true),
+    cohorts: view.getUint32(start + 100, true),
+    protocol: PROTOCOLS[view.getUint8(start + 21)]!,
+    traceFlags: view.getUint8(start + 20),
+    startMs: view.getFloat64(start + 48, true),
+    durationMs: view.getFloat64(start + 56, true),
+    inferMs: view.getFloat64(start + 64, true),
+    queueMs: view.getFloat64(start + 72, true),
     traceId,
     serverSpanId,
     inferSpanId,
     parentSpanId: parentSpanId === NO_PARENT ? '' : parentSpanId,
     requestId,
-    ownId: view.getUint8(23) !== 0,
+    ownId: view.getUint8(start + 23) !== 0,
     errorType,
     tracestate,
     path,

@@ -17,12 +17,18 @@ export function createRing(bytes: number): SharedArrayBuffer {
   return new SharedArrayBuffer(CONTROL_BYTES + capacity)
 }
 
-/** The word on which the consumer sleeps: shared by all rings of one consumer. */
+/** The words by which the consumer sleeps: shared by all rings of one consumer. */
 export function createDoorbell(): SharedArrayBuffer {
   return new SharedArrayBuffer(8)
 }
-const SLEEPING = 0
+const STATE = 0
 const RINGS = 1
+/** What the consumer does. Producers look at it after each record. */
+const AWAKE = 0
+/** Woken by the next record that somebody waits for. */
+const ASLEEP = 1
+/** It looks by itself soon, and is woken only where a ring would be full by then. */
+const NAPPING = 2
 
 export class RingProducer {
   readonly #control: Int32Array
@@ -68,7 +74,9 @@ export class RingProducer {
   publish(isAwaited = true): void {
     this.#head = (this.#head + this.#reserved) >>> 0
     Atomics.store(this.#control, HEAD, this.#head | 0)
-    if ((isAwaited || this.#isFilling()) && Atomics.load(this.#doorbell, SLEEPING) === 1) this.#ring()
+    const state = Atomics.load(this.#doorbell, STATE)
+    if (state === AWAKE) return
+    if ((isAwaited && state === ASLEEP) || this.#isFilling()) this.#ring()
   }
 
   /** Says that every record of requests admitted up to `epoch` has been published or dropped. */
@@ -91,24 +99,34 @@ export class RingProducer {
   }
 
   #ring(): void {
-    Atomics.store(this.#doorbell, SLEEPING, 0)
+    Atomics.store(this.#doorbell, STATE, AWAKE)
     Atomics.add(this.#doorbell, RINGS, 1)
     Atomics.notify(this.#doorbell, RINGS)
   }
 }
 
+/** Where a record lies in the ring: until the next is taken, when the same object tells of that one. */
+export interface PackedPlace {
+  readonly bytes: Buffer
+  readonly view: DataView
+  readonly start: number
+  /** Behind its last byte. */
+  readonly end: number
+}
+
 export class RingConsumer {
   readonly #control: Int32Array
   readonly #capacity: number
-  readonly #bytes: Buffer
-  readonly #view: DataView
+  // One for all records: a view of each would cost as much as reading its fields.
+  readonly #place: { -readonly [Key in keyof PackedPlace]: PackedPlace[Key] }
   #tail: number
 
   constructor(ring: SharedArrayBuffer) {
     this.#control = new Int32Array(ring, 0, CONTROL_BYTES / 4)
     this.#capacity = ring.byteLength - CONTROL_BYTES
-    this.#bytes = Buffer.from(ring, CONTROL_BYTES, this.#capacity)
-    this.#view = new DataView(ring, CONTROL_BYTES, this.#capacity)
+    const bytes = Buffer.from(ring, CONTROL_BYTES, this.#capacity)
+    const view = new DataView(ring, CONTROL_BYTES, this.#capacity)
+    this.#place = { bytes, view, start: 0, end: 0 }
     this.#tail = Atomics.load(this.#control, TAIL) >>> 0
   }
 
@@ -116,18 +134,22 @@ export class RingConsumer {
    * Hands every record published so far to `take`, which must copy what it keeps: the bytes are overwritten later.
    * @returns how many there were
    */
-  drain(take: (record: Buffer) => void): number {
+  drain(take: (record: PackedPlace) => void): number {
+    const place = this.#place
+    const { view } = place
     const head = Atomics.load(this.#control, HEAD) >>> 0
     let records = 0
     while (this.#tail !== head) {
       let at = this.#tail & (this.#capacity - 1)
-      let size = this.#view.getUint32(at, true)
+      let size = view.getUint32(at, true)
       if (size === PADDING) {
         this.#tail = (this.#tail + this.#capacity - at) >>> 0
         at = 0
-        size = this.#view.getUint32(0, true)
+        size = view.getUint32(0, true)
       }
-      take(this.#bytes.subarray(at + FRAME_BYTES, at + FRAME_BYTES + size))
+      place.start = at + FRAME_BYTES
+      place.end = place.start + size
+      take(place)
       this.#tail = (this.#tail + ((FRAME_BYTES + size + 7) & ~7)) >>> 0
       // Released record by record: a long drain must not look like a full ring to the producer.
       Atomics.store(this.#control, TAIL, this.#tail | 0)
@@ -144,23 +166,36 @@ export class RingConsumer {
   isEmpty(): boolean {
     return Atomics.load(this.#control, HEAD) >>> 0 === this.#tail
   }
+
+  /** Whether it is to be emptied before the consumer would look by itself. */
+  isFilling(): boolean {
+    return (Atomics.load(this.#control, HEAD) - this.#tail) >>> 0 > this.#capacity / FILLING
+  }
 }
 
-/** Sleeps until a producer publishes or `timeoutMs` passes. `isEmpty` is asked again after the flag is up. */
-export async function waitForDoorbell(
+/** Sleeps until somebody waits for a record, a ring is filling or `timeoutMs` passes. `isEmpty` is asked when that is told. */
+export function sleep(doorbell: SharedArrayBuffer, isEmpty: () => boolean, timeoutMs: number): Promise<void> {
+  return waitAs(ASLEEP, doorbell, isEmpty, timeoutMs)
+}
+
+/** Sleeps until a ring is filling or `timeoutMs` passes, whoever waits for what comes meanwhile. */
+export function nap(doorbell: SharedArrayBuffer, isFilling: () => boolean, timeoutMs: number): Promise<void> {
+  return waitAs(NAPPING, doorbell, () => !isFilling(), timeoutMs)
+}
+
+async function waitAs(
+  state: typeof ASLEEP | typeof NAPPING,
   doorbell: SharedArrayBuffer,
-  isEmpty: () => boolean,
+  mayWait: () => boolean,
   timeoutMs: number,
 ): Promise<void> {
   const words = new Int32Array(doorbell)
   const rings = Atomics.load(words, RINGS)
-  Atomics.store(words, SLEEPING, 1)
+  Atomics.store(words, STATE, state)
   // A record published between the last drain and the flag would otherwise wait for the timeout.
-  if (!isEmpty()) {
-    Atomics.store(words, SLEEPING, 0)
-    return
+  if (mayWait()) {
+    const waiting = Atomics.waitAsync(words, RINGS, rings, timeoutMs)
+    if (waiting.async) await waiting.value
   }
-  const waiting = Atomics.waitAsync(words, RINGS, rings, timeoutMs)
-  if (waiting.async) await waiting.value
-  Atomics.store(words, SLEEPING, 0)
+  Atomics.store(words, STATE, AWAKE)
 }

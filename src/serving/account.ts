@@ -1,11 +1,10 @@
 // What a serving thread counts of a request and tells the shadow thread of it. Nothing here can change its answer.
 
-import { Buffer } from 'node:buffer'
 import type { Protocol } from '../config/protocols.ts'
 import { packForm } from '../protocols/content.ts'
 import { monotonicMs } from '../record/clock.ts'
 import type { Book } from '../record/epochs.ts'
-import { OUTCOME, type OutcomeCode, type PackedRecord, type Withheld, writeRecord } from '../record/format.ts'
+import { bytesOf, OUTCOME, type OutcomeCode, type PackedRecord, type Withheld, writeRecord } from '../record/format.ts'
 import { NO_PIECES, Pieces } from '../record/pieces.ts'
 import type { RingProducer } from '../record/ring.ts'
 import { DurationCounts, REQUEST_BUCKETS_S } from '../telemetry/durations.ts'
@@ -122,8 +121,8 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
   const wanted = wantedBy(admitted, outcome)
   const { traces } = runtime.snapshot
   const { mirrored } = route.snapshot.limits
-  const answerBytes = typeof answer.body === 'string' ? Buffer.byteLength(answer.body) : answer.body.length
-  const withheld = whyWithheld(incoming, (answer.streamedBytes ?? answerBytes) > mirrored, mirrored)
+  const answerBytes = answer.streamedBytes ?? bytesOf(answer.body)
+  const withheld = whyWithheld(incoming, answerBytes > mirrored, mirrored)
   if (withheld !== undefined) countDrops(admitted, wanted, withheld === 'incomplete' ? 'incomplete' : 'tooLarge')
   const { candidates, paired, labelled } = wanted
   const isWanted = withheld === undefined && (candidates !== 0 || paired || labelled)
@@ -151,7 +150,7 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
     errorType: answer.errorType,
     answerForm: packForm(answer.form),
     request: withheld === undefined ? keptOf(incoming) : NO_PIECES,
-    answer: withheld === undefined ? piecesOf(answer.body) : NO_PIECES,
+    answer: withheld === undefined ? answer.body : NO_PIECES,
   }
   const written = writeRecord(ring, recordOf(admitted, end))
   if (isWanted && !written) countDrops(admitted, wanted, 'ringFull')
@@ -167,10 +166,6 @@ function whyWithheld({ body }: Incoming, answerIsTooLarge: boolean, mostBytes: n
 
 function keptOf({ body }: Incoming): Pieces {
   return body instanceof Pieces ? body : (body.kept() ?? NO_PIECES)
-}
-
-function piecesOf(body: Pieces | string): Pieces {
-  return typeof body === 'string' ? Pieces.of(Buffer.from(body)) : body
 }
 
 /** What is known of a request only when it has ended. */

@@ -98,6 +98,21 @@ describe('a record', () => {
     )
   })
 
+  it('has an answer that was written as text in UTF-8, whatever is in it (property)', () => {
+    const record = fc.sample(records, { seed: 4, numRuns: 1 })[0]!
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 300 }), text => {
+        const ring = createRing(1 << 16)
+        expect(writeRecord(new RingProducer(ring, createDoorbell()), { ...packed(record), answer: text })).toBe(true)
+        const read: RequestRecord[] = []
+        new RingConsumer(ring).drain(packed => read.push(readRecord(packed)))
+        expect(read[0]!.answer).toEqual(Buffer.from(text))
+        expect(read[0]!.request).toEqual(Buffer.from(record.request))
+      }),
+      { seed: 6, numRuns: 300, examples: [[''], ['größer als 1'], ['\ud800'], ['😀'.repeat(100)]] },
+    )
+  })
+
   it('is a copy: what the producer writes later does not change it', () => {
     const ring = createRing(4096)
     const producer = new RingProducer(ring, createDoorbell())

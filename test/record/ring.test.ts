@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { createDoorbell, createRing, RingConsumer, RingProducer, waitForDoorbell } from '../../src/record/ring.ts'
+import { createDoorbell, createRing, nap, RingConsumer, RingProducer, sleep } from '../../src/record/ring.ts'
 
 function open(bytes = 4096) {
   const ring = createRing(bytes)
@@ -18,7 +18,7 @@ function put(producer: RingProducer, record: Uint8Array, isAwaited = true): bool
 
 function takeAll(consumer: RingConsumer): Buffer[] {
   const records: Buffer[] = []
-  consumer.drain(record => records.push(Buffer.from(record)))
+  consumer.drain(({ bytes, start, end }) => records.push(Buffer.from(bytes.subarray(start, end))))
   return records
 }
 
@@ -172,7 +172,8 @@ describe('a producer on another thread', () => {
     let next = 0
     const read = async () => {
       while (next < count) {
-        consumer.drain(record => {
+        consumer.drain(({ bytes, start, end }) => {
+          const record = bytes.subarray(start, end)
           const number = record.readUInt32LE(0)
           if (number !== next) throw new Error(`got record ${number}, expected ${next}`)
           if (record.length !== 8 + ((number * 131) % 3000)) throw new Error(`record ${number} has another length`)
@@ -181,7 +182,7 @@ describe('a producer on another thread', () => {
           }
           next++
         })
-        await waitForDoorbell(doorbell, () => consumer.isEmpty(), 100)
+        await sleep(doorbell, () => consumer.isEmpty(), 100)
       }
     }
     await Promise.race([read(), failed])
@@ -197,7 +198,7 @@ describe('a consumer that sleeps', () => {
     const producer = new RingProducer(ring, doorbell)
     const consumer = new RingConsumer(ring)
     const startedAt = performance.now()
-    const sleeping = waitForDoorbell(doorbell, () => consumer.isEmpty(), 10_000)
+    const sleeping = sleep(doorbell, () => consumer.isEmpty(), 10_000)
     setImmediate(() => put(producer, Buffer.from('wake')))
     await sleeping
     expect(performance.now() - startedAt).toBeLessThan(2_000)
@@ -208,7 +209,7 @@ describe('a consumer that sleeps', () => {
     const { producer, consumer } = open()
     put(producer, Buffer.from('there'))
     const startedAt = performance.now()
-    await waitForDoorbell(createDoorbell(), () => consumer.isEmpty(), 10_000)
+    await sleep(createDoorbell(), () => consumer.isEmpty(), 10_000)
     expect(performance.now() - startedAt).toBeLessThan(2_000)
   })
 
@@ -218,7 +219,7 @@ describe('a consumer that sleeps', () => {
     const producer = new RingProducer(ring, doorbell)
     const consumer = new RingConsumer(ring)
     let isAwake = false
-    const sleeping = waitForDoorbell(doorbell, () => consumer.isEmpty(), 60_000).then(() => (isAwake = true))
+    const sleeping = sleep(doorbell, () => consumer.isEmpty(), 60_000).then(() => (isAwake = true))
     put(producer, Buffer.alloc(100), false)
     await new Promise(resolve => setTimeout(resolve, 100))
     expect(isAwake).toBe(false)
@@ -235,7 +236,7 @@ describe('a consumer that sleeps', () => {
     const consumer = new RingConsumer(ring)
     for (let round = 0; round < 3; round++) {
       let isAwake = false
-      const sleeping = waitForDoorbell(doorbell, () => consumer.isEmpty(), 60_000).then(() => (isAwake = true))
+      const sleeping = sleep(doorbell, () => consumer.isEmpty(), 60_000).then(() => (isAwake = true))
       for (let index = 0; index < 4; index++) put(producer, Buffer.alloc(200), false)
       await new Promise(resolve => setTimeout(resolve, 20))
       expect(isAwake).toBe(false)
@@ -247,7 +248,41 @@ describe('a consumer that sleeps', () => {
 
   it('wakes at its timeout when nothing comes', async () => {
     const { consumer } = open()
-    await waitForDoorbell(createDoorbell(), () => consumer.isEmpty(), 20)
+    await sleep(createDoorbell(), () => consumer.isEmpty(), 20)
     expect(consumer.isEmpty()).toBe(true)
+  })
+})
+
+describe('a consumer that naps', () => {
+  it('is left to nap by records that somebody waits for, and woken once they leave little room', async () => {
+    const ring = createRing(4096)
+    const doorbell = createDoorbell()
+    const producer = new RingProducer(ring, doorbell)
+    const consumer = new RingConsumer(ring)
+    for (let round = 0; round < 3; round++) {
+      let isAwake = false
+      const napping = nap(doorbell, () => consumer.isFilling(), 60_000).then(() => (isAwake = true))
+      for (let index = 0; index < 4; index++) put(producer, Buffer.alloc(200))
+      await new Promise(resolve => setTimeout(resolve, 20))
+      expect(isAwake).toBe(false)
+      put(producer, Buffer.alloc(200))
+      await napping
+      expect(takeAll(consumer)).toHaveLength(5)
+    }
+  })
+
+  it('does not nap at all when there is little room already', async () => {
+    const { producer, consumer } = open()
+    for (let index = 0; index < 5; index++) put(producer, Buffer.alloc(200))
+    const startedAt = performance.now()
+    await nap(createDoorbell(), () => consumer.isFilling(), 10_000)
+    expect(performance.now() - startedAt).toBeLessThan(2_000)
+  })
+
+  it('wakes at its timeout whatever has come', async () => {
+    const { producer, consumer } = open()
+    put(producer, Buffer.from('there'))
+    await nap(createDoorbell(), () => consumer.isFilling(), 20)
+    expect(takeAll(consumer).map(String)).toEqual(['there'])
   })
 })
