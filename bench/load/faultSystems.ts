@@ -1,4 +1,4 @@
-// Starts what the benchmark of bad shadows measures: for each proxy one without a shadow, and one for each fault of it.
+// Starts what the benchmark of bad shadows measures: a proxy with a bad shadow, and beside it the same without one, twice.
 import { join } from 'node:path'
 import type { Bench } from './bench.ts'
 import { MEASURED } from './pinning.ts'
@@ -29,9 +29,13 @@ export interface Faulty extends System {
   readonly shadow: Shadow
 }
 
-/** One start of a proxy: without a shadow, twice, and with each fault of one. */
+/**
+ * One start of a proxy with a bad shadow and, twice, without one. Nothing else is measured with these: what V8 has compiled
+ * depends on how much a process has been asked, for longer than any warm-up, so each must have been asked alike.
+ */
 export interface Family {
   readonly proxy: ProxyName
+  readonly fault: Fault
   readonly systems: readonly Faulty[]
   close(): Promise<void>
 }
@@ -65,38 +69,44 @@ export function installed(proxy: Exclude<ProxyName, 'Understudy'>): string | und
  */
 export async function startFamily(
   proxy: ProxyName,
-  { live, canary, shadows }: ModelServers,
+  fault: Fault,
+  servers: ModelServers,
   folder: string,
   random: () => number,
 ): Promise<Family> {
   const proxies: Running[] = []
   // Together: each may wait for its bad shadow.
   const close = async () => void (await Promise.all(proxies.map(each => each.close())))
-  const rival = proxy === 'Understudy' ? undefined : findRival(proxy)
-  const start = (shadow: Shadow) => {
-    const backends: Backends = {
-      live: live.ready.port,
-      canary: canary.ready.port,
-      shadow: shadows.get(shadow)?.ready.port,
-      shadowDeadline: SHADOW_DEADLINE_SECONDS,
-    }
-    const home = join(folder, shadow.replaceAll(' ', '-'))
-    if (proxy === 'Understudy') return startSplitGateway(home, backends)
-    if (rival === undefined) throw new Error(`${proxy} is not installed`)
-    return startRival(rival, backends, home, MEASURED)
-  }
   const systems: Faulty[] = []
   try {
-    for (const shadow of shuffled<Shadow>(['none', 'none again', ...FAULTS], random)) {
-      const process = await start(shadow)
+    for (const shadow of shuffled<Shadow>(['none', 'none again', fault], random)) {
+      const process = await startProxy(proxy, shadow, servers, join(folder, shadow.replaceAll(' ', '-')))
       proxies.push(process)
       systems.push({ ...systemOf(`${proxy}, ${shadow}`, process), shadow })
     }
-    return { proxy, systems, close }
+    return { proxy, fault, systems, close }
   } catch (error) {
     await close()
     throw error
   }
+}
+
+export async function startProxy(
+  proxy: ProxyName,
+  shadow: Shadow,
+  { live, canary, shadows }: ModelServers,
+  home: string,
+): Promise<Running> {
+  const backends: Backends = {
+    live: live.ready.port,
+    canary: canary.ready.port,
+    shadow: shadows.get(shadow)?.ready.port,
+    shadowDeadline: SHADOW_DEADLINE_SECONDS,
+  }
+  if (proxy === 'Understudy') return startSplitGateway(home, backends)
+  const rival = findRival(proxy)
+  if (rival === undefined) throw new Error(`${proxy} is not installed`)
+  return startRival(rival, backends, home, MEASURED)
 }
 
 /** Which of peers/ it is, and its arguments. */

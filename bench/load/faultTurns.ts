@@ -2,12 +2,12 @@
 import type { Generator } from '../../src/load/generator.ts'
 import type { TurnsPlanInput } from '../../src/load/plan.ts'
 import type { Taken } from './faultFigures.ts'
-import { type Family, type Fault, type Faulty, SHADOW_DEADLINE_SECONDS, type Shadow } from './faultSystems.ts'
+import { type Family, type Fault, SHADOW_DEADLINE_SECONDS, type Shadow } from './faultSystems.ts'
 import { pause, runWindowInTurns, type Window } from './windows.ts'
 
 /** Found together: a fault, and its proxy without a shadow twice. */
 export interface Turns {
-  /** Which start of the proxy. */
+  /** Which start of the three. */
   readonly start: number
   readonly fault: Fault
   readonly own: Window
@@ -15,22 +15,16 @@ export interface Turns {
   readonly again: Window
 }
 
-/** Windows before those that count. A proxy has been idle while other faults were measured: its pages and caches are cold. */
+/** Windows before those that count. A proxy has been idle while others were started: its pages and caches are cold. */
 const WARM_UP_WINDOWS = 2
 
-/**
- * Each fault takes turns with its proxy without a shadow, and not with the other faults: what those leave behind would
- * slow the plain proxy, and with it every ratio. All windows of a fault follow one another, or the plain proxy, which is in
- * each of them, would be the only one that is never idle.
- */
 export async function turnsOf(
   generator: Generator,
-  { systems }: Family,
+  { fault, systems }: Family,
   start: number,
-  fault: Fault,
   rounds: number,
   planOf: (round: number) => Omit<TurnsPlanInput, 'mode' | 'urls'>,
-  taken: (round: number, systems: readonly Faulty[]) => void,
+  taken: (round: number) => void,
 ): Promise<Turns[]> {
   const systemOf = (shadow: Shadow) => systems.find(system => system.shadow === shadow)!
   const three = [systemOf('none'), systemOf(fault), systemOf('none again')]
@@ -39,7 +33,7 @@ export async function turnsOf(
     const [none, own, again] = (await runWindowInTurns(generator, three, planOf(round))) as [Window, Window, Window]
     if (round < 0) continue
     turns.push({ start, fault, own, none, again })
-    taken(round, three)
+    taken(round)
   }
   // Its answers go on until the deadline of the last.
   if (fault === 'endless') await pause(SHADOW_DEADLINE_SECONDS * 1000)

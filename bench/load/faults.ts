@@ -8,6 +8,7 @@ import {
   ENDLESS_BYTES_PER_SECOND,
   FAULTS,
   type Family,
+  type Fault,
   installed,
   type ModelServers,
   PROXIES,
@@ -17,6 +18,7 @@ import {
   SLOW_MS,
   startFamily,
   startModelServers,
+  startProxy,
 } from './faultSystems.ts'
 import { type FaultsResults, renderFaults } from './faultsTable.ts'
 import { type Turns, turnsOf, windowsOf } from './faultTurns.ts'
@@ -76,14 +78,20 @@ pinToFirst()
 const bench = new Bench('faults')
 await bench.measured(measure, renderFaults, given.out)
 
-/** What one start of a proxy showed. */
+/** What one start of a proxy, with a fault and without, showed. */
 interface Started {
+  readonly fault: Fault
   readonly turns: readonly Turns[]
-  readonly bytes: ReadonlyMap<Shadow, SameBytes>
-  readonly beforeMiB: ReadonlyMap<Shadow, number | undefined>
-  readonly windowsMiB: ReadonlyMap<Shadow, readonly (number | undefined)[]>
+  /** Of each of the three. */
+  readonly systems: ReadonlyMap<Shadow, SystemFigures>
   /** Of Understudy alone. */
-  readonly accounts: ReadonlyMap<Shadow, MirrorAccount>
+  readonly account: MirrorAccount | undefined
+}
+
+interface SystemFigures {
+  readonly bytes: SameBytes
+  readonly beforeMiB: number | undefined
+  readonly windowsMiB: readonly (number | undefined)[]
 }
 
 async function measure(): Promise<FaultsResults> {
@@ -103,22 +111,27 @@ async function measure(): Promise<FaultsResults> {
   for (const proxy of present) {
     const isOurs = proxy === 'Understudy'
     const started: Started[] = []
-    for (let start = 0; start < (isOurs ? starts : 1); start++)
-      started.push(await measureStart(servers, proxy, start, ratePerSecond))
+    for (let start = 0; start < (isOurs ? starts : 1); start++) {
+      for (const fault of shuffled(FAULTS, random))
+        started.push(await measureStart(servers, { proxy, fault, start, order: started.length }, ratePerSecond))
+    }
     const turns = started.flatMap(each => each.turns)
-    const taken = (['none', 'none again', ...FAULTS] as const).map(shadow => ({
-      shadow,
-      ...windowsOf(shadow, turns),
-      bytes: started.map(({ bytes }) => bytes.get(shadow)!),
-      beforeMiB: started.map(({ beforeMiB }) => beforeMiB.get(shadow)),
-      windowsMiB: started.map(({ windowsMiB }) => windowsMiB.get(shadow)!),
-    }))
+    const taken = (['none', 'none again', ...FAULTS] as const).map(shadow => {
+      const systems = started.flatMap(each => each.systems.get(shadow) ?? [])
+      return {
+        shadow,
+        ...windowsOf(shadow, turns),
+        bytes: systems.map(({ bytes }) => bytes),
+        beforeMiB: systems.map(({ beforeMiB }) => beforeMiB),
+        windowsMiB: systems.map(({ windowsMiB }) => windowsMiB),
+      }
+    })
     const targets = isOurs && !given.quick ? TARGETS : undefined
     proxies.push({ proxy, figures: faultFigures(taken, SETTINGS.timeoutMs, targets) })
     if (isOurs)
       accounts = FAULTS.map(shadow => ({
         shadow,
-        account: addedAccounts(started.map(each => each.accounts.get(shadow)!)),
+        account: addedAccounts(started.flatMap(({ fault, account }) => (fault === shadow ? (account ?? []) : []))),
       }))
   }
   return {
@@ -150,15 +163,15 @@ async function measure(): Promise<FaultsResults> {
 async function findRate(servers: ModelServers, present: readonly ProxyName[]): Promise<number> {
   let slowest = Number.POSITIVE_INFINITY
   for (const proxy of present) {
-    const family = await startFamily(proxy, servers, bench.home(), random)
+    const process = await startProxy(proxy, 'none', servers, bench.home())
     try {
-      const none = plain(family)
+      const none = systemOf(`${proxy}, none`, process)
       await bench.generator.run(warming(none))
       const { perSecond } = await bench.generator.run(saturating(none, CONNECTIONS, CAPACITY_SECONDS))
       bench.tell(`${none.name}: ${Math.round(perSecond)}/s`)
       slowest = Math.min(slowest, perSecond)
     } finally {
-      await family.close()
+      await process.close()
     }
   }
   const rate = Math.max(50, Math.round((slowest * RATE_SHARE) / 50) * 50)
@@ -166,34 +179,47 @@ async function findRate(servers: ModelServers, present: readonly ProxyName[]): P
   return rate
 }
 
-async function measureStart(servers: ModelServers, proxy: ProxyName, start: number, rate: number): Promise<Started> {
-  const family = await startFamily(proxy, servers, bench.home(), random)
+/** One of the starts of a proxy. */
+interface Start {
+  readonly proxy: ProxyName
+  readonly fault: Fault
+  /** Of this fault. */
+  readonly start: number
+  /** Of all faults: it tells apart what was started by itself. */
+  readonly order: number
+}
+
+async function measureStart(
+  servers: ModelServers,
+  { proxy, fault, start, order }: Start,
+  rate: number,
+): Promise<Started> {
+  const name = `${proxy}, ${fault}, start ${start + 1}`
+  const family = await startFamily(proxy, fault, servers, bench.home(), random)
   try {
     const { systems } = family
-    bench.tell(`${proxy}, start ${start + 1}: warming up`)
+    bench.tell(`${name}: warming up`)
     for (const system of shuffled(systems, random)) await bench.generator.run(warming(system))
     // Copies that were sent at saturation are answered or given up before anything is measured.
     await pause(SETTINGS.giveUpMs)
-    const beforeMiB = new Map(systems.map(system => [system.shadow, residentMiB(system)]))
-    const windowsMiB = new Map<Shadow, (number | undefined)[]>(systems.map(({ shadow }) => [shadow, []]))
-    const turns: Turns[] = []
+    const beforeMiB = systems.map(residentMiB)
+    const windowsMiB = systems.map((): (number | undefined)[] => [])
     const windows = proxy === 'Understudy' ? rounds : rivalRounds
-    for (const fault of shuffled(FAULTS, random)) {
-      const planOfRound = (round: number) => planOf(rate, start * windows + round)
-      const found = await turnsOf(bench.generator, family, start, fault, windows, planOfRound, (round, loaded) => {
-        bench.tell(`${proxy}, start ${start + 1}, ${fault}: window ${round + 1} of ${windows}`)
-        for (const system of loaded) windowsMiB.get(system.shadow)!.push(residentMiB(system))
-      })
-      turns.push(...found)
-    }
+    const planOfRound = (round: number) => planOf(rate, start * windows + round)
+    const turns = await turnsOf(bench.generator, family, order, windows, planOfRound, round => {
+      bench.tell(`${name}: window ${round + 1} of ${windows}`)
+      for (const [index, system] of systems.entries()) windowsMiB[index]!.push(residentMiB(system))
+    })
     const bytes = await compareBytes(family, servers)
-    const accounts = new Map<Shadow, MirrorAccount>()
-    for (const system of systems) {
-      // Only ours keeps an account.
-      if (system.adminUrl === undefined || system.shadow.startsWith('none')) continue
-      accounts.set(system.shadow, await mirrorAccount(system, SETTINGS.settleMs, '2.0.0'))
-    }
-    return { turns, bytes, beforeMiB, windowsMiB, accounts }
+    const shadowed = systems.find(({ shadow }) => shadow === fault)!
+    // Only ours keeps an account.
+    const account =
+      shadowed.adminUrl === undefined ? undefined : await mirrorAccount(shadowed, SETTINGS.settleMs, '2.0.0')
+    const figures = systems.map(({ shadow }, index): [Shadow, SystemFigures] => [
+      shadow,
+      { bytes: bytes[index]!, beforeMiB: beforeMiB[index], windowsMiB: windowsMiB[index]! },
+    ])
+    return { fault, turns, systems: new Map(figures), account }
   } finally {
     await family.close()
   }
@@ -221,15 +247,13 @@ function planOf(rate: number, round: number) {
   }
 }
 
-async function compareBytes(family: Family, { live, canary }: ModelServers): Promise<Map<Shadow, SameBytes>> {
+/** Of each of its systems. */
+async function compareBytes({ systems }: Family, { live, canary }: ModelServers): Promise<SameBytes[]> {
   const origins = [live, canary].map(({ ready }) => `http://127.0.0.1:${ready.port}`)
   const requests = [...bodies, ...large.flat()]
-  const expected = await expectedOf(origins, plain(family).url, requests)
-  const found = new Map<Shadow, SameBytes>()
-  for (const { shadow, url } of family.systems) found.set(shadow, await sameBytes(url, requests, expected))
+  const plain = systems.find(({ shadow }) => shadow === 'none')!
+  const expected = await expectedOf(origins, plain.url, requests)
+  const found: SameBytes[] = []
+  for (const { url } of systems) found.push(await sameBytes(url, requests, expected))
   return found
-}
-
-function plain({ systems }: Family): System {
-  return systems.find(({ shadow }) => shadow === 'none')!
 }

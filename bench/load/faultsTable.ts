@@ -85,9 +85,9 @@ ${machine.loadAfter} after, Node ${results.node}, commit ${results.commit}, ${re
 function notes(method: FaultsResults['method']): string {
   const sizes = method.comparedBodies.map(({ bytes, requests }) => `${requests} of ${bytes} bytes`).join(', ')
   return `One request in a hundred to a canary, ${method.bodyBytes} bytes of JSON, a copy to the shadow. Open loop at ${method.ratePerSecond}/s, 14 % of what the slowest
-proxy can do without a shadow and about twice that with one. Medians of ${method.starts * method.rounds} windows of Understudy, which is started ${method.starts} times, and ${method.rivalRounds} of the others, quarters in brackets:
-${method.turnsSeconds} s in which a proxy with the bad shadow and the same without, twice, take turns of a quarter of a second; those of one
-shadow follow one another, and two before them are left out.
+proxy can do without a shadow and about twice that with one. Medians of ${method.starts * method.rounds} windows of Understudy, which is started ${method.starts} times with each shadow, and ${method.rivalRounds} of the others, quarters in brackets:
+${method.turnsSeconds} s in which a proxy with the bad shadow and the same without, twice, take turns of a quarter of a second. These three are
+started together, asked nothing else, and their first two windows are left out.
 The serving thread waits where it is ready to run and its processor is busy with another thread, of this proxy or of one that is idle.
 Ratios are of the same window; their interval is by bootstrap of starts and of the windows in each, since two starts of the same program
 differ by themselves. *none again* is what noise alone makes. A live answer later than ${method.timeoutMs} ms is a
