@@ -173,7 +173,7 @@ export class RingConsumer {
   }
 }
 
-/** Sleeps until somebody waits for a record, a ring is filling or `timeoutMs` passes. `isEmpty` is asked when that is told. */
+/** Sleeps until there is a record that somebody waits for, a ring is filling or `timeoutMs` passes. */
 export function sleep(doorbell: SharedArrayBuffer, isEmpty: () => boolean, timeoutMs: number): Promise<void> {
   return waitAs(ASLEEP, doorbell, isEmpty, timeoutMs)
 }
@@ -192,10 +192,10 @@ async function waitAs(
   const words = new Int32Array(doorbell)
   const rings = Atomics.load(words, RINGS)
   Atomics.store(words, STATE, state)
-  // A record published between the last drain and the flag would otherwise wait for the timeout.
-  if (mayWait()) {
-    const waiting = Atomics.waitAsync(words, RINGS, rings, timeoutMs)
-    if (waiting.async) await waiting.value
-  }
+  // Asked now: what was published between the last drain and the flag has rung no bell.
+  const waiting = mayWait() ? Atomics.waitAsync(words, RINGS, rings, timeoutMs) : undefined
+  if (waiting?.async) await waiting.value
+  // A consumer that cannot keep up has other events too.
+  else await new Promise(resolve => setImmediate(resolve))
   Atomics.store(words, STATE, AWAKE)
 }

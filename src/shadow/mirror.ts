@@ -40,6 +40,15 @@ interface Waiting {
   readonly queuedMs: number
 }
 
+/** What goes together. */
+interface Taken {
+  readonly requests: Waiting[]
+  /** One request of the latency share. */
+  readonly isTimed: boolean
+  /** No more were taken, so that the next can go alone for its time. */
+  readonly isBeforeTimed: boolean
+}
+
 const MAX_QUEUED = 16_384
 /**
  * Requests a second that `unbatched` sends alone. Each costs the shadow and this thread as much as a batch of 32, and a
@@ -48,6 +57,8 @@ const MAX_QUEUED = 16_384
 const MOST_ALONE_PER_SECOND = 100
 /** What silence saves up of them, a tenth of a second's: traffic that comes in bursts must not begin each with the dearest. */
 const MOST_ALONE_SAVED = 10
+/** About as long as until the next look, where traffic does not pause. */
+const MOST_HELD_MS = 16
 /** Sends without an answer in a row after which a candidate counts as stalled. */
 const STALLED_AFTER = 8
 /** What a send without an answer ends with: too late, nobody there, or no end of it. */
@@ -77,8 +88,8 @@ export class Mirror {
   /** Of the sends: the latency share. */
   #timing = 0
   /**
-   * One of the share was sent, and the others go when it is answered or with the next look: put together, sent and answered at
-   * the same moment they would be in its time. Where answers take longer than to the next look they hardly are.
+   * One of the share was sent, and the others go when it is answered or a moment later: put together, sent and answered at the
+   * same moment they would be in its time. In that of an answer which takes longer they hardly are.
    */
   #holds = false
   /** Of `shadow.max`. */
@@ -140,7 +151,10 @@ export class Mirror {
     this.#tellRefuses()
   }
 
-  /** Sends what may be sent now. Called after a drain, when a send ends, and when a batch has waited long enough. */
+  /**
+   * Sends what may be sent now. Called after a drain that found something, when a send ends that nothing waits for, and when
+   * what waits has waited long enough.
+   */
   pump(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
@@ -156,17 +170,17 @@ export class Mirror {
         this.#timer = setTimeout(() => this.pump(), Math.ceil(waitMs))
         return
       }
-      const { requests, isTimed } = this.#takeBatch(mayTime)
+      const { requests, isTimed, isBeforeTimed } = this.#takeBatch(mayTime)
       this.#send(requests, isTimed)
-      if (!isTimed) mayTime = false
+      if (!isTimed) mayTime = isBeforeTimed
       else if (this.#timing === 1) {
         this.#holds = true
         break
       }
     }
     if (this.#head < this.#queue.length && this.#timer === undefined) {
-      // All slots are busy: what waits must still fall out of the queue at its deadline.
-      this.#timer = setTimeout(() => this.pump(), 100)
+      // Where all slots are busy what waits must still fall out of the queue at its deadline.
+      this.#timer = setTimeout(() => this.pump(), this.#holds ? MOST_HELD_MS : 100)
     }
     if (this.inFlight === 0) this.#closing?.()
   }
@@ -218,7 +232,7 @@ export class Mirror {
    * share is taken of those whose live time is evidence, where there are others: only these make a pair of times.
    * @param mayTime nothing was sent a moment ago, behind which one of the share would wait
    */
-  #takeBatch(mayTime: boolean): { readonly requests: Waiting[]; readonly isTimed: boolean } {
+  #takeBatch(mayTime: boolean): Taken {
     const first = this.#next()!
     // A comparison by JSON pointer needs each answer as it was given.
     const batches = this.#batches && !first.task.comparesJson
@@ -229,13 +243,15 @@ export class Mirror {
     const isTimed = mayTime && this.#unbatchedDebt >= 1 && !untimed
     if (request === undefined || rows === undefined || isTimed) {
       this.#unbatchedDebt = Math.max(0, this.#unbatchedDebt - 1)
-      return { requests: [first], isTimed: isTimed && rows !== undefined }
+      return { requests: [first], isTimed: isTimed && rows !== undefined, isBeforeTimed: false }
     }
     const batch = [first]
     let total = rows
+    let isBeforeTimed = false
     while (this.#head < this.#queue.length) {
       const { task } = this.#queue[this.#head]!
-      if (untimed && !task.record.untimed && this.#unbatchedDebt >= 1) break
+      isBeforeTimed = mayTime && untimed && !task.record.untimed && this.#unbatchedDebt >= 1
+      if (isBeforeTimed) break
       const next = this.#candidate.requestFor(task)
       if (next === undefined || !goTogether(request, next)) break
       const more = rowsOf(next)
@@ -244,7 +260,7 @@ export class Mirror {
       total += more
       batch.push(this.#next()!)
     }
-    return { requests: batch, isTimed: false }
+    return { requests: batch, isTimed: false, isBeforeTimed }
   }
 
   /** What cannot be had, since too few are timed, is not owed for ever. */

@@ -279,10 +279,24 @@ describe('a consumer that naps', () => {
     expect(performance.now() - startedAt).toBeLessThan(2_000)
   })
 
+  it('lets other events happen even when there is always little room', async () => {
+    let others = 0
+    const ticking = setInterval(() => others++, 0)
+    onTestFinished(() => clearInterval(ticking))
+    const doorbell = createDoorbell()
+    const until = performance.now() + 5_000
+    while (others < 5 && performance.now() < until) await nap(doorbell, () => true, 10_000)
+    expect(others).toBe(5)
+    while (others < 10 && performance.now() < until) await sleep(doorbell, () => false, 10_000)
+    expect(others).toBe(10)
+  })
+
   it('wakes at its timeout whatever has come', async () => {
     const { producer, consumer } = open()
     put(producer, Buffer.from('there'))
+    const startedAt = performance.now()
     await nap(createDoorbell(), () => consumer.isFilling(), 20)
+    expect(performance.now() - startedAt).toBeGreaterThan(15)
     expect(takeAll(consumer).map(String)).toEqual(['there'])
   })
 })

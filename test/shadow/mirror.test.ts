@@ -26,7 +26,12 @@ const route = { limits, compare: [], versions: [] } as unknown as SnapshotRoute
 
 function task(
   value: number,
-  { rows = 1, width = 1, body }: { rows?: number; width?: number; body?: string } = {},
+  {
+    rows = 1,
+    width = 1,
+    body,
+    untimed = false,
+  }: { rows?: number; width?: number; body?: string; untimed?: boolean } = {},
 ): Task {
   const data = new Array(rows * width).fill(value)
   const request = Buffer.from(
@@ -34,7 +39,7 @@ function task(
   )
   const forms = { protocol: 'v2', requestForm: '', answerForm: '' }
   return new Task(
-    { request, answer: Buffer.alloc(0), outcome: OUTCOME.ok, ...forms } as unknown as RequestRecord,
+    { request, answer: Buffer.alloc(0), outcome: OUTCOME.ok, untimed, ...forms } as unknown as RequestRecord,
     route,
   )
 }
@@ -267,6 +272,39 @@ describe('a mirror', () => {
     expect(sent, 'all that came before the last look').toBeGreaterThanOrEqual((looks - 1) * 20)
     const alone = candidate.calls.filter(rows => rows === 1).length
     expect(alone, 'of the 40 that are its share').toBeGreaterThanOrEqual(30)
+  })
+
+  it('sends the others soon where nothing else happens while the unbatched share waits for its answer', async () => {
+    const candidate = new FakeCandidate({ concurrency: 4, held: true })
+    const mirror = new Mirror(candidate, settings({ batch: 10, wait: 0, unbatched: 10, deadline: 50 }), 1e9)
+    for (let index = 0; index < 10; index++) offer(mirror, task(index))
+    mirror.pump()
+    for (let index = 0; index < 6; index++) offer(mirror, task(index))
+    mirror.pump()
+    await settle()
+    expect(candidate.calls).toEqual([10, 1])
+    await vi.advanceTimersByTimeAsync(20)
+    expect(candidate.calls, 'well before their deadline').toEqual([10, 1, 5])
+    candidate.release(true)
+    await mirror.close()
+  })
+
+  it('takes the unbatched share of what says something of the live latency, wherever that stands', async () => {
+    const candidate = new FakeCandidate({ concurrency: 4 })
+    const mirror = new Mirror(candidate, settings({ batch: 10, wait: 0, unbatched: 10 }), 1e9)
+    const untimed: End[] = []
+    const timed: End[] = []
+    for (let look = 0; look < 100; look++) {
+      // What shared a run comes by the handful, with one between that did not, and never first.
+      for (const each of [true, true, true, false, true, true, true, true, false, true])
+        (each ? untimed : timed).push(offer(mirror, task(look, { untimed: each })))
+      mirror.pump()
+      await vi.advanceTimersByTimeAsync(16)
+    }
+    const alone = (list: readonly End[]) => list.filter(({ observation }) => observation?.batched === false).length
+    expect(ends([...untimed, ...timed])).toMatchObject({ observed: 1000, open: 0 })
+    expect(alone(timed), 'a tenth of all').toBeGreaterThanOrEqual(90)
+    expect(alone(timed)).toBeLessThanOrEqual(110)
   })
 
   it('sends everything alone where `unbatched` is 100 or `batch` is 1', async () => {
