@@ -119,16 +119,17 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
   if (failed) counts?.failed(version.index, admitted.cohorts)
   else if (timed) counts.latency(version.index, answer.inferMs)
   const wanted = wantedBy(admitted, outcome)
-  const { traces } = runtime.snapshot
+  const { candidates, paired, labelled } = wanted
+  const isWanted = candidates !== 0 || paired || labelled
+  // As a span.
+  const isTold = incoming.trace.headSampled || failed || durationMs >= runtime.snapshot.traces.slow
+  if (!isWanted && !isTold) return
   const { mirrored } = route.snapshot.limits
   const answerBytes = answer.streamedBytes ?? bytesOf(answer.body)
   const withheld = whyWithheld(incoming, answerBytes > mirrored, mirrored)
   if (withheld !== undefined) countDrops(admitted, wanted, withheld === 'incomplete' ? 'incomplete' : 'tooLarge')
-  const { candidates, paired, labelled } = wanted
-  const isWanted = withheld === undefined && (candidates !== 0 || paired || labelled)
-  if (!incoming.trace.headSampled && !failed && durationMs < traces.slow) {
-    // Nobody's span tells of it.
-    if (!isWanted) return
+  if (!isTold) {
+    if (withheld !== undefined) return
     if (!paired && !labelled && areStalled(route, candidates)) {
       countUnasked(admitted, candidates, 'stalled')
       return
@@ -153,7 +154,7 @@ export function account(ring: RingProducer, admitted: Admitted, answer: Answer):
     answer: withheld === undefined ? answer.body : NO_PIECES,
   }
   const written = writeRecord(ring, recordOf(admitted, end))
-  if (isWanted && !written) countDrops(admitted, wanted, 'ringFull')
+  if (isWanted && withheld === undefined && !written) countDrops(admitted, wanted, 'ringFull')
 }
 
 /** Why the bodies cannot be told; undefined: they can. */
