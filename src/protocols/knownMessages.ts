@@ -154,8 +154,9 @@ function isTried({ missed }: Known<unknown>): boolean {
 }
 
 /** As ISO 8859-1, in which every byte is a character: what is equal then has equal bytes. */
-function textOf({ buffer, byteOffset, length }: Uint8Array): string {
-  return Buffer.from(buffer, byteOffset, length).toString('latin1')
+function textOf(bytes: Uint8Array): string {
+  const buffer = bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  return buffer.toString('latin1')
 }
 
 /** A part of a text would keep all of it in memory. */

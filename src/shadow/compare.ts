@@ -116,7 +116,7 @@ export class Comparer {
     }
     for (const candidate of candidates) {
       book.underWay++
-      const tally = this.#tallies.of(route.name, candidate.version)
+      const tally = this.#tallies.of(route.name, candidate)
       const looking = { task, book, candidate, isReversed: record.paired, second, tally }
       this.#look(looking, (observation, ended) => {
         looks.push({ version: candidate, isReversed: record.paired, observation })
@@ -267,7 +267,7 @@ export class Comparer {
       return undefined
     }
     const second = new SecondRun(route.compare)
-    const { outcomes } = this.#tallies.of(route.name, live.version)
+    const { outcomes } = this.#tallies.of(route.name, live)
     book.underWay++
     const end = (observation: Observation | undefined, said: string) => {
       bump(outcomes, said)
@@ -314,7 +314,7 @@ export class Comparer {
 
   /** That of the version that is asked in the shadow. */
   #askedTally({ task: { route }, isReversed, tally }: Looking): Tally {
-    return isReversed ? this.#tallies.of(route.name, liveOf(route)!.version) : tally
+    return isReversed ? this.#tallies.of(route.name, liveOf(route)!) : tally
   }
 
   #learnLatency(counters: CounterDeltas): void {

@@ -1,4 +1,5 @@
 // What the versions did in the shadow since the last look, for the metrics.
+import type { SnapshotVersion } from '../rollout/snapshot.ts'
 import { DurationCounts, INFERENCE_BUCKETS_S } from '../telemetry/durations.ts'
 import type { ShadowDelta } from './message.ts'
 
@@ -15,8 +16,19 @@ export interface Tally {
 
 export class Tallies {
   readonly #tallies = new Map<string, Tally>()
+  // A version of a snapshot does not change, and to look for it by name costs as much as to count a pair.
+  #known = new WeakMap<SnapshotVersion, Tally>()
 
-  of(route: string, version: string): Tally {
+  of(route: string, version: SnapshotVersion): Tally {
+    let tally = this.#known.get(version)
+    if (tally === undefined) {
+      tally = this.#named(route, version.version)
+      this.#known.set(version, tally)
+    }
+    return tally
+  }
+
+  #named(route: string, version: string): Tally {
     const key = `${route}/${version}`
     let tally = this.#tallies.get(key)
     if (tally === undefined) {
@@ -34,6 +46,7 @@ export class Tallies {
 
   /** Forgets the versions that are none of these, `route/version`, once nothing of theirs is under way. */
   keep(versions: ReadonlySet<string>): void {
+    this.#known = new WeakMap()
     for (const [key, { inFlight }] of this.#tallies) if (!versions.has(key) && inFlight === 0) this.#tallies.delete(key)
   }
 }
