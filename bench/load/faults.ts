@@ -141,6 +141,7 @@ async function measure(): Promise<FaultsResults> {
       rounds,
       rivalRounds,
       turnsSeconds: SETTINGS.turnsSeconds,
+      startedApart: true,
       ratePerSecond,
       connections: CONNECTIONS,
       bodyBytes: bodies[0]!.length,

@@ -13,6 +13,8 @@ export interface FaultsResults extends RunFacts {
     /** Of the others, in their one start. */
     readonly rivalRounds: number
     readonly turnsSeconds: number
+    /** With each shadow the proxy is started anew, and without one twice beside it. Before: all five beside the same two. */
+    readonly startedApart?: boolean
     readonly ratePerSecond: number
     readonly connections: number
     readonly bodyBytes: number
@@ -83,11 +85,17 @@ ${machine.loadAfter} after, Node ${results.node}, commit ${results.commit}, ${re
 }
 
 function notes(method: FaultsResults['method']): string {
+  const started = method.startedApart
+    ? `which is started ${method.starts} times with each shadow`
+    : `which is started ${method.starts} times`
+  const beside = method.startedApart
+    ? 'These three are started together and asked nothing else, and their first two windows are left out.'
+    : `The same two stand beside all five shadows, and
+have been asked five times as much: V8 has compiled more of them. The first two windows of each shadow are left out.`
   const sizes = method.comparedBodies.map(({ bytes, requests }) => `${requests} of ${bytes} bytes`).join(', ')
   return `One request in a hundred to a canary, ${method.bodyBytes} bytes of JSON, a copy to the shadow. Open loop at ${method.ratePerSecond}/s, 14 % of what the slowest
-proxy can do without a shadow and about twice that with one. Medians of ${method.starts * method.rounds} windows of Understudy, which is started ${method.starts} times with each shadow, and ${method.rivalRounds} of the others, quarters in brackets:
-${method.turnsSeconds} s in which a proxy with the bad shadow and the same without, twice, take turns of a quarter of a second. These three are
-started together, asked nothing else, and their first two windows are left out.
+proxy can do without a shadow and about twice that with one. Medians of ${method.starts * method.rounds} windows of Understudy, ${started}, and ${method.rivalRounds} of the others, quarters in brackets:
+${method.turnsSeconds} s in which a proxy with the bad shadow and the same without, twice, take turns of a quarter of a second. ${beside}
 The serving thread waits where it is ready to run and its processor is busy with another thread, of this proxy or of one that is idle.
 Ratios are of the same window; their interval is by bootstrap of starts and of the windows in each, since two starts of the same program
 differ by themselves. *none again* is what noise alone makes. A live answer later than ${method.timeoutMs} ms is a
