@@ -23,7 +23,7 @@ import { decodeServerMetadata } from './serverMetadata.ts'
 export const JSON_BYTES_FIELD = 'inference-header-content-length'
 
 const requests = new KnownMessages<'inputs', InferRequest>('inputs', (request, inputs) => ({ ...request, inputs }))
-// Written out: spreading costs as much as reading the values of a short answer.
+// Written out and not spread, as an answer has no more members than these.
 const answers = new KnownMessages<'outputs', InferResponse>('outputs', ({ modelName, modelVersion, id }, outputs) => ({
   modelName,
   modelVersion,

@@ -26,15 +26,15 @@ export function splitOutputs(outputs: readonly Tensor[], rows: readonly number[]
       // Most have one row: their shape is made once.
       if (shape[0] !== count) shape = [count, ...output.shape.slice(1)]
       const data = output.data.slice(from * width, (from + count) * width) as TensorData
-      parts[index]!.push(rowsOf(output, shape, data))
+      parts[index]!.push(partOf(output, shape, data))
       from += count
     }
   }
   return parts
 }
 
-/** Written out: spreading costs more than the values of most rows. */
-function rowsOf({ name, datatype, parameters }: Tensor, shape: readonly number[], data: TensorData): Tensor {
+/** Written out and not spread: it is done for every row, and nearly none has parameters. */
+function partOf({ name, datatype, parameters }: Tensor, shape: readonly number[], data: TensorData): Tensor {
   const tensor = { name, datatype, shape, data }
   return parameters === undefined ? tensor : { ...tensor, parameters }
 }

@@ -27,7 +27,7 @@ const RINGS = 1
 const AWAKE = 0
 /** Woken by the next record that somebody waits for. */
 const ASLEEP = 1
-/** It looks by itself soon, and is woken only where a ring would be full by then. */
+/** It looks by itself soon, and is woken only where a ring is filling. */
 const NAPPING = 2
 
 export class RingProducer {

@@ -16,7 +16,7 @@ export interface Tally {
 
 export class Tallies {
   readonly #tallies = new Map<string, Tally>()
-  // A version of a snapshot does not change, and to look for it by name costs as much as to count a pair.
+  // A version of a snapshot does not change: its name need not be put together, and looked for, with every pair.
   #known = new WeakMap<SnapshotVersion, Tally>()
 
   of(route: string, version: SnapshotVersion): Tally {

@@ -5,7 +5,8 @@ import { createDoorbell, createRing, nap, RingConsumer, RingProducer, sleep } fr
 
 function open(bytes = 4096) {
   const ring = createRing(bytes)
-  return { ring, producer: new RingProducer(ring, createDoorbell()), consumer: new RingConsumer(ring) }
+  const doorbell = createDoorbell()
+  return { ring, doorbell, producer: new RingProducer(ring, doorbell), consumer: new RingConsumer(ring) }
 }
 
 function put(producer: RingProducer, record: Uint8Array, isAwaited = true): boolean {
@@ -193,10 +194,7 @@ describe('a producer on another thread', () => {
 
 describe('a consumer that sleeps', () => {
   it('is woken by the next record, long before its timeout', async () => {
-    const ring = createRing(4096)
-    const doorbell = createDoorbell()
-    const producer = new RingProducer(ring, doorbell)
-    const consumer = new RingConsumer(ring)
+    const { doorbell, producer, consumer } = open()
     const startedAt = performance.now()
     const sleeping = sleep(doorbell, () => consumer.isEmpty(), 10_000)
     setImmediate(() => put(producer, Buffer.from('wake')))
@@ -214,10 +212,7 @@ describe('a consumer that sleeps', () => {
   })
 
   it('is left to sleep by a record that nobody waits for, and finds it when it looks', async () => {
-    const ring = createRing(4096)
-    const doorbell = createDoorbell()
-    const producer = new RingProducer(ring, doorbell)
-    const consumer = new RingConsumer(ring)
+    const { doorbell, producer, consumer } = open()
     let isAwake = false
     const sleeping = sleep(doorbell, () => consumer.isEmpty(), 60_000).then(() => (isAwake = true))
     put(producer, Buffer.alloc(100), false)
@@ -230,10 +225,7 @@ describe('a consumer that sleeps', () => {
   })
 
   it('is woken by a record that nobody waits for when it leaves little room, and not again before there is as little', async () => {
-    const ring = createRing(4096)
-    const doorbell = createDoorbell()
-    const producer = new RingProducer(ring, doorbell)
-    const consumer = new RingConsumer(ring)
+    const { doorbell, producer, consumer } = open()
     for (let round = 0; round < 3; round++) {
       let isAwake = false
       const sleeping = sleep(doorbell, () => consumer.isEmpty(), 60_000).then(() => (isAwake = true))
@@ -255,10 +247,7 @@ describe('a consumer that sleeps', () => {
 
 describe('a consumer that naps', () => {
   it('is left to nap by records that somebody waits for, and woken once they leave little room', async () => {
-    const ring = createRing(4096)
-    const doorbell = createDoorbell()
-    const producer = new RingProducer(ring, doorbell)
-    const consumer = new RingConsumer(ring)
+    const { doorbell, producer, consumer } = open()
     for (let round = 0; round < 3; round++) {
       let isAwake = false
       const napping = nap(doorbell, () => consumer.isFilling(), 60_000).then(() => (isAwake = true))
